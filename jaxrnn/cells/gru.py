@@ -1,0 +1,134 @@
+"""The gated recurrent unit with the reset gate *after* the matrix product, as PyTorch and cuDNN.
+
+Forward, with a = x w_xh + b_h in the blocks a_r, a_z, a_n, and u = h w_hh in the blocks u_r, u_z,
+u_n (PyTorch's order r, z, n; z keeps the old state):
+
+    r, z = σ(a_r + u_r), σ(a_z + u_z)
+    m = u_n + b_hn
+    n = tanh(a_n + r m)
+    h' = (1 − z) n + z h
+
+Backward, from ∂h':
+
+    ∂a_n = ∂h' (1 − z) (1 − n²)             ∂m = ∂a_n r
+    ∂a_r = ∂a_n m r (1 − r)                 ∂a_z = ∂h' (h − n) z (1 − z)
+    ∂u = (∂a_r, ∂a_z, ∂m)                   ∂h = ∂h' z + ∂u w_hhᵀ
+    ∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t               ∂b_hn = Σ_t ∂m_t
+    ∂w_xh = Σ_t x_tᵀ ∂a_t                   ∂b_h = Σ_t ∂a_t
+
+Cho et al. 2014 put the reset gate before the product (see `gru_reset_before`). Other write-ups
+swap z and 1 − z (Chung et al. 2014): negate the z blocks to convert.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrnn.cells.cell import (
+    Array,
+    Cell,
+    bias,
+    blocks,
+    contract,
+    dot,
+    glorot_blocks,
+    orthogonal_blocks,
+    sum_to_bias,
+)
+
+
+class Params(NamedTuple):
+    """w_xh [I, 3H], w_hh [H, 3H], b_h [3H], blocks r, z, n; b_hn [H], inside the reset."""
+
+    w_xh: Array
+    w_hh: Array
+    b_h: Array
+    b_hn: Array
+
+
+class Carry(NamedTuple):
+    """h [*B, H]."""
+
+    h: Array
+
+
+class Saved(NamedTuple):
+    """gates [*B, 3H]: r, z, n; m [*B, H]: what the reset gate multiplies."""
+
+    gates: Array
+    m: Array
+
+
+def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
+    """w_xh Glorot uniform, w_hh orthogonal, biases zero."""
+    key_x, key_h = jax.random.split(key)
+    return Params(
+        w_xh=glorot_blocks(key_x, input_size, hidden_size, 3, dtype),
+        w_hh=orthogonal_blocks(key_h, hidden_size, 3, dtype),
+        b_h=jnp.zeros(3 * hidden_size, dtype),
+        b_hn=jnp.zeros(hidden_size, dtype),
+    )
+
+
+def _gates(params: Params, carry: Carry, x_gates: Array) -> tuple[Array, Array, Array, Array]:
+    """(a_r + u_r, a_z + u_z, a_n, m), each [*B, H]."""
+    a_r, a_z, a_n = blocks(x_gates, 3)
+    u_r, u_z, u_n = blocks(dot(carry.h, params.w_hh), 3)
+    return a_r + u_r, a_z + u_z, a_n, u_n + bias(params.b_hn, u_n)
+
+
+def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
+    """(a_r + u_r, a_z + u_z, a_n + r m) [*B, 3H]."""
+    into_r, into_z, a_n, m = _gates(params, carry, x_gates)
+    return jnp.concatenate([into_r, into_z, a_n + jax.nn.sigmoid(into_r) * m], axis=-1)
+
+
+def forward(params: Params, carry: Carry, x_gates: Array) -> tuple[Carry, Saved]:
+    """h' = (1 − z) n + z h."""
+    into_r, into_z, a_n, m = _gates(params, carry, x_gates)
+    r, z = jax.nn.sigmoid(into_r), jax.nn.sigmoid(into_z)
+    n = jnp.tanh(a_n + r * m)
+    h = (1 - z) * n + z * carry.h.astype(z.dtype)
+    dtype = carry.h.dtype
+    return Carry(h.astype(dtype)), Saved(
+        jnp.concatenate([r, z, n], axis=-1).astype(dtype), m.astype(dtype)
+    )
+
+
+def backward(
+    params: Params, carry: Carry, saved: Saved, next_carry: Carry, d_carry: Carry
+) -> tuple[Carry, Array]:
+    """The block of equations at the head of this file, from ∂h' to ∂h and ∂a."""
+    exact = d_carry.h.dtype
+    r, z, n = blocks(saved.gates.astype(exact), 3)
+    d_n = d_carry.h * (1 - z) * (1 - n * n)
+    d_r = d_n * saved.m.astype(exact) * r * (1 - r)
+    d_z = d_carry.h * (carry.h.astype(exact) - n) * z * (1 - z)
+    d_u = jnp.concatenate([d_r, d_z, d_n * r], axis=-1)
+    d_h = d_carry.h * z + dot(d_u.astype(params.w_hh.dtype), params.w_hh.T)
+    return Carry(d_h), jnp.concatenate([d_r, d_z, d_n], axis=-1)
+
+
+def recurrent_gradient(h: Array, saved: Saved, d_a: Array) -> dict[str, Array]:
+    """∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t, ∂b_hn = Σ_t ∂m_t."""
+    d_r, d_z, d_n = blocks(d_a, 3)
+    d_m = d_n * blocks(saved.gates.astype(d_a.dtype), 3)[0]
+    return {
+        "w_hh": contract(h, jnp.concatenate([d_r, d_z, d_m], axis=-1)),
+        "b_hn": sum_to_bias(d_m),
+    }
+
+
+GRU = Cell(
+    name="gru",
+    gates=("r", "z", "n"),
+    nonlinearities=(jax.nn.sigmoid, jax.nn.sigmoid, jnp.tanh),
+    Params=Params,
+    Carry=Carry,
+    init=init,
+    forward=forward,
+    pre_activations=pre_activations,
+    backward=backward,
+    recurrent_gradient=recurrent_gradient,
+)

@@ -1,0 +1,80 @@
+"""Time in chunks: a scan over pieces that fit the cache, and a shorter last piece if need be."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Chunked(NamedTuple):
+    """Arrays [T, ...] cut into n chunks of K steps and a rest of r < K steps, T = n K + r.
+
+    Attributes:
+        whole: arrays [n, K, ...], or None where n = 0.
+        rest: arrays [r, ...], or None where r = 0.
+    """
+
+    whole: Any
+    rest: Any
+
+
+def split_time(arrays: Any, chunk_length: int) -> Chunked:
+    """Cuts every array [T, ...] of a tree; `join_time` is its inverse."""
+    length = jax.tree.leaves(arrays)[0].shape[0]
+    count, rest = divmod(length, chunk_length)
+    cut = count * chunk_length
+
+    def whole(x: jax.Array) -> jax.Array:
+        head = x if rest == 0 else x[:cut]
+        return head.reshape(count, chunk_length, *x.shape[1:])
+
+    return Chunked(
+        jax.tree.map(whole, arrays) if count else None,
+        jax.tree.map(lambda x: x[cut:], arrays) if rest else None,
+    )
+
+
+def join_time(chunks: Chunked) -> Any:
+    """[n, K, ...] and [r, ...] -> [T, ...], for every array of the tree."""
+
+    def flat(x: jax.Array) -> jax.Array:
+        return x.reshape(-1, *x.shape[2:])
+
+    if chunks.rest is None:
+        return jax.tree.map(flat, chunks.whole)
+    if chunks.whole is None:
+        return chunks.rest
+    return jax.tree.map(lambda w, r: jnp.concatenate([flat(w), r]), chunks.whole, chunks.rest)
+
+
+def scan_chunks(
+    body: Callable[[Any, Any], tuple[Any, Any]], state: Any, chunks: Chunked, reverse: bool = False
+) -> tuple[Any, Chunked]:
+    """`lax.scan` over the chunks, `body(state, chunk) -> (state, output)`, the rest in its place.
+
+    Args:
+        body: sees arrays [K, ...], and [r, ...] for the rest.
+        state: carried from chunk to chunk.
+        chunks: what is scanned over.
+        reverse: from the last step to the first.
+
+    Returns:
+        (state after the last chunk, the outputs, Chunked like the inputs).
+    """
+
+    def scan_whole(state: Any) -> tuple[Any, Any]:
+        if chunks.whole is None:
+            return state, None
+        return jax.lax.scan(body, state, chunks.whole, reverse=reverse)
+
+    def run_rest(state: Any) -> tuple[Any, Any]:
+        return (state, None) if chunks.rest is None else body(state, chunks.rest)
+
+    if reverse:
+        state, rest = run_rest(state)
+        state, whole = scan_whole(state)
+    else:
+        state, whole = scan_whole(state)
+        state, rest = run_rest(state)
+    return state, Chunked(whole, rest)
