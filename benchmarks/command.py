@@ -1,0 +1,154 @@
+"""The command line: arguments, the run over devices and problems, what is printed and kept."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contest import Contest
+from benchmarks.environment import environment
+from benchmarks.peers import PEERS
+from benchmarks.peers.peer import DEVICES
+from benchmarks.problems import Size
+from benchmarks.records import Record, RecordFile
+from benchmarks.suites import SUITES
+from benchmarks.suites.suite import Suite
+from benchmarks.tables import absences, failures
+from benchmarks.worker import has_device
+from jaxrnn.errors import sentence
+
+
+def parser() -> argparse.ArgumentParser:
+    """All arguments."""
+    top = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measures jaxrnn beside other libraries and the hardware's limit.",
+        epilog="Without a suite, all of them are run.",
+    )
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--device", default="cpu", choices=(*DEVICES, "all"))
+    options.add_argument("--cell", action="append", metavar="CELL", help="repeatable")
+    options.add_argument("--size", action="append", metavar="B,T,I,H", help="repeatable")
+    options.add_argument("--peers", metavar="A,B,...", help=f"of {', '.join(PEERS)}")
+    options.add_argument("--repeats", type=_positive, help="samples of each participant")
+    options.add_argument("--quick", action="store_true", help="tiny sizes; checks, does not time")
+    options.add_argument(
+        "--out", type=Path, default=Path("runs/benchmarks"), help="folder (default: %(default)s)"
+    )
+    commands = top.add_subparsers(dest="suite", metavar="SUITE")
+    for suite in SUITES.values():
+        commands.add_parser(suite.name, help=suite.summary, parents=[options])
+    commands.add_parser("all", help="every suite", parents=[options])
+    return top
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number above zero, got {text!r}")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code, 0 only if nothing went wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0].startswith("-") and given[0] not in ("-h", "--help"):
+        given.insert(0, "all")
+    options = parser().parse_args(given)
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return _complain(["tqdm is not installed; pip install 'jaxrnn[bench]'"])
+    complaints: list[str] = []
+    cells, sizes, peers = choices(options, complaints)
+    devices = found_devices(options.device, complaints)
+    suites = list(SUITES.values()) if options.suite == "all" else [SUITES[options.suite]]
+    if not devices or cells == [] or peers == [] or sizes == []:
+        return _complain(complaints)
+    start = environment() | {"run": time.strftime("%Y%m%dT%H%M%S", time.gmtime())}
+    for device in devices:
+        for suite in suites:
+            with Contest(
+                device, peers or suite.peers or PEERS, options.quick, options.repeats
+            ) as contest:
+                problems = suite.problems(cells or suite.cells, sizes, options.quick)
+                bar = tqdm(problems, desc=suite.name, unit="problem", leave=False, disable=None)
+                records = run(suite, contest, bar, start, RecordFile(options.out, suite.name, device))
+            print(suite.show(records))
+            for line in absences(records):
+                print(line)
+            complaints += failures(records)
+            if peers:  # asked for by name, so it had better be there
+                complaints += [
+                    line for line in absences([r for r in records if "not installed" in r.get("absent", "")])
+                ]
+    return _complain(list(dict.fromkeys(complaints)))
+
+
+def run(
+    suite: Suite, contest: Contest, problems: Any, start: dict[str, Any], file: RecordFile
+) -> list[Record]:
+    """Runs a suite's problems; `problems` is the progress bar over them."""
+    kept: list[Record] = []
+    for problem in problems:
+        described = problem.describe()
+        label = f"{described['cell']} {','.join(map(str, described['size']))}"
+
+        def progress(what: str, label: str = label) -> None:
+            problems.set_postfix_str(f"{label}: {what}")
+
+        records = contest.run(
+            suite.kind, problem, suite.quantities, progress, limit=suite.limit
+        )
+        run_name = start["run"]
+        about = {name: value for name, value in start.items() if name != "run"}
+        full = [
+            {"suite": suite.name, "problem": label, "run": run_name, **record, "environment": about}
+            for record in records
+        ]
+        file.append(full)
+        kept += full
+    return kept
+
+
+def choices(
+    options: argparse.Namespace, complaints: list[str]
+) -> tuple[list[str] | None, list[Size] | None, list[str] | None]:
+    """Cells, sizes and peers as asked for, None where nothing was; complains of unknown ones."""
+    import jaxrnn as rnn
+
+    def known(asked: list[str] | None, option: str, table: Any) -> list[str] | None:
+        if asked is None:
+            return None
+        complaints.extend(
+            sentence("benchmarks", option, f"one of {', '.join(table)}", repr(name))
+            for name in asked
+            if name not in table
+        )
+        return [name for name in asked if name in table]
+
+    sizes: list[Size] | None = None
+    if options.size is not None:
+        sizes = []
+        for text in options.size:
+            try:
+                sizes.append(Size.parse(text))
+            except ValueError as wrong:
+                complaints.append(str(wrong))
+    asked = None if options.peers is None else [name.strip() for name in options.peers.split(",")]
+    return known(options.cell, "--cell", rnn.CELLS), sizes, known(asked, "--peers", PEERS)
+
+
+def found_devices(asked: str, complaints: list[str]) -> list[str]:
+    """The devices to run on."""
+    found = [device for device in (DEVICES if asked == "all" else (asked,)) if has_device(device)]
+    if not found:
+        complaints.append(f"benchmarks: --device: JAX finds no {asked} here")
+    return found
+
+
+def _complain(complaints: Sequence[str]) -> int:
+    for line in complaints:
+        print(line, file=sys.stderr)
+    return 2 if complaints else 0

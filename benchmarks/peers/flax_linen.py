@@ -1,0 +1,53 @@
+"""Flax: `flax.linen.RNN` with its cells, time-major.
+
+The LSTM is `OptimizedLSTMCell`, the faster of its two. Its GRU resets after the product and keeps
+a bias inside, as PyTorch's.
+"""
+
+from typing import Any
+
+from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.peer import Peer
+from benchmarks.problems import Size
+
+
+def build(cell: str, size: Size) -> JaxLayer:
+    """Flax keeps one kernel a gate; LSTM biases sit with the recurrent kernels."""
+    import flax.linen as nn
+    import jax
+    import jax.numpy as jnp
+
+    hidden_size = size.hidden_size
+    modules = {
+        "elman": lambda: nn.SimpleCell(hidden_size),
+        "elman_relu": lambda: nn.SimpleCell(hidden_size, activation_fn=jax.nn.relu),
+        "lstm": lambda: nn.OptimizedLSTMCell(hidden_size),
+        "gru": lambda: nn.GRUCell(hidden_size),
+    }
+    layer = nn.RNN(modules[cell](), time_major=True, return_carry=True)
+
+    def convert(params: Any, carry: Any) -> tuple[Any, Any]:
+        gates = {"elman": [""], "elman_relu": [""], "lstm": list("ifgo"), "gru": list("rzn")}[cell]
+        split = [jnp.split(part, len(gates), -1) for part in params[:3]]
+        native: dict[str, Any] = {}
+        for gate, w_x, w_h, b in zip(gates, *split, strict=True):
+            native[f"i{gate}"] = {"kernel": w_x}
+            native[f"h{gate}"] = {"kernel": w_h}
+            native[f"h{gate}" if cell == "lstm" else f"i{gate}"]["bias"] = b
+        if cell == "gru":
+            native["hn"]["bias"] = params.b_hn
+        return {"params": {"cell": native}}, (carry.c, carry.h) if cell == "lstm" else carry.h
+
+    def unroll(variables: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
+        return layer.apply(variables, xs, initial_carry=carry)
+
+    return JaxLayer(convert, unroll)
+
+
+PEER = Peer(
+    name="flax",
+    path="flax.linen.RNN with SimpleCell, OptimizedLSTMCell, GRUCell; time-major",
+    distribution="flax",
+    cells={"elman": "elman", "elman_relu": "elman_relu", "lstm": "lstm", "gru": "gru"},
+    prepare={"layer": prepare_layer(build)},
+)

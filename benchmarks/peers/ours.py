@@ -1,0 +1,26 @@
+"""jaxrnn itself: `unroll`, whose gradient is the hand-derived BPTT."""
+
+from functools import partial
+
+from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.peer import Peer
+from benchmarks.problems import Size
+
+
+def build(cell: str, size: Size) -> JaxLayer:
+    """No conversion: the problem's weights are in jaxrnn's layout."""
+    import jaxrnn as rnn
+
+    return JaxLayer(
+        convert=lambda params, carry: (params, carry),
+        unroll=partial(rnn.unroll, rnn.CELLS[cell]),
+    )
+
+
+PEER = Peer(
+    name="jaxrnn",
+    path="jaxrnn.unroll",
+    distribution=None,
+    cells=None,
+    prepare={"layer": prepare_layer(build)},
+)

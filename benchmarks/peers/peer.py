@@ -1,0 +1,55 @@
+"""What a peer is: a library that can run the same layer, and how to make it do so."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.problems import Arrays
+
+DEVICES = ("cpu", "gpu", "tpu")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A peer that has a problem in front of it, weights and inputs in its own layout.
+
+    Attributes:
+        quantities: name → a call that does the work and blocks until its results are ready. It
+            returns None, or the seconds where it times a part of its work itself.
+        results: the outputs and gradients in jaxrnn's names and layout, to be compared.
+        facts: anything else worth a place in the record (bytes, threads).
+    """
+
+    quantities: Mapping[str, Callable[[], float | None]]
+    results: Callable[[], Arrays]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One competitor.
+
+    Attributes:
+        name: as in `--peers` and in the records.
+        path: what of the library is used, for the notes under a table.
+        distribution: what has to be installed, None for nothing.
+        cells: cell asked for → the cell of `jaxrnn.CELLS` whose mathematics it computes. Where
+            the two differ the record says so, and the agreement is checked with the latter.
+            None stands for every cell.
+        prepare: kind of problem → function of (problem, device) that returns a `Prepared`. It
+            runs in the peer's own process and imports its library there.
+        devices: where it runs.
+        environment: variables that its process starts with.
+    """
+
+    name: str
+    path: str
+    distribution: str | None
+    cells: Mapping[str, str] | None
+    prepare: Mapping[str, Callable[[Any, str], Prepared]]
+    devices: tuple[str, ...] = DEVICES
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def maths(self, cell: str) -> str | None:
+        """The cell whose mathematics this peer computes when asked for `cell`, None for none."""
+        return cell if self.cells is None else self.cells.get(cell)

@@ -1,0 +1,32 @@
+"""The plain scan: `lax.scan` over one step of the cell, gradient by `jax.grad`.
+
+It is what anyone would write first, and what other JAX libraries come down to: the input's
+product inside the loop, and autodiff's own residuals.
+"""
+
+from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.peer import Peer
+from benchmarks.problems import Size
+
+
+def build(cell: str, size: Size) -> JaxLayer:
+    """Scans `jaxrnn.step`."""
+    import jax
+
+    import jaxrnn as rnn
+
+    record = rnn.CELLS[cell]
+
+    def unroll(params, carry, xs):  # type: ignore[no-untyped-def]
+        return jax.lax.scan(lambda carry, x: rnn.step(record, params, carry, x), carry, xs)
+
+    return JaxLayer(convert=lambda params, carry: (params, carry), unroll=unroll)
+
+
+PEER = Peer(
+    name="scan",
+    path="jax.lax.scan over jaxrnn.step, jax.grad",
+    distribution=None,
+    cells=None,
+    prepare={"layer": prepare_layer(build)},
+)

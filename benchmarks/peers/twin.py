@@ -1,0 +1,26 @@
+"""jaxrnn's own autodiff twin, `unroll_autodiff`: the same values, gradient by `jax.grad`."""
+
+from functools import partial
+
+from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.peer import Peer
+from benchmarks.problems import Size
+
+
+def build(cell: str, size: Size) -> JaxLayer:
+    """No conversion."""
+    import jaxrnn as rnn
+
+    return JaxLayer(
+        convert=lambda params, carry: (params, carry),
+        unroll=partial(rnn.unroll_autodiff, rnn.CELLS[cell]),
+    )
+
+
+PEER = Peer(
+    name="autodiff",
+    path="jaxrnn.unroll_autodiff",
+    distribution=None,
+    cells=None,
+    prepare={"layer": prepare_layer(build)},
+)
