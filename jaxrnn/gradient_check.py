@@ -1,0 +1,192 @@
+"""The gradient, three times: by hand, by `jax.grad`, by central differences; in float64."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.cells import Cell
+from jaxrnn.cells.cell import Array
+from jaxrnn.errors import sentence
+from jaxrnn.recurrence import init, unroll, unroll_autodiff, zero_carry
+
+# Central differences err by about h² from the third derivative and by about 1e-16/h from rounding;
+# h = 1e-5 balances the two near 1e-10.
+DIFFERENCE_STEP = 1e-5
+AUTODIFF_TOLERANCE = 1e-10
+DIFFERENCE_TOLERANCE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientRow:
+    """One array's gradient, hand against both oracles.
+
+    Attributes:
+        name: the parameter, `xs`, or `carry.h` and the like.
+        shape: of the array.
+        size: the gradient's largest entry in absolute value.
+        autodiff_error: max |hand − jax.grad| / max |jax.grad| over the array.
+        difference_error: max |hand − central differences| / max |central differences|.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    size: float
+    autodiff_error: float
+    difference_error: float
+
+    @property
+    def ok(self) -> bool:
+        """Both errors within tolerance, and a gradient that is not zero throughout."""
+        return (
+            self.size > 0
+            and self.autodiff_error <= AUTODIFF_TOLERANCE
+            and self.difference_error <= DIFFERENCE_TOLERANCE
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientReport:
+    """What `gradcheck` found, a row an array; prints as a table."""
+
+    cell: Cell
+    inputs: str
+    rows: tuple[GradientRow, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row is."""
+        return all(row.ok for row in self.rows)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.cell.name}, {self.inputs}",
+            f"  {'gradient of':<12}{'shape':<14}{'largest':>10}"
+            f"{'vs jax.grad':>14}{'vs differences':>16}",
+        ]
+        lines += [
+            f"  {row.name:<12}{'×'.join(map(str, row.shape)):<14}{row.size:>10.2e}"
+            f"{row.autodiff_error:>14.1e}{row.difference_error:>16.1e}  {'ok' if row.ok else 'WRONG'}"
+            for row in self.rows
+        ]
+        return "\n".join(lines)
+
+
+def gradcheck(
+    cell: Cell,
+    key: Array,
+    *,
+    input_size: int = 3,
+    hidden_size: int = 4,
+    batch_size: int = 2,
+    length: int = 7,
+    token_inputs: bool = False,
+    chunk_length: int = 3,
+    unroll: Callable[..., tuple[Any, Array]] = unroll,
+) -> GradientReport:
+    """Checks the hand-derived BPTT of a cell against `jax.grad` and central differences.
+
+    The loss is a random weighted sum of all hs and of the last carry; every parameter is random
+    and none is zero. All of it in float64, whatever `jax_enable_x64` says.
+
+    Args:
+        cell: one of `CELLS`, or one's own with a `backward`.
+        key: a `jax.random.key`; consumed.
+        input_size: I, at least 1.
+        hidden_size: H, at least 1.
+        batch_size: B, at least 1.
+        length: T, at least 1.
+        token_inputs: random token ids [T, B] instead of numbers [T, B, I].
+        chunk_length: handed to `unroll`; the default leaves a rest, so that its seam is checked.
+        unroll: the function under test, with `unroll`'s signature.
+
+    Returns:
+        A GradientReport: a row for every parameter, every field of the first carry and, unless
+        they are token ids, the inputs. `report.ok` wants 1e-10 against `jax.grad` and 1e-6 against
+        differences, each relative to the array's largest entry.
+
+    Raises:
+        TypeError, ValueError: as `init` and `unroll` do; a size below 1.
+
+    Example:
+        >>> import jax, jaxrnn as rnn
+        >>> report = rnn.gradcheck(rnn.GRU, jax.random.key(0), length=5)
+        >>> report.ok, [row.name for row in report.rows]
+        (True, ['w_xh', 'w_hh', 'b_h', 'b_hn', 'carry.h', 'xs'])
+    """
+    for name, size in (("batch_size", batch_size), ("length", length)):
+        if size < 1:
+            raise ValueError(sentence("gradcheck", name, "at least 1", size))
+    with jax.enable_x64(True):
+        keys = iter(jax.random.split(key, 40))
+        params = init(cell, next(keys), input_size, hidden_size, dtype=jnp.float64)
+        params = jax.tree.map(lambda w: w + 0.3 * _normal(next(keys), w.shape), params)
+        carry = zero_carry(cell, params, (batch_size,))
+        carry = jax.tree.map(lambda h: 0.5 * _normal(next(keys), h.shape), carry)
+        hs_weight = _normal(next(keys), (length, batch_size, hidden_size))
+        carry_weight = jax.tree.map(lambda h: _normal(next(keys), h.shape), carry)
+        arrays = {**params._asdict(), **{f"carry.{k}": v for k, v in carry._asdict().items()}}
+        if token_inputs:
+            tokens = jax.random.randint(next(keys), (length, batch_size), 0, input_size)
+        else:
+            arrays["xs"] = _normal(next(keys), (length, batch_size, input_size))
+
+        def loss(run: Callable[..., tuple[Any, Array]], arrays: dict[str, Array]) -> Array:
+            last, hs = run(
+                cell,
+                cell.Params(*(arrays[name] for name in cell.Params._fields)),
+                cell.Carry(*(arrays[f"carry.{name}"] for name in cell.Carry._fields)),
+                tokens if token_inputs else arrays["xs"],
+            )
+            weighted = jax.tree.map(lambda a, b: jnp.sum(a * b), (hs, last), (hs_weight, carry_weight))
+            return sum(jax.tree.leaves(weighted), jnp.zeros((), jnp.float64))
+
+        def hand(*args: Any) -> tuple[Any, Array]:
+            return unroll(*args, chunk_length=chunk_length)
+
+        by_hand = jax.jit(jax.grad(lambda a: loss(hand, a)))(arrays)
+        by_autodiff = jax.jit(jax.grad(lambda a: loss(unroll_autodiff, a)))(arrays)
+        by_difference = central_differences(lambda a: loss(unroll_autodiff, a), arrays)
+        rows = tuple(
+            GradientRow(
+                name,
+                arrays[name].shape,
+                float(np.max(np.abs(by_hand[name]))),
+                _relative_error(by_hand[name], by_autodiff[name]),
+                _relative_error(by_hand[name], by_difference[name]),
+            )
+            for name in arrays
+        )
+    inputs = "token ids" if token_inputs else "inputs of numbers"
+    return GradientReport(cell, f"{inputs}, T={length} B={batch_size} I={input_size} H={hidden_size}", rows)
+
+
+def central_differences(
+    loss: Callable[[dict[str, Array]], Array], arrays: dict[str, Array]
+) -> dict[str, Array]:
+    """(L(x + h) − L(x − h)) / 2h for every entry x of every array [...], in float64."""
+
+    def slopes(name: str) -> Array:
+        x = arrays[name]
+
+        def slope(index: Array) -> Array:
+            def at(shift: float) -> Array:
+                moved = x.ravel().at[index].add(shift).reshape(x.shape)
+                return loss({**arrays, name: moved})
+
+            return (at(DIFFERENCE_STEP) - at(-DIFFERENCE_STEP)) / (2 * DIFFERENCE_STEP)
+
+        return jax.lax.map(slope, jnp.arange(x.size), batch_size=64).reshape(x.shape)
+
+    return jax.jit(lambda: {name: slopes(name) for name in arrays})()
+
+
+def _normal(key: Array, shape: tuple[int, ...]) -> Array:
+    return jax.random.normal(key, shape, jnp.float64)
+
+
+def _relative_error(a: Array, b: Array) -> float:
+    return float(np.max(np.abs(np.asarray(a) - np.asarray(b))) / np.max(np.abs(np.asarray(b))))
