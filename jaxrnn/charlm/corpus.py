@@ -1,0 +1,134 @@
+"""Reads a text and divides it into the part to train on and the part held out."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxrnn.errors import sentence
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text and where it came from.
+
+    Attributes:
+        text: all characters, with line ends as `\\n`.
+        source: the path of the file, or `pydoc_data.topics`.
+    """
+
+    text: str
+    source: str
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest of the text, by which a resumed run knows its text again."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_text(path: str | Path, encoding: str = "utf-8") -> Corpus:
+    """Reads a text file.
+
+    A byte-order mark is dropped and line ends become `\\n`, as Python's text files have it.
+
+    Args:
+        path: the file.
+        encoding: a codec's name.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        ValueError: the file is empty, or is not text in this encoding (the message names the
+            byte and its position), or nobody knows the encoding.
+        OSError: the file cannot be read; a directory is said to be one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(
+            sentence("train", "TEXT", "a text file", f"the directory {path}", "name one file in it")
+        )
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            sentence("train", "TEXT", "an existing text file", f"{path}, which does not exist")
+        ) from None
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            sentence(
+                "train",
+                "TEXT",
+                f"text in {encoding}",
+                f"the byte 0x{raw[error.start]:02x} at position {error.start} of {path}",
+                "name the file's encoding, for example --encoding latin-1",
+            )
+        ) from None
+    except LookupError:
+        raise ValueError(
+            sentence(
+                "train",
+                "encoding",
+                "the name of a codec that Python knows",
+                repr(encoding),
+                "utf-8, latin-1 and utf-16 are some",
+            )
+        ) from None
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text:
+        raise ValueError(sentence("train", "TEXT", "at least one character", f"{path}, empty"))
+    return Corpus(text, str(path))
+
+
+def python_documentation() -> Corpus:
+    """The language documentation that comes with Python, about 0.4 million characters.
+
+    >>> python_documentation().text.count("statement") > 100
+    True
+    """
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise ValueError(
+            sentence(
+                "train",
+                "TEXT",
+                "a text file, since this Python comes without pydoc_data",
+                "none",
+                "jaxrnn train FILE",
+            )
+        ) from None
+    return Corpus("\n\n".join(topics[name] for name in sorted(topics)), "pydoc_data.topics")
+
+
+def split(text: str, train_fraction: float, validation_fraction: float) -> tuple[str, str]:
+    """The first part of a text for training, the part after it for validation.
+
+    Args:
+        text: N characters.
+        train_fraction: share of the training part, in (0, 1].
+        validation_fraction: share of the validation part; what is left over is not used.
+
+    Returns:
+        The training part and the validation part (which may be empty).
+
+    Raises:
+        ValueError: fractions below 0 or with a sum over 1.
+
+    >>> split("abcdefghij", 0.5, 0.3)
+    ('abcde', 'fgh')
+    """
+    total = train_fraction + validation_fraction
+    if not (0 < train_fraction <= 1 and 0 <= validation_fraction and total <= 1 + 1e-9):
+        raise ValueError(
+            sentence(
+                "split",
+                "fractions",
+                "train in (0, 1], validation at least 0, together at most 1",
+                f"{train_fraction} and {validation_fraction}",
+            )
+        )
+    end_of_training = round(len(text) * train_fraction)
+    end_of_validation = min(len(text), round(len(text) * total))
+    return text[:end_of_training], text[end_of_training:end_of_validation]

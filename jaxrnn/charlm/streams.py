@@ -1,0 +1,100 @@
+"""Windows of a text for truncated backpropagation through time.
+
+A text is cut into B streams that lie side by side; a window is the next T characters of every
+stream, and its targets are the same characters shifted by one. Row b of window w follows row b
+of window w − 1, so that the carry can pass from window to window. After the last window the
+streams start over, and there the carry goes back to zero.
+
+    streams [B, W·T + 1]     stream b = tokens[b·W·T : (b + 1)·W·T + 1]
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import jax
+import jax.numpy as jnp
+from jaxrnn.errors import sentence
+
+
+def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.integer]:
+    """Cuts tokens into `batch_size` contiguous streams of whole windows.
+
+    Args:
+        tokens: [N] token ids.
+        batch_size: B, streams side by side.
+        length: T, steps in a window.
+
+    Returns:
+        [B, W·T + 1] with W = ⌊(N − 1) / (B·T)⌋ windows, in the smallest unsigned type that
+        holds the ids: one byte a character for up to 256 characters. Up to B·T − 1 tokens at
+        the end are left out.
+
+    Raises:
+        ValueError: fewer than B·T + 1 tokens, so not even one window.
+
+    >>> make_streams(range(10), batch_size=2, length=2)
+    array([[0, 1, 2, 3, 4],
+           [4, 5, 6, 7, 8]], dtype=uint8)
+    """
+    ids = np.asarray(tokens)
+    if batch_size < 1 or length < 1:
+        raise ValueError(
+            sentence(
+                "make_streams",
+                "batch_size, length",
+                "at least 1",
+                f"{batch_size} and {length}",
+            )
+        )
+    windows = (len(ids) - 1) // (batch_size * length)
+    if windows < 1:
+        raise ValueError(
+            sentence(
+                "make_streams",
+                "tokens",
+                f"at least {batch_size * length + 1:,} (batch size {batch_size} x window "
+                f"{length} + 1)",
+                f"{len(ids):,}",
+                _sizes_that_fit(len(ids), batch_size, length),
+            )
+        )
+    span = windows * length
+    starts = np.arange(batch_size)[:, None] * span
+    largest = int(ids.max(initial=0))
+    kind = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
+    return ids.astype(kind)[starts + np.arange(span + 1)]
+
+
+def number_of_windows(streams: jax.Array | NDArray[np.integer], length: int) -> int:
+    """W, the windows of T = `length` steps in streams [B, W·T + 1]."""
+    return (streams.shape[1] - 1) // length
+
+
+def window(streams: jax.Array, index: jax.Array | int, length: int) -> tuple[jax.Array, jax.Array]:
+    """Inputs and targets of one window.
+
+    Args:
+        streams: [B, W·T + 1].
+        index: w in [0, W).
+        length: T.
+
+    Returns:
+        Inputs and targets, both int32 [T, B], targets one character later.
+
+    >>> inputs, targets = window(jnp.asarray(make_streams(range(10), 2, 2)), 1, 2)
+    >>> inputs.tolist(), targets.tolist()
+    ([[2, 6], [3, 7]], [[3, 7], [4, 8]])
+    """
+    start = jnp.asarray(index, jnp.int32) * length
+    rows = jax.lax.dynamic_slice_in_dim(streams, start, length + 1, axis=1)
+    tokens = rows.T.astype(jnp.int32)
+    return tokens[:-1], tokens[1:]
+
+
+def _sizes_that_fit(characters: int, batch_size: int, length: int) -> str:
+    if characters < 2:
+        return "a longer text"
+    length = min(length, characters - 1, max(8, (characters - 1) // 4))
+    length = min(length, characters - 1)
+    batch_size = max(1, min(batch_size, (characters - 1) // (4 * length)))
+    return f"a longer text, or a batch size of {batch_size} with windows of {length}"

@@ -1,0 +1,175 @@
+"""Optimizers by name, gradient clipping and learning-rate schedules, built from optax.
+
+The gradient is clipped first (by value, then by global norm), then the optimizer turns it into
+an update. With gradient g, mean square s and rate η:
+
+    adagrad   s ← s + g²                  θ ← θ − η g / √(s + 1e-8)         s starts at 0
+    rmsprop   s ← ρ s + (1 − ρ) g²        θ ← θ − η g / (√s + 1e-8)         ρ = decay_rate
+    adam      as rmsprop with momentum 0.9 and bias correction, ρ = decay_rate
+    adamw     adam, and θ ← θ − η weight_decay θ
+    sgd                                   θ ← θ − η g
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxrnn.errors import sentence
+
+Array = jax.Array
+
+OPTIMIZERS = ("adagrad", "rmsprop", "adam", "adamw", "sgd")
+SCHEDULES = ("constant", "epochs", "cosine")
+
+
+def karpathy_adagrad(
+    learning_rate: float | optax.Schedule = 0.1, clip: float = 5.0
+) -> optax.GradientTransformation:
+    """min-char-rnn's optimizer: elementwise clip, then Adagrad.
+
+    g ← clip(g, −clip, clip);  s ← s + g²;  θ ← θ − η g / √(s + 1e-8), with s starting at 0 and
+    the 1e-8 inside the root.
+
+    Args:
+        learning_rate: η, a number or an optax schedule.
+        clip: largest absolute value of one entry of the gradient.
+
+    Returns:
+        An optax gradient transformation.
+
+    The first step of every entry is η · sign(g):
+
+    >>> import jax.numpy as jnp, optax
+    >>> optimizer = karpathy_adagrad(learning_rate=0.1)
+    >>> weights = jnp.array([1.0, 1.0])
+    >>> updates, _ = optimizer.update(jnp.array([0.5, -70.0]), optimizer.init(weights))
+    >>> print(optax.apply_updates(weights, updates).round(4))
+    [0.9 1.1]
+
+    Source: Karpathy, min-char-rnn (2015); Duchi, Hazan and Singer (2011).
+    """
+    return make_optimizer("adagrad", learning_rate, clip_value=clip)
+
+
+def make_optimizer(
+    name: str,
+    learning_rate: float | optax.Schedule,
+    *,
+    decay_rate: float | None = None,
+    weight_decay: float = 0.0,
+    clip_value: float | None = None,
+    clip_norm: float | None = None,
+) -> optax.GradientTransformation:
+    """Clips the gradient, then applies the named optimizer.
+
+    Args:
+        name: one of `OPTIMIZERS`.
+        learning_rate: η, a number or an optax schedule (step -> η).
+        decay_rate: ρ, how slowly the mean of squared gradients forgets, in [0, 1); rmsprop's
+            default is char-rnn's 0.95, adam's and adamw's is 0.999.
+        weight_decay: adamw's pull of every weight towards 0, a share of η.
+        clip_value: clips every entry of the gradient to ±clip_value.
+        clip_norm: scales the whole gradient down to this Euclidean norm.
+
+    Returns:
+        An optax gradient transformation.
+
+    Raises:
+        ValueError: an unknown name, a weight decay for anything but adamw.
+
+    >>> optimizer = make_optimizer("rmsprop", 2e-3, clip_value=5.0)
+    >>> optimizer = make_optimizer("rmsprob", 2e-3)
+    Traceback (most recent call last):
+    ...
+    ValueError: make_optimizer: name: expected one of adagrad, rmsprop, adam, adamw, sgd, got rmsprob.
+    """
+    if weight_decay and name != "adamw":
+        raise ValueError(
+            sentence(
+                "make_optimizer", "weight_decay", f"0 with {name}", weight_decay, "name adamw?"
+            )
+        )
+    rate = learning_rate
+    if name == "adagrad":
+        optimizer = optax.chain(
+            optax.scale_by_rss(initial_accumulator_value=0.0, eps=1e-8),
+            optax.scale_by_learning_rate(rate),
+        )
+    elif name == "rmsprop":
+        rho = 0.95 if decay_rate is None else decay_rate
+        optimizer = optax.rmsprop(rate, decay=rho, eps=1e-8, eps_in_sqrt=False)
+    elif name == "adam":
+        optimizer = optax.adam(rate, b2=0.999 if decay_rate is None else decay_rate)
+    elif name == "adamw":
+        rho = 0.999 if decay_rate is None else decay_rate
+        optimizer = optax.adamw(rate, b2=rho, weight_decay=weight_decay)
+    elif name == "sgd":
+        optimizer = optax.sgd(rate)
+    else:
+        raise ValueError(
+            sentence("make_optimizer", "name", f"one of {', '.join(OPTIMIZERS)}", name)
+        )
+    clips = []
+    if clip_value:
+        clips.append(optax.clip(clip_value))
+    if clip_norm:
+        clips.append(optax.clip_by_global_norm(clip_norm))
+    return optax.chain(*clips, optimizer) if clips else optimizer
+
+
+def make_schedule(
+    name: str,
+    learning_rate: float,
+    *,
+    total_steps: int,
+    steps_per_epoch: int,
+    warmup_steps: int = 0,
+    decay: float = 0.97,
+    decay_after: int = 10,
+) -> optax.Schedule:
+    """The learning rate as a function of the step.
+
+        constant   η
+        epochs     η · decay^max(0, e − decay_after + 1) in epoch e = ⌊step / steps_per_epoch⌋
+        cosine     η · ½ (1 + cos(π · progress)), from η down to 0 at total_steps
+
+    During the first `warmup_steps` steps the rate rises in a straight line, whichever the name.
+
+    Args:
+        name: one of `SCHEDULES`; "epochs" is char-rnn's.
+        learning_rate: η, the highest rate.
+        total_steps: steps in the whole run.
+        steps_per_epoch: steps in one pass over the text.
+        warmup_steps: steps until η is reached.
+        decay: factor per epoch.
+        decay_after: the first epoch (counted from 0) that has one factor.
+
+    Returns:
+        A function from the step (counted from 0) to the rate.
+
+    >>> rate = make_schedule("epochs", 1.0, total_steps=100, steps_per_epoch=5, decay_after=2)
+    >>> [round(float(rate(step)), 4) for step in (0, 9, 10, 15)]
+    [1.0, 1.0, 0.97, 0.9409]
+
+    Source: "epochs" is that of Karpathy, char-rnn (2015); "cosine" Loshchilov and Hutter (2017).
+    """
+    if name not in SCHEDULES:
+        raise ValueError(sentence("make_schedule", "name", f"one of {', '.join(SCHEDULES)}", name))
+
+    def schedule(step: Array | int) -> Array:
+        at = jnp.asarray(step, jnp.float32)
+        rate = jnp.float32(learning_rate)
+        if name == "epochs":
+            epoch = jnp.floor(at / steps_per_epoch)
+            rate = rate * jnp.float32(decay) ** jnp.maximum(epoch - (decay_after - 1), 0.0)
+        elif name == "cosine":
+            span = max(1, total_steps - warmup_steps)
+            progress = jnp.clip((at - warmup_steps) / span, 0.0, 1.0)
+            rate = rate * 0.5 * (1.0 + jnp.cos(math.pi * progress))
+        if warmup_steps:
+            rate = rate * jnp.minimum(1.0, (at + 1.0) / warmup_steps)
+        return rate
+
+    return schedule
