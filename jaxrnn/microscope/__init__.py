@@ -1,0 +1,1 @@
+"""Looking into a recurrent network: traces, measurements, languages with known entropy."""

@@ -10,8 +10,8 @@ import pytest
 from jaxrnn.microscope import languages
 from jaxrnn.microscope.languages import (
     LANGUAGES,
-    addition,
     adding_problem,
+    addition,
     copy_task,
     dyck,
     embedded_reber,
