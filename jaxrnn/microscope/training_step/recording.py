@@ -1,0 +1,264 @@
+"""Running one training step line by line, and keeping what every line wrote."""
+
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxrnn.cells import Cell
+from jaxrnn.errors import sentence
+from jaxrnn.microscope.training_step.listings import (
+    CELL_LISTINGS,
+    UPDATES,
+    Block,
+    Line,
+    assemble,
+)
+
+Array = np.ndarray
+
+
+class Write(NamedTuple):
+    """One tensor that a line wrote: its name, its time index (None: it has none), its value."""
+
+    name: str
+    index: int | None
+    value: Array
+
+
+class Event(NamedTuple):
+    """One executed line.
+
+    Attributes:
+        line: its place in `Recording.lines`.
+        t: the time step of the loop it ran in; for lines outside of a loop, the last value of t.
+        writes: what it wrote; never empty.
+    """
+
+    line: int
+    t: int
+    writes: tuple[Write, ...]
+
+
+class Recording(NamedTuple):
+    """One training step, in full.
+
+    Attributes:
+        cell_name: key in `CELLS`.
+        blocks: the program.
+        inputs, targets: T token ids each.
+        initial: what was there before the first line (parameters, carry, Adagrad's memory).
+        events: the lines in the order in which they ran, with what they wrote.
+        loss: summed over the steps that have a loss, nats, before the update.
+        loss_after: the same window's loss after the update.
+    """
+
+    cell_name: str
+    blocks: tuple[Block, ...]
+    inputs: tuple[int, ...]
+    targets: tuple[int, ...]
+    initial: tuple[Write, ...]
+    events: tuple[Event, ...]
+    loss: float
+    loss_after: float
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The program's lines, without the heads of the loops."""
+        return tuple(line for block in self.blocks for line in block.lines)
+
+    def final(self, name: str) -> Any:
+        """The value of a tensor after the last line; {time index: value} for one that has times."""
+        writes = [*self.initial, *(write for event in self.events for write in event.writes)]
+        times = {write.index: write.value for write in writes if write.name == name}
+        if not times:
+            raise KeyError(f"this step has no tensor called {name!r}")
+        return times[None] if None in times else times
+
+
+def record(
+    cell: Cell,
+    params: Any,
+    carry: Any,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    *,
+    update: str = "sgd",
+    learning_rate: float = 0.1,
+    limit: float = 5.0,
+    every_step: bool = True,
+) -> Recording:
+    """Runs one training step on one sequence, line by line, and keeps what every line wrote.
+
+    The lines are the cell's equations as `jaxrnn/cells` has them, run in NumPy in float64; the
+    gradients that they end with are those of `unroll` (the tests compare them).
+
+    Args:
+        cell: one of `CELLS`.
+        params: of a model with one layer: fields `layers` (one Params of the cell), `w_hy` [H, V],
+            `b_y` [V], and `embedding` [V, E] where the input is embedded.
+        carry: the cell's Carry before the first step, every field [H].
+        inputs, targets: T token ids each.
+        update: "sgd", or "adagrad" as in min-char-rnn with a memory that starts at 0.
+        learning_rate: of the update.
+        limit: gradients are clipped to ±limit, each entry by itself.
+        every_step: the loss is the sum over all steps; False: the loss at the last step.
+
+    Returns:
+        A Recording.
+
+    Raises:
+        ValueError: more than one layer, sequences of unequal length, or an unknown cell or update.
+
+    Example:
+        >>> import jax, jaxrnn as rnn
+        >>> from jaxrnn import charlm
+        >>> config = charlm.Config(vocab_size=2, cell="elman", hidden_size=3, num_layers=1)
+        >>> params = charlm.init(config, jax.random.key(0))
+        >>> carry = rnn.zero_carry(rnn.ELMAN, params.layers[0])
+        >>> step = record(rnn.ELMAN, params, carry, [1, 0, 1, 0], [0, 1, 0, 1])
+        >>> step.lines[0].code, step.final("d_w_hh").shape, step.loss_after < step.loss
+        ('x[t] = one_hot(inputs[t], V)', (3, 3), True)
+    """
+    if cell.name not in CELL_LISTINGS:
+        known = "a cell with a listing: " + ", ".join(CELL_LISTINGS)
+        raise ValueError(sentence("record", "cell", known, repr(cell.name)))
+    if update not in UPDATES:
+        raise ValueError(sentence("record", "update", " or ".join(map(repr, UPDATES)), update))
+    if len(params.layers) != 1:
+        got = f"{len(params.layers)} layers"
+        raise ValueError(sentence("record", "params", "a model with one layer", got))
+    inputs_, targets_ = (
+        tuple(int(i) for i in np.asarray(ids).tolist()) for ids in (inputs, targets)
+    )
+    if len(inputs_) != len(targets_) or not inputs_:
+        got = f"{len(inputs_)} and {len(targets_)}"
+        raise ValueError(sentence("record", "inputs, targets", "two equal lengths above 0", got))
+
+    weights = {name: _float64(value) for name, value in params.layers[0]._asdict().items()}
+    weights |= {"w_hy": _float64(params.w_hy), "b_y": _float64(params.b_y)}
+    embedding = getattr(params, "embedding", None)
+    if embedding is not None:
+        weights["embedding"] = _float64(embedding)
+    carries = {name: _float64(value) for name, value in carry._asdict().items()}
+    blocks = assemble(
+        cell.name,
+        tuple(weights),
+        tuple(carries),
+        embedded=embedding is not None,
+        every_step=every_step,
+        update=update,
+    )
+    constants = {"learning_rate": learning_rate, "limit": limit, "V": len(weights["b_y"])}
+    initial = [Write(name, None, value) for name, value in weights.items()]
+    initial += [Write(name, -1, value) for name, value in carries.items()]
+    initial.append(Write("loss", None, np.zeros(())))
+    if update == "adagrad":
+        initial += [Write(f"memory_{name}", None, np.zeros_like(w)) for name, w in weights.items()]
+
+    events = _run(blocks, initial, constants, inputs_, targets_)
+    after = {w.name: w.value for event in events for w in event.writes if w.name in weights}
+    restart = [write._replace(value=after.get(write.name, write.value)) for write in initial]
+    forward = tuple(block for block in blocks if block.lines[0].phase == "forward")
+    return Recording(
+        cell.name,
+        blocks,
+        inputs_,
+        targets_,
+        tuple(initial),
+        events,
+        loss=_last(events, "loss"),
+        loss_after=_last(_run(forward, restart, constants, inputs_, targets_), "loss"),
+    )
+
+
+def _run(
+    blocks: tuple[Block, ...],
+    initial: list[Write],
+    constants: Mapping[str, Any],
+    inputs: tuple[int, ...],
+    targets: tuple[int, ...],
+) -> tuple[Event, ...]:
+    length = len(inputs)
+    names: dict[str, Any] = {**FUNCTIONS, **constants, "__builtins__": {}}
+    names |= {"inputs": inputs, "targets": targets, "T": length, "t": 0}
+    # A tensor with times is a dictionary from time to value, so that h[-1] is what comes before
+    # the first step and not, as in a list, the last one.
+    for line in (line for block in blocks for line in block.lines):
+        names |= {name: {} for name, index in line.defines if index}
+    for name, index, value in initial:
+        if index is None:
+            names[name] = value.copy()
+        else:
+            names.setdefault(name, {})[index] = value.copy()
+
+    events: list[Event] = []
+    number = 0
+    for block in blocks:
+        compiled = [compile(line.code, "<listing>", "exec") for line in block.lines]
+        times = {"up": range(length), "down": range(length)[::-1], "once": [names["t"]]}
+        for t in times[block.times]:
+            names["t"] = t
+            for offset, (line, code) in enumerate(zip(block.lines, compiled, strict=True)):
+                events.append(Event(number + offset, t, _execute(line, code, names)))
+        number += len(block.lines)
+    return tuple(events)
+
+
+def _execute(line: Line, code: CodeType, names: dict[str, Any]) -> tuple[Write, ...]:
+    exec(code, names)  # The library's own listing; no text from outside reaches it.
+    at = {"": None, "t": names["t"], "t-1": names["t"] - 1, "T-1": names["T"] - 1}
+    writes = []
+    for name, index in line.defines:
+        value = names[name] if at[index] is None else names[name][at[index]]
+        writes.append(Write(name, at[index], np.array(value, np.float64)))
+    return tuple(writes)
+
+
+def _last(events: tuple[Event, ...], name: str) -> float:
+    return float([w.value for event in events for w in event.writes if w.name == name][-1])
+
+
+def _float64(value: Any) -> Array:
+    return np.array(value, np.float64)
+
+
+def _one_hot(index: int, size: int) -> Array:
+    return np.eye(size)[index]
+
+
+def _softmax(y: Array) -> Array:
+    exponentials = np.exp(y - y.max())
+    return exponentials / exponentials.sum()
+
+
+def _sigmoid(a: Array) -> Array:
+    # ½ + ½ tanh(a/2) is σ(a) without an overflow at large negative a.
+    return 0.5 + 0.5 * np.tanh(0.5 * a)
+
+
+def _split(value: Array, count: int) -> list[Array]:
+    return np.split(value, count, axis=-1)
+
+
+def _join(*values: Array) -> Array:
+    return np.concatenate(values, axis=-1)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "clip": np.clip,
+    "join": _join,
+    "log": np.log,
+    "one_hot": _one_hot,
+    "outer": np.outer,
+    "positive": lambda h: np.where(h > 0, 1.0, 0.0),
+    "relu": lambda a: np.maximum(a, 0.0),
+    "sigmoid": _sigmoid,
+    "softmax": _softmax,
+    "split": _split,
+    "sqrt": np.sqrt,
+    "tanh": np.tanh,
+    "zeros_like": np.zeros_like,
+}
