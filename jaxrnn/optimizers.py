@@ -80,10 +80,6 @@ def make_optimizer(
         ValueError: an unknown name, a weight decay for anything but adamw.
 
     >>> optimizer = make_optimizer("rmsprop", 2e-3, clip_value=5.0)
-    >>> optimizer = make_optimizer("rmsprob", 2e-3)
-    Traceback (most recent call last):
-    ...
-    ValueError: make_optimizer: name: expected one of adagrad, rmsprop, adam, adamw, sgd, got rmsprob.
     """
     if weight_decay and name != "adamw":
         raise ValueError(

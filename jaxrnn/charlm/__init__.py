@@ -1,25 +1,51 @@
-"""Character language models: from a text to a model, from a model to new text."""
+"""Character language models: from a text to a model, from a model to new text.
 
-from jaxrnn.charlm.corpus import Corpus, python_documentation, read_text, split
-from jaxrnn.charlm.evaluation import evaluate
-from jaxrnn.charlm.losses import (
-    LOSSES,
-    bits,
-    cross_entropy,
-    last_cross_entropy,
-    nats,
-    summed_cross_entropy,
-)
-from jaxrnn.charlm.model import Config, Params, apply, init, step, zero_carry
-from jaxrnn.charlm.sampling import sample, sample_many, stream
-from jaxrnn.charlm.streams import make_streams, number_of_windows, window
-from jaxrnn.charlm.training import (
-    TrainState,
-    initial_state,
-    make_train_step,
-    make_train_windows,
-)
-from jaxrnn.charlm.vocabulary import Vocab
+Names are imported on first use; `settings` alone is needed by the command line's help.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxrnn.charlm.corpus import Corpus, python_documentation, read_text, split
+    from jaxrnn.charlm.evaluation import evaluate
+    from jaxrnn.charlm.losses import (
+        LOSSES,
+        bits,
+        cross_entropy,
+        last_cross_entropy,
+        nats,
+        summed_cross_entropy,
+    )
+    from jaxrnn.charlm.model import Config, Params, apply, init, step, zero_carry
+    from jaxrnn.charlm.sampling import sample, sample_many, stream
+    from jaxrnn.charlm.streams import make_streams, number_of_windows, window
+    from jaxrnn.charlm.training import (
+        TrainState,
+        initial_state,
+        make_train_step,
+        make_train_windows,
+    )
+    from jaxrnn.charlm.vocabulary import Vocab
+
+_HOME = {
+    "corpus": ("Corpus", "python_documentation", "read_text", "split"),
+    "evaluation": ("evaluate",),
+    "losses": (
+        "LOSSES",
+        "bits",
+        "cross_entropy",
+        "last_cross_entropy",
+        "nats",
+        "summed_cross_entropy",
+    ),
+    "model": ("Config", "Params", "apply", "init", "step", "zero_carry"),
+    "sampling": ("sample", "sample_many", "stream"),
+    "streams": ("make_streams", "number_of_windows", "window"),
+    "training": ("TrainState", "initial_state", "make_train_step", "make_train_windows"),
+    "vocabulary": ("Vocab",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "LOSSES",
@@ -51,3 +77,15 @@ __all__ = [
     "window",
     "zero_carry",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'jaxrnn.charlm' has no attribute {name!r}")
+    value = getattr(import_module(f"jaxrnn.charlm.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

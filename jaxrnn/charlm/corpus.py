@@ -78,7 +78,7 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> Corpus:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text:
         raise ValueError(sentence("train", "TEXT", "at least one character", f"{path}, empty"))
-    return Corpus(text, str(path))
+    return Corpus(text, str(path.resolve()))
 
 
 def python_documentation() -> Corpus:
@@ -120,7 +120,7 @@ def split(text: str, train_fraction: float, validation_fraction: float) -> tuple
     ('abcde', 'fgh')
     """
     total = train_fraction + validation_fraction
-    if not (0 < train_fraction <= 1 and 0 <= validation_fraction and total <= 1 + 1e-9):
+    if not (0 < train_fraction <= 1 and validation_fraction >= 0 and total <= 1 + 1e-9):
         raise ValueError(
             sentence(
                 "split",

@@ -248,7 +248,7 @@ def _steps(
     greedy: bool,
     top_k: int | None,
 ) -> tuple[Any, Array, Array]:
-    """n steps from `token` [count] on; given [n] forces a token where it is not −1."""
+    """Takes n steps from `token` [count] on; given [n] forces a token where it is not −1."""
     positions = start + jnp.arange(given.shape[0], dtype=jnp.int32)
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, positions)
 

@@ -8,11 +8,11 @@ streams start over, and there the carry goes back to zero.
     streams [B, W·T + 1]     stream b = tokens[b·W·T : (b + 1)·W·T + 1]
 """
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import jax
-import jax.numpy as jnp
 from jaxrnn.errors import sentence
 
 

@@ -159,11 +159,12 @@ def _update(
     targets: Array,
     key: Array | None,
 ) -> tuple[TrainState, Any, Metrics]:
-    if config.dropout and key is None:
-        raise ValueError(
-            sentence("train_step", "key", f"a jax.random.key for dropout {config.dropout}", "None")
-        )
-    dropout_key = jax.random.fold_in(key, state.step) if config.dropout else None
+    dropout_key = None
+    if config.dropout:
+        if key is None:
+            expected = f"a jax.random.key for dropout {config.dropout}"
+            raise ValueError(sentence("train_step", "key", expected, "None"))
+        dropout_key = jax.random.fold_in(key, state.step)
 
     def objective(params: model.Params) -> tuple[Array, Any]:
         after, logits = model.apply(

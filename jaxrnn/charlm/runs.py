@@ -1,0 +1,255 @@
+"""A run is a folder:
+
+    config.json           settings, vocabulary, and which text, so that it can be found again
+    metrics.jsonl         one JSON object a line: losses, validations, samples
+    checkpoints/
+        step-000001000.npz    the last two; each holds everything that training goes on from
+        best.npz              the same, at the best validation loss so far
+
+`config.json` is written last, so a folder that has one is a run.
+"""  # noqa: D415
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from numpy.typing import NDArray
+
+from jaxrnn.charlm import checkpoints, model
+from jaxrnn.charlm.checkpoints import BrokenCheckpointError
+from jaxrnn.charlm.corpus import Corpus
+from jaxrnn.charlm.settings import Settings
+from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.errors import sentence
+
+Arrays = dict[str, NDArray[Any]]
+Note = Callable[[str], None]
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what its config.json says.
+
+    Attributes:
+        path: the folder.
+        settings: of the run.
+        vocab: the characters that its model knows.
+        source: the path of its text.
+        sha256: of its text.
+    """
+
+    path: Path
+    settings: Settings
+    vocab: Vocab
+    source: str
+    sha256: str
+
+    @property
+    def config(self) -> model.Config:
+        """The model."""
+        return model_config(self.settings, self.vocab)
+
+    @property
+    def metrics_path(self) -> Path:
+        """metrics.jsonl."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def best_path(self) -> Path:
+        """The checkpoint of the best validation loss."""
+        return self.path / "checkpoints" / "best.npz"
+
+    def step_paths(self) -> list[Path]:
+        """The checkpoints by step, latest first."""
+        return sorted(self.path.glob("checkpoints/step-*.npz"), reverse=True)
+
+    def write_config(self) -> None:
+        """Writes config.json."""
+        facts = {
+            "settings": dataclasses.asdict(self.settings),
+            "vocabulary": self.vocab.characters,
+            "text": {"source": self.source, "sha256": self.sha256},
+        }
+        checkpoints.write_atomically(
+            self.path / "config.json",
+            json.dumps(facts, indent=2, ensure_ascii=True).encode() + b"\n",
+        )
+
+    def save(self, tree: Any, facts: Mapping[str, Any], best: bool) -> None:
+        """Writes the checkpoint of a step, and best.npz if it is the best; keeps the last two.
+
+        Args:
+            tree: everything that training goes on from.
+            facts: at least the `step`.
+            best: whether no validation loss so far was lower.
+        """
+        data = checkpoints.to_bytes(tree, facts)
+        if best:
+            checkpoints.write_atomically(self.best_path, data)
+        name = f"step-{facts['step']:09d}.npz"
+        checkpoints.write_atomically(self.path / "checkpoints" / name, data)
+        for old in self.step_paths()[KEPT:]:
+            old.unlink()
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Adds a line to metrics.jsonl."""
+        with open(self.metrics_path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def cut_metrics(self, step: int) -> None:
+        """Drops the lines of metrics.jsonl after a step, and a last line cut short."""
+        if not self.metrics_path.exists():
+            return
+        kept = [json.dumps(record) + "\n" for record in self.metrics() if record["step"] <= step]
+        checkpoints.write_atomically(self.metrics_path, "".join(kept).encode())
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of metrics.jsonl up to a line that is cut short."""
+        records = []
+        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return records
+
+
+def model_config(settings: Settings, vocab: Vocab) -> model.Config:
+    """The model that settings and a vocabulary make."""
+    return model.Config(
+        vocab_size=len(vocab),
+        cell=settings.model,
+        hidden_size=settings.rnn_size,
+        num_layers=settings.num_layers,
+        embed_size=settings.embed_size,
+        dropout=settings.dropout,
+    )
+
+
+def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -> Run:
+    """Makes the folder of a new run; its config.json is left to `Run.write_config`.
+
+    Raises:
+        ValueError: the folder holds a run already.
+        OSError: the folder cannot be made.
+    """
+    path = Path(path)
+    if (path / "config.json").exists():
+        raise ValueError(
+            sentence(
+                "train",
+                "--out",
+                "a folder without a run",
+                f"{path}, which holds one",
+                "--resume goes on with it; another --out starts a new one",
+            )
+        )
+    (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+    run = Run(path, settings, vocab, corpus.source, corpus.sha256)
+    # What a start that was killed may have left behind.
+    for left in [*run.step_paths(), run.best_path, run.metrics_path]:
+        left.unlink(missing_ok=True)
+    return run
+
+
+def open_run(path: str | Path) -> Run:
+    """Reads the config.json of a run.
+
+    Raises:
+        ValueError: config.json is not that of a run.
+        OSError: there is no run.
+    """
+    path = Path(path)
+    file = path / "config.json"
+    if not file.exists():
+        what = "which has no config.json" if path.exists() else "which does not exist"
+        raise FileNotFoundError(
+            sentence(
+                "open_run",
+                "RUN",
+                "the folder of a run",
+                f"{path}, {what}",
+                f"jaxrnn train --out {path} makes one",
+            )
+        )
+    try:
+        facts = json.loads(file.read_bytes())
+        return Run(
+            path,
+            Settings(**facts["settings"]),
+            Vocab(facts["vocabulary"]),
+            facts["text"]["source"],
+            facts["text"]["sha256"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            sentence("open_run", str(file), "the settings of a run", f"a file without: {error}")
+        ) from None
+
+
+def read_last(run: Run, note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
+    """The last good checkpoint.
+
+    Args:
+        run: the run.
+        note: is told, in a sentence, of every checkpoint that is broken.
+
+    Returns:
+        Its file, its arrays and its facts.
+
+    Raises:
+        BrokenCheckpointError: there is no good one.
+    """
+    return _first_good(run, [*run.step_paths(), run.best_path], note)
+
+
+def read_best(run: Run, note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
+    """The checkpoint of the best validation loss; where there is none, the last good one."""
+    return _first_good(run, [run.best_path, *run.step_paths()], note)
+
+
+def load_params(run: Run, note: Note) -> tuple[model.Params, dict[str, Any]]:
+    """The parameters of the best checkpoint, and its facts."""
+    path, arrays, facts = read_best(run, note)
+    template = jax.eval_shape(lambda: blank_params(run))
+    return checkpoints.restore(template, arrays, path, "state.params"), facts
+
+
+def blank_params(run: Run) -> model.Params:
+    """Parameters of the run's shapes and dtype."""
+    dtype = jnp.dtype(run.settings.dtype)
+    return model.init(run.config, jax.random.key(0), dtype=dtype)
+
+
+def _first_good(run: Run, paths: list[Path], note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
+    broken = []
+    for path in paths:
+        if not path.exists():
+            continue
+        try:
+            arrays, facts = checkpoints.read(path)
+        except BrokenCheckpointError as error:
+            broken.append(str(error))
+            continue
+        for complaint in broken:
+            note(complaint)
+        if broken:
+            note(f"Using {path} of step {facts['step']:,} instead.")
+        return path, arrays, facts
+    raise BrokenCheckpointError(" ".join(broken) or f"The run {run.path} has no checkpoint.")
+
+
+def new_run_path(parent: Path = Path("runs")) -> Path:
+    """The first of runs/1, runs/2, … that does not exist."""
+    number = 1
+    while os.path.lexists(parent / str(number)):
+        number += 1
+    return parent / str(number)

@@ -1,0 +1,191 @@
+"""Everything that can be chosen about a training run, and the presets. Imports no JAX."""
+
+import dataclasses
+from typing import Any
+
+from jaxrnn.errors import sentence
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is. Names are char-rnn's where they mean the same.
+
+    Attributes:
+        model: the cell, a key of `jaxrnn.CELLS`.
+        rnn_size: H, units in a layer.
+        num_layers: L.
+        embed_size: E, size of a learned vector a character; None: one-hot.
+        dropout: probability of dropping a layer's output in training.
+        initializer: how weight matrices are drawn: `cell` (each cell's own), `normal:0.01`
+            (standard deviation) or `uniform:0.08` (bound).
+        dtype: of parameters and arithmetic: float32, bfloat16 or float64.
+        encoding: of the text file.
+        train_frac: share of the text, from its start, to train on.
+        val_frac: share after that for validation; 0: none.
+        seq_length: T, characters in a window.
+        batch_size: B, streams side by side.
+        loss: a key of `jaxrnn.charlm.LOSSES`.
+        optimizer: one of `jaxrnn.optimizers.OPTIMIZERS`.
+        learning_rate: the highest rate.
+        schedule: one of `jaxrnn.optimizers.SCHEDULES`.
+        warmup_steps: steps in which the rate rises in a straight line.
+        learning_rate_decay: schedule `epochs`: factor an epoch.
+        learning_rate_decay_after: schedule `epochs`: in epochs, when to start.
+        decay_rate: rmsprop's, adam's and adamw's memory of squared gradients; None: the usual.
+        weight_decay: adamw's.
+        grad_clip: bound of every entry of the gradient; 0: none.
+        grad_clip_norm: bound of the gradient's Euclidean norm; 0: none.
+        max_steps: windows to train on; None: max_epochs decides.
+        max_epochs: passes over the text; None: max_steps decides. With both, the earlier end.
+        seed: of everything random.
+        print_every: steps between two lines of metrics; None: about 0.2 s of work.
+        eval_val_every: steps between two validations, each with a checkpoint; None: a 20th of
+            the run.
+        sample_every: steps between two samples; None: a 5th of the run; 0: none.
+        sample_length: characters of such a sample.
+        max_minutes: stops, with a checkpoint, after so long; None: no limit.
+
+    Raises:
+        ValueError: a number out of range; the message names the command-line option.
+    """
+
+    model: str = "lstm"
+    rnn_size: int = 128
+    num_layers: int = 2
+    embed_size: int | None = None
+    dropout: float = 0.0
+    initializer: str = "cell"
+    dtype: str = "float32"
+    encoding: str = "utf-8"
+    train_frac: float = 0.9
+    val_frac: float = 0.1
+    seq_length: int = 64
+    batch_size: int = 32
+    loss: str = "cross_entropy"
+    optimizer: str = "adamw"
+    learning_rate: float = 5e-3
+    schedule: str = "cosine"
+    warmup_steps: int = 100
+    learning_rate_decay: float = 0.97
+    learning_rate_decay_after: int = 10
+    decay_rate: float | None = None
+    weight_decay: float = 0.01
+    grad_clip: float = 0.0
+    grad_clip_norm: float = 1.0
+    max_steps: int | None = 3000
+    max_epochs: float | None = None
+    seed: int = 123
+    print_every: int | None = None
+    eval_val_every: int | None = None
+    sample_every: int | None = None
+    sample_length: int = 300
+    max_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("seq_length", "batch_size", "sample_length"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("max_steps", "print_every", "eval_val_every"):
+            value = getattr(self, name)
+            self._require(name, value is None or value >= 1, "at least 1")
+        for name in ("max_epochs", "max_minutes"):
+            value = getattr(self, name)
+            self._require(name, value is None or value > 0, "above 0")
+        for name in ("grad_clip", "grad_clip_norm", "weight_decay", "warmup_steps", "sample_every"):
+            self._require(name, (getattr(self, name) or 0) >= 0, "at least 0")
+        self._require("learning_rate", 0 < self.learning_rate < float("inf"), "above 0")
+        self._require("decay_rate", 0 <= (self.decay_rate or 0) < 1, "from 0 to below 1")
+        self._require("dtype", self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+        self._require("train_frac", 0 < self.train_frac <= 1, "above 0 and at most 1")
+        self._require("val_frac", 0 <= self.val_frac < 1, "from 0 to below 1")
+        if self.train_frac + self.val_frac > 1 + 1e-9:
+            share = round(1 - self.train_frac, 6)
+            self._require("val_frac", False, f"at most {share} beside train_frac {self.train_frac}")
+        if self.max_steps is None and self.max_epochs is None:
+            self._require("max_steps", False, "a number where max_epochs is None")
+        distribution, scale = self.weight_distribution
+        self._require(
+            "initializer",
+            distribution == "cell" or (distribution in ("normal", "uniform") and scale > 0),
+            "cell, normal:SCALE or uniform:SCALE with a SCALE above 0",
+        )
+
+    def _require(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            option = "--" + name.replace("_", "-")
+            raise ValueError(sentence("train", option, expected, getattr(self, name)))
+
+    @property
+    def weight_distribution(self) -> tuple[str, float]:
+        """The initializer as (distribution, scale): `normal:0.01` is ("normal", 0.01)."""
+        distribution, colon, scale = self.initializer.partition(":")
+        try:
+            return distribution, float(scale) if colon else 0.0
+        except ValueError:
+            return distribution, 0.0
+
+
+DTYPES = ("float32", "bfloat16", "float64")
+
+# What may change when a run is resumed; everything else makes it another run.
+ADJUSTABLE = frozenset(
+    (
+        "max_steps",
+        "max_epochs",
+        "max_minutes",
+        "print_every",
+        "eval_val_every",
+        "sample_every",
+        "sample_length",
+    )
+)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # Karpathy's min-char-rnn.py: one window at a time, loss summed over it, all text trained on.
+    "min-char-rnn": {
+        "model": "elman",
+        "rnn_size": 100,
+        "num_layers": 1,
+        "initializer": "normal:0.01",
+        "train_frac": 1.0,
+        "val_frac": 0.0,
+        "seq_length": 25,
+        "batch_size": 1,
+        "loss": "summed_cross_entropy",
+        "optimizer": "adagrad",
+        "learning_rate": 0.1,
+        "schedule": "constant",
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "grad_clip": 5.0,
+        "grad_clip_norm": 0.0,
+        "max_steps": 100_000,
+        "print_every": 100,
+        "sample_length": 200,
+    },
+    # Karpathy's char-rnn, train.lua. Its gradient is that of the loss summed over the window.
+    "char-rnn": {
+        "model": "lstm",
+        "rnn_size": 128,
+        "num_layers": 2,
+        "initializer": "uniform:0.08",
+        "train_frac": 0.95,
+        "val_frac": 0.05,
+        "seq_length": 50,
+        "batch_size": 50,
+        "loss": "summed_cross_entropy",
+        "optimizer": "rmsprop",
+        "learning_rate": 2e-3,
+        "schedule": "epochs",
+        "warmup_steps": 0,
+        "learning_rate_decay": 0.97,
+        "learning_rate_decay_after": 10,
+        "decay_rate": 0.95,
+        "weight_decay": 0.0,
+        "grad_clip": 5.0,
+        "grad_clip_norm": 0.0,
+        "max_steps": None,
+        "max_epochs": 50,
+        "eval_val_every": 1000,
+    },
+}

@@ -1,0 +1,47 @@
+"""`jaxrnn gradcheck`: hand-derived BPTT against jax.grad against central differences."""
+
+import argparse
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of `jaxrnn gradcheck`."""
+    parser = argparse.ArgumentParser(
+        prog="jaxrnn gradcheck",
+        description="Checks in float64, for each cell, the hand-derived gradient of every "
+        "parameter, the inputs and the initial carry against jax.grad and against central "
+        "differences. Exit code 1 where one is wrong.",
+    )
+    parser.add_argument("--cell", help="this cell only, e.g. lstm; default: every cell")
+    parser.add_argument("--input-size", type=int, default=3, metavar="I")
+    parser.add_argument("--hidden-size", type=int, default=4, metavar="H")
+    parser.add_argument("--batch-size", type=int, default=2, metavar="B")
+    parser.add_argument("--length", type=int, default=7, metavar="T", help="time steps")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints a report a cell; 0 if all gradients are right, else 1."""
+    import jax
+
+    import jaxrnn
+    from jaxrnn.errors import sentence
+
+    if options.cell is not None and options.cell not in jaxrnn.CELLS:
+        expected = f"one of {', '.join(jaxrnn.CELLS)}"
+        raise ValueError(sentence("gradcheck", "--cell", expected, options.cell))
+    names = [options.cell] if options.cell else list(jaxrnn.CELLS)
+    right = True
+    for name in names:
+        report = jaxrnn.gradcheck(
+            jaxrnn.CELLS[name],
+            jax.random.key(options.seed),
+            input_size=options.input_size,
+            hidden_size=options.hidden_size,
+            batch_size=options.batch_size,
+            length=options.length,
+        )
+        print(report, end="\n\n", flush=True)
+        right = right and report.ok
+    print("All gradients are right." if right else "Some gradients are WRONG.")
+    return 0 if right else 1

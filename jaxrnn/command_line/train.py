@@ -1,0 +1,341 @@
+"""`jaxrnn train [TEXT] --out RUN`: from a text to a model."""
+
+import argparse
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxrnn.charlm.settings import ADJUSTABLE, PRESETS, Settings
+from jaxrnn.errors import sentence
+
+if TYPE_CHECKING:
+    from jaxrnn.charlm.corpus import Corpus
+    from jaxrnn.charlm.training_loop import Work
+
+# What a model is; `--init-from` takes these from the other run.
+MODEL = ("model", "rnn_size", "num_layers", "embed_size", "dtype")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of `jaxrnn train`; only those given are in the namespace."""
+    default = Settings()
+    parser = argparse.ArgumentParser(
+        prog="jaxrnn train",
+        description="Trains a character model on a text and keeps it, with checkpoints and "
+        "metrics, in a folder RUN. Without TEXT it reads the documentation of the Python "
+        "language that Python itself contains. Options have char-rnn's names where they mean "
+        "the same; its spelling, -rnn_size 128, is taken too.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="a text file")
+    parser.add_argument(
+        "--out", "--checkpoint-dir", metavar="RUN", help="the folder; default: a new one in runs/"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="start from the settings of min-char-rnn or char-rnn; other options come on top",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out RUN where it stopped"
+    )
+    parser.add_argument(
+        "--init-from", metavar="RUN", help="a new run that starts from the weights of this one"
+    )
+
+    def add(group: Any, name: str, *aliases: str, help: str, **more: Any) -> None:
+        value = getattr(default, name)
+        shown = "" if value is None else f" ({value})"
+        flags = ["--" + flag.replace("_", "-") for flag in (name, *aliases)]
+        group.add_argument(*flags, dest=name, help=help + shown, **more)
+
+    group = parser.add_argument_group("model (values in brackets: the default preset's)")
+    cells = "elman (or rnn), elman_relu, lstm, gru (reset after), gru_reset_before"
+    add(group, "model", "cell", help=cells, metavar="CELL")
+    add(group, "rnn_size", "hidden_size", type=int, metavar="H", help="units in a layer")
+    add(group, "num_layers", type=int, metavar="L", help="layers")
+    add(group, "embed_size", type=int, metavar="E", help="learn vectors of this size; else one-hot")
+    add(group, "dropout", type=float, metavar="P", help="drop layers' outputs with probability P")
+    add(
+        group,
+        "initializer",
+        metavar="HOW",
+        help="of weight matrices: cell (each cell's own), normal:0.01 or uniform:0.08",
+    )
+    add(group, "dtype", metavar="DTYPE", help="float32, bfloat16 or float64")
+
+    group = parser.add_argument_group("text")
+    add(group, "encoding", metavar="NAME", help="of the file, e.g. latin-1")
+    add(group, "train_frac", type=float, metavar="X", help="share to train on, from the start")
+    add(group, "val_frac", type=float, metavar="X", help="share after that for validation")
+    add(group, "seq_length", type=int, metavar="T", help="characters in a window")
+    add(group, "batch_size", type=int, metavar="B", help="streams of text side by side")
+
+    group = parser.add_argument_group("training")
+    add(
+        group,
+        "loss",
+        metavar="NAME",
+        help="cross_entropy (mean), summed_cross_entropy (sum over the window) or "
+        "last_cross_entropy (last character of the window only)",
+    )
+    add(group, "optimizer", metavar="NAME", help="adagrad, rmsprop, adam, adamw or sgd")
+    add(group, "learning_rate", type=float, metavar="X", help="the highest rate")
+    add(
+        group,
+        "schedule",
+        metavar="NAME",
+        help="of the rate: constant, cosine (down to 0 at the end) or epochs (char-rnn's)",
+    )
+    add(
+        group,
+        "warmup_steps",
+        type=int,
+        metavar="N",
+        help="the rate rises over N steps, at most a tenth of the run",
+    )
+    add(group, "learning_rate_decay", type=float, metavar="X", help="epochs: factor an epoch")
+    add(
+        group,
+        "learning_rate_decay_after",
+        type=int,
+        metavar="N",
+        help="epochs: the first epoch with that factor",
+    )
+    add(
+        group,
+        "decay_rate",
+        type=float,
+        metavar="X",
+        help="memory of squared gradients in rmsprop (0.95), adam and adamw (0.999)",
+    )
+    add(group, "weight_decay", type=float, metavar="X", help="adamw's")
+    add(group, "grad_clip", type=float, metavar="X", help="clip each entry to ±X; 0: off")
+    add(
+        group,
+        "grad_clip_norm",
+        type=float,
+        metavar="X",
+        help="scale the gradient down to this norm; 0: off",
+    )
+    add(group, "seed", type=int, metavar="N", help="of everything random")
+
+    group = parser.add_argument_group("length of the run, and what it tells (may change on resume)")
+    add(group, "max_steps", type=int, metavar="N", help="windows to train on")
+    add(group, "max_epochs", type=float, metavar="X", help="passes over the text, instead")
+    add(
+        group,
+        "max_minutes",
+        type=float,
+        metavar="X",
+        help="stop after so long, with a checkpoint to resume from",
+    )
+    add(group, "print_every", type=int, metavar="N", help="steps between two lines of metrics")
+    add(group, "eval_val_every", type=int, metavar="N", help="steps between two validations")
+    add(group, "sample_every", type=int, metavar="N", help="steps between two samples; 0: none")
+    add(group, "sample_length", type=int, metavar="N", help="characters of such a sample")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains; 0 at the end of the run or of its minutes, 130 after Ctrl-C."""
+    given = vars(options).copy()
+    text, out = given.pop("text", None), given.pop("out", None)
+    preset, init_from = given.pop("preset", None), given.pop("init_from", None)
+    if given.pop("resume", False):
+        for option, value in (("--preset", preset), ("--init-from", init_from)):
+            if value is not None:
+                raise ValueError(sentence("train", option, "no such option beside --resume", value))
+        work = _resume(text, out, given)
+    else:
+        work = _start(text, out, preset, init_from, given)
+    return _train(work)
+
+
+def _start(
+    text: str | None,
+    out: str | None,
+    preset: str | None,
+    init_from: str | None,
+    given: dict[str, Any],
+) -> "Work":
+    from jaxrnn.charlm import runs, training_loop
+    from jaxrnn.charlm.vocabulary import Vocab
+
+    parent = None if init_from is None else runs.open_run(init_from)
+    settings = choose_settings(preset, given, None if parent is None else parent.settings)
+    _prepare_jax(settings)
+    corpus = _read(text, settings.encoding)
+    vocab = Vocab.from_text(corpus.text)
+    params = None
+    if parent is not None:
+        unknown = sorted(set(vocab.characters) - set(parent.vocab.characters))
+        if unknown:
+            raise ValueError(
+                sentence(
+                    "train",
+                    "TEXT",
+                    f"the {len(parent.vocab)} characters that {parent.path} knows",
+                    f"{len(unknown)} others, {''.join(unknown[:20])!r}",
+                    "train without --init-from",
+                )
+            )
+        vocab = parent.vocab
+        params, _ = runs.load_params(parent, print)
+    path = runs.new_run_path() if out is None else Path(out)
+    new = runs.create(path, settings, vocab, corpus)
+    return training_loop.start(new, corpus, params)
+
+
+def _resume(text: str | None, out: str | None, given: dict[str, Any]) -> "Work":
+    from jaxrnn.charlm import runs, training_loop
+
+    if out is None:
+        raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
+    old = runs.open_run(out)
+    given = _resolve_names(given, {})
+    for name, value in given.items():
+        kept = getattr(old.settings, name)
+        if name not in ADJUSTABLE and value != kept:
+            raise ValueError(
+                sentence(
+                    "train",
+                    "--" + name.replace("_", "-"),
+                    f"{kept}, as the run {old.path} has it",
+                    value,
+                    "leave the option out to resume, or start a new run, maybe with --init-from",
+                )
+            )
+    settings = dataclasses.replace(old.settings, **_one_end(given))
+    _prepare_jax(settings)
+    source = text or (None if old.source == "pydoc_data.topics" else old.source)
+    corpus = _read(source, settings.encoding)
+    if settings != old.settings:
+        old = dataclasses.replace(old, settings=settings)
+        old.write_config()
+    return training_loop.resume(old, corpus, print)
+
+
+def choose_settings(
+    preset: str | None, given: dict[str, Any], parent: Settings | None = None
+) -> Settings:
+    """The preset's settings, then those of the parent's model, then those given.
+
+    Raises:
+        ValueError: a given size differs from the parent's, or a value is out of range.
+    """
+    values = dict(PRESETS[preset or "default"])
+    given = _resolve_names(given, values, charrnn=preset == "char-rnn")
+    if parent is not None:
+        for name in MODEL:
+            kept = getattr(parent, name)
+            if given.get(name, kept) != kept:
+                raise ValueError(
+                    sentence(
+                        "train",
+                        "--" + name.replace("_", "-"),
+                        f"{kept}, as the model of --init-from has it",
+                        given[name],
+                    )
+                )
+            values[name] = kept
+    return Settings(**values | _one_end(given) | _no_stray_weight_decay(values, given))
+
+
+def _resolve_names(
+    given: dict[str, Any], preset: dict[str, Any], charrnn: bool = False
+) -> dict[str, Any]:
+    # char-rnn calls the Elman network rnn, and its gru resets before the product.
+    names = {"rnn": "elman"} | ({"gru": "gru_reset_before"} if charrnn else {})
+    if "model" in given:
+        return given | {"model": names.get(given["model"], given["model"])}
+    return given
+
+
+def _one_end(given: dict[str, Any]) -> dict[str, Any]:
+    """--max-epochs alone means no --max-steps, and the other way round."""
+    if ("max_steps" in given) == ("max_epochs" in given):
+        return given
+    other = "max_epochs" if "max_steps" in given else "max_steps"
+    return given | {other: None}
+
+
+def _no_stray_weight_decay(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The default preset's weight decay belongs to adamw; another optimizer has none."""
+    optimizer = given.get("optimizer", values.get("optimizer", "adamw"))
+    return {} if optimizer == "adamw" or "weight_decay" in given else {"weight_decay": 0.0}
+
+
+def _prepare_jax(settings: Settings) -> None:
+    import jax
+
+    from jaxrnn.command_line.compilation_cache import use_compilation_cache
+
+    use_compilation_cache()
+    if settings.dtype == "float64":
+        jax.config.update("jax_enable_x64", True)
+
+
+def _read(text: str | None, encoding: str) -> "Corpus":
+    from jaxrnn.charlm.corpus import python_documentation, read_text
+
+    return python_documentation() if text is None else read_text(text, encoding)
+
+
+def _train(work: "Work") -> int:
+    import jax
+
+    from jaxrnn.charlm import training_loop
+    from jaxrnn.command_line import INTERRUPTED
+    from jaxrnn.command_line.progress import Progress
+
+    settings, path = work.run.settings, work.run.path
+    total = work.plan.total_steps
+    if work.journal.step >= total:
+        print(
+            f"The run {path} is at its end, step {total:,}. --max-steps or --max-epochs with a "
+            "higher number goes further."
+        )
+        return 0
+    weights = sum(leaf.size for leaf in jax.tree.leaves(work.everything.state.params))
+    print(
+        f"{settings.num_layers} x {settings.rnn_size} {settings.model}, {weights:,} weights, on "
+        f"{work.run.source} ({len(work.run.vocab)} different characters); run {path}, "
+        f"steps {work.journal.step:,} to {total:,}.",
+        flush=True,
+    )
+    interrupted = _interruption()
+    deadline = None
+    if settings.max_minutes is not None:
+        deadline = time.monotonic() + 60 * settings.max_minutes
+
+    def should_stop() -> bool:
+        return interrupted() or (deadline is not None and time.monotonic() > deadline)
+
+    characters = settings.seq_length * settings.batch_size
+    step = work.journal.step
+    with Progress(characters, total, step) as progress:
+        for record in training_loop.train(work, should_stop):
+            progress.show(record)
+            step = record["step"]
+    if step < total:
+        print(f"Stopped at step {step:,} of {total:,}; jaxrnn train --out {path} --resume goes on.")
+    print(f"The run is in {path}; jaxrnn sample {path} writes with it.")
+    return INTERRUPTED if interrupted() else 0
+
+
+def _interruption() -> Callable[[], bool]:
+    """Whether Ctrl-C came; the second one ends the process at once."""
+    came = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        came.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handle)
+    return came.is_set
