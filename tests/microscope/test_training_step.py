@@ -1,23 +1,15 @@
-from typing import Any, NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxrnn as rnn
+from jaxrnn import charlm
 from jaxrnn.microscope.training_step import record
 from jaxrnn.microscope.training_step.listings import CELL_LISTINGS
 
 INPUTS, TARGETS = [1, 0, 3, 1, 2, 2], [0, 3, 1, 2, 2, 1]
 V, H = 4, 3
-
-
-class Model(NamedTuple):
-    layers: tuple[Any, ...]
-    w_hy: Any
-    b_y: Any
-    embedding: Any = None
 
 
 def make(cell, seed=0, embed_size=None):
@@ -31,7 +23,12 @@ def make(cell, seed=0, embed_size=None):
     layer, carry = jax.tree.unflatten(tree, leaves)
     embedding = None if embed_size is None else jax.random.normal(keys[4], (V, embed_size))
     w_hy = jax.random.normal(keys[2], (H, V), jnp.float64)
-    return Model((layer,), w_hy, jax.random.normal(keys[3], (V,), jnp.float64), embedding), carry
+    config = charlm.Config(V, cell.name, H, num_layers=1, embed_size=embed_size)
+    return (
+        config,
+        charlm.Params((layer,), w_hy, jax.random.normal(keys[3], (V,), jnp.float64), embedding),
+        carry,
+    )
 
 
 def loss_of(cell, model, carry, every_step):
@@ -47,8 +44,8 @@ def loss_of(cell, model, carry, every_step):
 @pytest.mark.parametrize("every_step", [True, False])
 @pytest.mark.parametrize("cell", rnn.CELLS.values(), ids=list(rnn.CELLS))
 def test_lines_end_with_the_librarys_gradient(cell, every_step, embed_size):
-    model, carry = make(cell, embed_size=embed_size)
-    step = record(cell, model, carry, INPUTS, TARGETS, every_step=every_step)
+    config, model, carry = make(cell, embed_size=embed_size)
+    step = record(config, model, (carry,), INPUTS, TARGETS, every_step=every_step)
     loss, (d_model, d_carry) = jax.value_and_grad(loss_of, (1, 2))(cell, model, carry, every_step)
     np.testing.assert_allclose(step.loss, loss, rtol=1e-13)
     expected = {**d_model.layers[0]._asdict(), "w_hy": d_model.w_hy, "b_y": d_model.b_y}
@@ -62,8 +59,8 @@ def test_lines_end_with_the_librarys_gradient(cell, every_step, embed_size):
 
 @pytest.mark.parametrize("cell", rnn.CELLS.values(), ids=list(rnn.CELLS))
 def test_lines_go_through_the_traces_values(cell):
-    model, carry = make(cell, seed=1)
-    step = record(cell, model, carry, INPUTS, TARGETS)
+    config, model, carry = make(cell, seed=1)
+    step = record(config, model, (carry,), INPUTS, TARGETS)
     seen = rnn.trace(cell, model.layers[0], carry, jnp.array(INPUTS))
     inside = {**seen.gates, **seen.carries._asdict()}
     for name, values in inside.items():
@@ -77,34 +74,34 @@ def test_every_cell_has_a_listing():
 
 
 def test_updates_follow_their_equations():
-    model, carry = make(rnn.ELMAN)
+    config, model, carry = make(rnn.ELMAN)
     before = np.asarray(model.layers[0].w_hh)
-    sgd = record(rnn.ELMAN, model, carry, INPUTS, TARGETS, learning_rate=0.05, limit=0.1)
+    sgd = record(config, model, (carry,), INPUTS, TARGETS, learning_rate=0.05, limit=0.1)
     gradient = np.clip(sgd.final("d_w_hh"), -0.1, 0.1)
     assert (np.abs(gradient) == 0.1).any()
     np.testing.assert_allclose(sgd.final("w_hh"), before - 0.05 * gradient, rtol=1e-14)
-    adagrad = record(rnn.ELMAN, model, carry, INPUTS, TARGETS, update="adagrad", limit=0.1)
+    adagrad = record(config, model, (carry,), INPUTS, TARGETS, update="adagrad", limit=0.1)
     expected = before - 0.1 * gradient / np.sqrt(gradient**2 + 1e-8)
     np.testing.assert_allclose(adagrad.final("w_hh"), expected, rtol=1e-14)
 
 
 def test_loss_after_is_the_loss_of_the_updated_weights():
-    model, carry = make(rnn.GRU)
-    step = record(rnn.GRU, model, carry, INPUTS, TARGETS, learning_rate=0.01)
+    config, model, carry = make(rnn.GRU)
+    step = record(config, model, (carry,), INPUTS, TARGETS, learning_rate=0.01)
     layer = rnn.GRU.Params(**{name: jnp.array(step.final(name)) for name in rnn.GRU.Params._fields})
-    updated = Model((layer,), jnp.array(step.final("w_hy")), jnp.array(step.final("b_y")))
+    updated = charlm.Params((layer,), jnp.array(step.final("w_hy")), jnp.array(step.final("b_y")))
     np.testing.assert_allclose(step.loss_after, loss_of(rnn.GRU, updated, carry, True), rtol=1e-12)
     assert step.loss_after < step.loss
 
 
 def test_events_run_up_then_down_then_update():
-    model, carry = make(rnn.LSTM)
-    step = record(rnn.LSTM, model, carry, INPUTS, TARGETS)
+    config, model, carry = make(rnn.LSTM)
+    step = record(config, model, (carry,), INPUTS, TARGETS)
     phases = [step.lines[event.line].phase for event in step.events]
     assert phases == sorted(phases, key=["forward", "backward", "update"].index)
-    states = [w.index for event in step.events for w in event.writes if w.name == "h"]
+    states = [w.time for event in step.events for w in event.writes if w.name == "h"]
     assert states == [0, 1, 2, 3, 4, 5]
-    gradients = [w.index for event in step.events for w in event.writes if w.name == "d_h"]
+    gradients = [w.time for event in step.events for w in event.writes if w.name == "d_h"]
     assert list(dict.fromkeys(gradients)) == [5, 4, 3, 2, 1, 0, -1]
     # What a line wrote is kept as it was then, not as later lines left it.
     shares = [w.value for event in step.events for w in event.writes if w.name == "d_w_hh"]
@@ -113,10 +110,10 @@ def test_events_run_up_then_down_then_update():
 
 
 def test_bad_input_is_a_sentence():
-    model, carry = make(rnn.ELMAN)
+    config, model, carry = make(rnn.ELMAN)
     with pytest.raises(ValueError, match=r"record: params: expected a model with one layer, got 2"):
-        record(rnn.ELMAN, model._replace(layers=model.layers * 2), carry, INPUTS, TARGETS)
+        record(config, model._replace(layers=model.layers * 2), (carry,), INPUTS, TARGETS)
     with pytest.raises(ValueError, match=r"two equal lengths above 0, got 6 and 5"):
-        record(rnn.ELMAN, model, carry, INPUTS, TARGETS[:-1])
+        record(config, model, (carry,), INPUTS, TARGETS[:-1])
     with pytest.raises(ValueError, match=r"record: update: expected 'sgd' or 'adagrad', got adam"):
-        record(rnn.ELMAN, model, carry, INPUTS, TARGETS, update="adam")
+        record(config, model, (carry,), INPUTS, TARGETS, update="adam")

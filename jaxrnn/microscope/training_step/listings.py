@@ -133,10 +133,10 @@ memory_{w} += clip(d_{w}, -limit, limit) ** 2  # Adagrad divides by the size of 
 
 
 class Reference(NamedTuple):
-    """A tensor named in a line: `h[t-1]` is name "h", index "t-1"; `w_hh` has index ""."""
+    """A tensor named in a line: `h[t-1]` is name "h", time "t-1"; `w_hh` has time ""."""
 
     name: str
-    index: str
+    time: str
 
 
 class Line(NamedTuple):

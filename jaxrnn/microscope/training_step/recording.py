@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrnn.cells import Cell
+from jaxrnn.charlm import Config, Params
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.training_step.listings import (
     CELL_LISTINGS,
@@ -21,10 +21,10 @@ Array = np.ndarray
 
 
 class Write(NamedTuple):
-    """One tensor that a line wrote: its name, its time index (None: it has none), its value."""
+    """One tensor that a line wrote: its name, its time step (None: it has none), its value."""
 
     name: str
-    index: int | None
+    time: int | None
     value: Array
 
 
@@ -72,16 +72,16 @@ class Recording(NamedTuple):
     def final(self, name: str) -> Any:
         """The value of a tensor after the last line; {time index: value} for one that has times."""
         writes = [*self.initial, *(write for event in self.events for write in event.writes)]
-        times = {write.index: write.value for write in writes if write.name == name}
+        times = {write.time: write.value for write in writes if write.name == name}
         if not times:
             raise KeyError(f"this step has no tensor called {name!r}")
-        return times[None] if None in times else times
+        return times.get(None, times)
 
 
 def record(
-    cell: Cell,
-    params: Any,
-    carry: Any,
+    config: Config,
+    params: Params,
+    carry: tuple[Any, ...],
     inputs: ArrayLike,
     targets: ArrayLike,
     *,
@@ -96,11 +96,11 @@ def record(
     gradients that they end with are those of `unroll` (the tests compare them).
 
     Args:
-        cell: one of `CELLS`.
-        params: of a model with one layer: fields `layers` (one Params of the cell), `w_hy` [H, V],
-            `b_y` [V], and `embedding` [V, E] where the input is embedded.
-        carry: the cell's Carry before the first step, every field [H].
-        inputs, targets: T token ids each.
+        config: a model with one layer.
+        params: its parameters.
+        carry: one Carry before the first step, fields [H].
+        inputs: T token ids.
+        targets: T token ids, what should be expected after each input.
         update: "sgd", or "adagrad" as in min-char-rnn with a memory that starts at 0.
         learning_rate: of the update.
         limit: gradients are clipped to ±limit, each entry by itself.
@@ -110,21 +110,22 @@ def record(
         A Recording.
 
     Raises:
-        ValueError: more than one layer, sequences of unequal length, or an unknown cell or update.
+        ValueError: more than one layer, sequences of unequal length, a cell without a listing,
+            an unknown update.
 
     Example:
-        >>> import jax, jaxrnn as rnn
+        >>> import jax
         >>> from jaxrnn import charlm
         >>> config = charlm.Config(vocab_size=2, cell="elman", hidden_size=3, num_layers=1)
         >>> params = charlm.init(config, jax.random.key(0))
-        >>> carry = rnn.zero_carry(rnn.ELMAN, params.layers[0])
-        >>> step = record(rnn.ELMAN, params, carry, [1, 0, 1, 0], [0, 1, 0, 1])
+        >>> carry = charlm.zero_carry(config, params, ())
+        >>> step = record(config, params, carry, [1, 0, 1, 0], [0, 1, 0, 1])
         >>> step.lines[0].code, step.final("d_w_hh").shape, step.loss_after < step.loss
         ('x[t] = one_hot(inputs[t], V)', (3, 3), True)
     """
-    if cell.name not in CELL_LISTINGS:
+    if config.cell not in CELL_LISTINGS:
         known = "a cell with a listing: " + ", ".join(CELL_LISTINGS)
-        raise ValueError(sentence("record", "cell", known, repr(cell.name)))
+        raise ValueError(sentence("record", "config", known, repr(config.cell)))
     if update not in UPDATES:
         raise ValueError(sentence("record", "update", " or ".join(map(repr, UPDATES)), update))
     if len(params.layers) != 1:
@@ -139,15 +140,14 @@ def record(
 
     weights = {name: _float64(value) for name, value in params.layers[0]._asdict().items()}
     weights |= {"w_hy": _float64(params.w_hy), "b_y": _float64(params.b_y)}
-    embedding = getattr(params, "embedding", None)
-    if embedding is not None:
-        weights["embedding"] = _float64(embedding)
-    carries = {name: _float64(value) for name, value in carry._asdict().items()}
+    if params.embedding is not None:
+        weights["embedding"] = _float64(params.embedding)
+    carries = {name: _float64(value) for name, value in carry[0]._asdict().items()}
     blocks = assemble(
-        cell.name,
+        config.cell,
         tuple(weights),
         tuple(carries),
-        embedded=embedding is not None,
+        embedded=params.embedding is not None,
         every_step=every_step,
         update=update,
     )
@@ -163,7 +163,7 @@ def record(
     restart = [write._replace(value=after.get(write.name, write.value)) for write in initial]
     forward = tuple(block for block in blocks if block.lines[0].phase == "forward")
     return Recording(
-        cell.name,
+        config.cell,
         blocks,
         inputs_,
         targets_,
@@ -187,12 +187,12 @@ def _run(
     # A tensor with times is a dictionary from time to value, so that h[-1] is what comes before
     # the first step and not, as in a list, the last one.
     for line in (line for block in blocks for line in block.lines):
-        names |= {name: {} for name, index in line.defines if index}
-    for name, index, value in initial:
-        if index is None:
+        names |= {name: {} for name, time in line.defines if time}
+    for name, time, value in initial:
+        if time is None:
             names[name] = value.copy()
         else:
-            names.setdefault(name, {})[index] = value.copy()
+            names.setdefault(name, {})[time] = value.copy()
 
     events: list[Event] = []
     number = 0
@@ -211,9 +211,9 @@ def _execute(line: Line, code: CodeType, names: dict[str, Any]) -> tuple[Write, 
     exec(code, names)  # The library's own listing; no text from outside reaches it.
     at = {"": None, "t": names["t"], "t-1": names["t"] - 1, "T-1": names["T"] - 1}
     writes = []
-    for name, index in line.defines:
-        value = names[name] if at[index] is None else names[name][at[index]]
-        writes.append(Write(name, at[index], np.array(value, np.float64)))
+    for name, time in line.defines:
+        value = names[name] if at[time] is None else names[name][at[time]]
+        writes.append(Write(name, at[time], np.array(value, np.float64)))
     return tuple(writes)
 
 

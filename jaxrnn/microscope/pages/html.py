@@ -1,0 +1,102 @@
+"""The shell that all pages share, and how data and text get into a page safely."""
+
+import base64
+import html
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Characters that are invisible or steer the direction of text are shown as a picture or as their
+# number, so that a corpus cannot rearrange the page.
+_PICTURES = {"\n": "↵", "\t": "⇥", " ": "␣", "\r": "␍", "\x7f": "␡"}
+
+
+def asset(name: str) -> str:
+    """The text of a file in `assets/`."""
+    return resources.files("jaxrnn.microscope.pages").joinpath("assets", name).read_text("utf-8")
+
+
+def page(title: str, body: str, *, head: str = "", assets: Sequence[str] = ()) -> str:
+    """A whole page.
+
+    Args:
+        title: plain text; it is escaped here.
+        body: HTML of the body.
+        head: more HTML for the head.
+        assets: names of further `.css` and `.js` files in `assets/` to put in.
+
+    Returns:
+        HTML text in UTF-8.
+    """
+    styles = "".join(asset(name) for name in ("page.css", *assets) if name.endswith(".css"))
+    scripts = "".join(
+        f"<script>\n{asset(name)}</script>\n" for name in assets if name.endswith(".js")
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{styles}</style>\n{head}</head>\n"
+        f"<body>\n{body}\n{scripts}</body>\n</html>\n"
+    )
+
+
+def embedded_json(element_id: str, value: Any) -> str:
+    """A script element that holds JSON, for `JSON.parse(element.textContent)`.
+
+    `<`, `>` and `&` are written as escapes, so that nothing in the data ends the element.
+
+    >>> embedded_json("data", {"text": "</script>"})
+    '<script type="application/json" id="data">{"text":"\\\\u003c/script\\\\u003e"}</script>'
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return f'<script type="application/json" id="{element_id}">{text}</script>'
+
+
+def packed(array: Any) -> dict[str, Any]:
+    """An array as JSON: its shape, and float32 little-endian in base64 (`unpack` in page.js)."""
+    values = np.asarray(array, "<f4")
+    return {"shape": values.shape, "f4": base64.b64encode(values.tobytes()).decode("ascii")}
+
+
+def visible(token: str) -> str:
+    """A character or a word as a page shows it by itself: what has no picture gets one.
+
+    >>> [visible(c) for c in ("a", "\\n", " ", "\\x00", "\\u202e", "é", "you")]
+    ['a', '↵', '␣', '␀', 'U+202E', 'é', 'you']
+    """
+    return "".join(map(_visible, token))
+
+
+def _visible(character: str) -> str:
+    if character in _PICTURES:
+        return _PICTURES[character]
+    if ord(character) < 32:
+        return chr(0x2400 + ord(character))
+    # isprintable() is false for format characters (which steer direction), surrogates and
+    # code points that are not assigned.
+    if not character.isprintable():
+        return f"U+{ord(character):04X}"
+    return character
+
+
+def write_page(path: str | Path, text: str) -> Path:
+    """Writes a page.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        text: what a maker of a page returned.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,133 @@
+"""Headless Chromium for the tests of the pages, small models for those of the measurements."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxrnn import charlm
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+class Browser:
+    """A driver, and what every test of a page asks of it."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, path, *, width=1280, height=900, dark=False):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        self.driver.get(path.resolve().as_uri())
+        return self
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def wait(self, script, *arguments, seconds=10):
+        """Runs a script until it returns something true, and returns that."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        return WebDriverWait(self.driver, seconds, poll_frequency=0.03).until(
+            lambda driver: driver.execute_script(script, *arguments)
+        )
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def all(self, selector):
+        return self.driver.find_elements("css selector", selector)
+
+    def click(self, selector):
+        self.find(selector).click()
+
+    def hover(self, element, x=0, y=0):
+        """Moves the real pointer to an element, (x, y) from its middle."""
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.driver, duration=0).move_to_element_with_offset(element, x, y).perform()
+
+    def key(self, *keys):
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+
+    def console(self):
+        """What the console holds of warnings and errors since the last call."""
+        entries = self.driver.get_log("browser")
+        return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+
+    def requests(self):
+        """Addresses of everything that the page fetched."""
+        return self.run("return performance.getEntriesByType('resource').map(e => e.name)")
+
+    def overflow(self):
+        """Pixels by which the page is wider than the window."""
+        return self.run("return document.documentElement.scrollWidth - innerWidth")
+
+    def distinct_colours(self):
+        """How many different colours the screenshot has, roughly: 1 for a blank one."""
+        import io
+
+        import matplotlib.image
+
+        picture = matplotlib.image.imread(io.BytesIO(self.driver.get_screenshot_as_png()))
+        return len({tuple(pixel) for pixel in picture[::3, ::3].reshape(-1, picture.shape[-1])})
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    binary, driver_binary = (shutil.which(name) for name in ("chromium", "chromedriver"))
+    if binary is None or driver_binary is None:
+        pytest.skip(
+            "chromium and chromedriver are not installed (Debian: chromium chromium-driver)"
+        )
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(driver_binary))
+    yield Browser(driver)
+    driver.quit()
+
+
+def _random_model(cell, num_layers=2, embed_size=None, length=6):
+    config = charlm.Config(5, cell, 4, num_layers, embed_size)
+    params = charlm.init(config, jax.random.key(0), dtype=jnp.float64)
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [
+        leaf + 0.3 * jax.random.normal(key, leaf.shape, leaf.dtype)
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
+    params = jax.tree.unflatten(structure, noisy)
+    carry = jax.tree.map(lambda x: x + 0.5, charlm.zero_carry(config, params, ()))
+    tokens = jax.random.randint(jax.random.key(2), (length + 1,), 0, 5)
+    return config, params, carry, tokens[:-1], tokens[1:]
+
+
+@pytest.fixture(scope="session")
+def random_model():
+    """`(cell, num_layers=2, embed_size=None, length=6)` -> config, params, carry, inputs, targets.
+
+    One stream without a batch axis; every parameter and the first carry are non-zero.
+    """
+    return _random_model
