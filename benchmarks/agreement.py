@@ -30,7 +30,8 @@ def compare(got: Arrays, expected: Arrays, tolerance: float) -> dict[str, float]
     """Compares named arrays.
 
     Args:
-        got, expected: arrays by name, float.
+        got: float arrays by name.
+        expected: the same from the reference.
         tolerance: largest relative error that passes.
 
     Returns:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import Contest
+from benchmarks.contest import NOT_INSTALLED, Contest
 from benchmarks.environment import environment
 from benchmarks.peers import PEERS
 from benchmarks.peers.peer import DEVICES
@@ -53,7 +53,7 @@ def _positive(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code, 0 only if nothing went wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0].startswith("-") and given[0] not in ("-h", "--help"):
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "all")
     options = parser().parse_args(given)
     try:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     suites = list(SUITES.values()) if options.suite == "all" else [SUITES[options.suite]]
     if not devices or cells == [] or peers == [] or sizes == []:
         return _complain(complaints)
-    start = environment() | {"run": time.strftime("%Y%m%dT%H%M%S", time.gmtime())}
+    about, run_name = environment(), time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     for device in devices:
         for suite in suites:
             with Contest(
@@ -74,39 +74,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ) as contest:
                 problems = suite.problems(cells or suite.cells, sizes, options.quick)
                 bar = tqdm(problems, desc=suite.name, unit="problem", leave=False, disable=None)
-                records = run(suite, contest, bar, start, RecordFile(options.out, suite.name, device))
+                file = RecordFile(options.out, suite.name, device)
+                records = run(suite, contest, bar, file, run_name, about)
             print(suite.show(records))
             for line in absences(records):
                 print(line)
             complaints += failures(records)
-            if peers:  # asked for by name, so it had better be there
-                complaints += [
-                    line for line in absences([r for r in records if "not installed" in r.get("absent", "")])
-                ]
+            if peers:  # asked for by name, so they had better be there
+                complaints += [line for line in absences(records) if NOT_INSTALLED in line]
     return _complain(list(dict.fromkeys(complaints)))
 
 
 def run(
-    suite: Suite, contest: Contest, problems: Any, start: dict[str, Any], file: RecordFile
+    suite: Suite,
+    contest: Contest,
+    problems: Any,
+    file: RecordFile,
+    run_name: str,
+    about: dict[str, Any],
 ) -> list[Record]:
     """Runs a suite's problems; `problems` is the progress bar over them."""
     kept: list[Record] = []
     for problem in problems:
-        described = problem.describe()
-        label = f"{described['cell']} {','.join(map(str, described['size']))}"
+        label = problem.label()
 
         def progress(what: str, label: str = label) -> None:
             problems.set_postfix_str(f"{label}: {what}")
 
-        records = contest.run(
-            suite.kind, problem, suite.quantities, progress, limit=suite.limit
-        )
-        run_name = start["run"]
-        about = {name: value for name, value in start.items() if name != "run"}
-        full = [
-            {"suite": suite.name, "problem": label, "run": run_name, **record, "environment": about}
-            for record in records
-        ]
+        records = contest.run(problem, suite.quantities, progress, limit=suite.limit)
+        full = [{"suite": suite.name, "run": run_name, **record} for record in records]
+        for record in full:
+            record["environment"] = about
         file.append(full)
         kept += full
     return kept

@@ -13,12 +13,18 @@ from benchmarks.problems import Arrays
 from benchmarks.worker import Worker, WorkerFailure, device_environment, serve_peer
 
 Record = dict[str, Any]
+NOT_INSTALLED = "is not installed; pip install 'jaxrnn[bench]' brings all peers"
 
 
 class Problem(Protocol):
     """What a contest needs to know of a problem; `replace` must work on it."""
 
     cell: str
+    kind: str
+    compared: bool
+
+    def label(self) -> str:
+        """A name for people, the same in every run."""
 
     def describe(self) -> dict[str, Any]:
         """What tells this problem from others, for the record."""
@@ -76,7 +82,6 @@ class Contest:
 
     def run(
         self,
-        kind: str,
         problem: Any,
         quantities: tuple[str, ...],
         progress: Callable[[str], None] = lambda _: None,
@@ -85,7 +90,6 @@ class Contest:
         """Runs one problem.
 
         Args:
-            kind: the key of `Peer.prepare`.
             problem: a `Problem`.
             quantities: what is timed.
             progress: told what is going on.
@@ -99,7 +103,7 @@ class Contest:
         def record(peer: str, quantity: str | None, **fields: Any) -> None:
             records.append(
                 {
-                    "kind": kind,
+                    "problem": problem.label(),
                     "device": self.device,
                     **problem.describe(),
                     "peer": peer,
@@ -121,13 +125,13 @@ class Contest:
         ready: dict[str, dict[str, Any]] = {}
         references: dict[str, Arrays] = {}
         for name in self.peers:
-            reason = absent(name, self.device, kind, problem.cell)
+            reason = absent(name, self.device, problem)
             if reason is not None:
                 record(name, None, absent=reason)
                 continue
             progress(f"{name}: preparing and comparing")
             try:
-                ready[name] = self._prepare(name, kind, problem, references)
+                ready[name] = self._prepare(name, problem, references)
             except (WorkerFailure, Disagreement) as failure:
                 record(name, None, error=str(failure))
 
@@ -151,37 +155,36 @@ class Contest:
                     if rate is not None:
                         fields["matrix_product_flops_per_second"] = rate
                 record(name, quantity, **fields)
-            for name, failure in failures.items():
-                record(name, quantity, error=str(failure))
+            for name, dropped in failures.items():
+                record(name, quantity, error=str(dropped))
                 del ready[name]
         if not quantities:
             for name, facts in ready.items():
                 record(name, None, **facts)
         return records
 
-    def _prepare(
-        self, name: str, kind: str, problem: Any, references: dict[str, Arrays]
-    ) -> dict[str, Any]:
+    def _prepare(self, name: str, problem: Any, references: dict[str, Arrays]) -> dict[str, Any]:
         """Prepares a peer and compares it with ours of the same mathematics."""
         maths = PEERS[name].maths(problem.cell)
         if maths is None:
             raise WorkerFailure(f"has no {problem.cell}")
         same_maths = replace(problem, cell=maths)
-        if maths not in references:
-            references[maths] = self._reference(kind, same_maths)
+        if problem.compared and maths not in references:
+            references[maths] = self._reference(same_maths)
         worker = self.worker(name)
-        facts: dict[str, Any] = worker.ask("prepare", kind, same_maths)
-        errors = compare(worker.ask("results"), references[maths], TOLERANCE[self.device])
-        facts["relative_errors"] = errors
+        facts: dict[str, Any] = worker.ask("prepare", same_maths)
+        if problem.compared:
+            got = worker.ask("results")
+            facts["relative_errors"] = compare(got, references[maths], TOLERANCE[self.device])
         if maths != problem.cell:
             facts["maths"] = maths
         return facts
 
-    def _reference(self, kind: str, problem: Any) -> Arrays:
-        """What everyone must agree with, ours too: jax.grad of the plain scan, in a process apart."""
+    def _reference(self, problem: Any) -> Arrays:
+        """What everyone, ours too, must agree with: the plain scan, in a process of its own."""
         worker = self._get(f"{REFERENCE} as reference", serve_peer, REFERENCE)
         try:
-            worker.ask("prepare", kind, problem)
+            worker.ask("prepare", problem)
             results: Arrays = worker.ask("results")
         except WorkerFailure as failure:
             raise WorkerFailure(f"cannot be compared: the reference {failure}") from failure
@@ -197,15 +200,18 @@ class Contest:
         return worker.sampler("product")
 
 
-def absent(name: str, device: str, kind: str, cell: str) -> str | None:
+def absent(name: str, device: str, problem: Any) -> str | None:
     """Why a peer takes no part, None if it does."""
     peer = PEERS[name]
     if device not in peer.devices:
         return f"does not run on {device}"
-    if kind not in peer.prepare:
-        return f"has nothing to show for {kind}"
-    if peer.maths(cell) is None:
-        return f"has no {cell}"
+    if problem.kind not in peer.prepare:
+        return f"takes no part in {problem.kind}"
+    if peer.maths(problem.cell) is None:
+        return f"has no {problem.cell}"
+    declined = peer.declines(problem)
+    if declined is not None:
+        return declined
     if peer.distribution is not None and installed_version(peer.distribution) is None:
-        return f"{peer.distribution} is not installed; pip install 'jaxrnn[bench]' has all peers"
+        return f"{peer.distribution} {NOT_INSTALLED}"
     return None

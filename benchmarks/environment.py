@@ -17,7 +17,9 @@ def environment() -> dict[str, Any]:
     """Everything that a reader of a number needs in order to repeat it."""
     return {
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory_gib": round(total_memory() / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),

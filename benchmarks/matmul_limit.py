@@ -4,6 +4,7 @@ It is measured as one more participant of the same interleaved run, in a process
 slow moment of the machine lowers the limit and the layers alike.
 """
 
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -29,7 +30,7 @@ def serve_limit(connection: Connection, quick: bool, device: str) -> None:
         multiply = product(best)
         return {"width": best, "flops": 2 * best**3}
 
-    commands = {
+    commands: dict[str, Callable[..., Any]] = {
         "prepare": prepare,
         "sample": lambda quantity, calls: mean_seconds(multiply, calls),
     }

@@ -5,7 +5,7 @@ problem for itself and nothing large travels between processes.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -73,9 +73,16 @@ class LayerProblem:
       no step's output gradient is zero, constant or free.
     """
 
+    kind: ClassVar[str] = "layer"
+    compared: ClassVar[bool] = True
+
     cell: str
     size: Size
     seed: int = 0
+
+    def label(self) -> str:
+        """A name for people, the same in every run."""
+        return f"{self.cell} {self.size}"
 
     def gates(self) -> int:
         """G, the number of gates of the cell."""
@@ -92,14 +99,26 @@ class LayerProblem:
         batch, time, input_size, hidden_size = self.size
         return 2 * time * batch * (input_size + hidden_size) * self.gates() * hidden_size
 
-    def flops(self, quantity: str) -> int:
+    def flops(self, quantity: str) -> int | None:
         """Matrix-product operations of a quantity; the backward pass has twice the forward's."""
-        return {"forward": 1, "forward_backward": 3}[quantity] * self.forward_flops()
+        passes = {"forward": 1, "forward_backward": 3}.get(quantity)
+        return None if passes is None else passes * self.forward_flops()
 
     def least_bytes(self) -> int:
         """Bytes that any peer holds at once: xs, hs, their gradients, gates of every step."""
         batch, time, input_size, hidden_size = self.size
         return 4 * time * batch * (2 * input_size + (2 + self.gates()) * hidden_size)
+
+    def shapes(self) -> tuple[Any, Any, Any, Any]:
+        """Shapes and dtypes of `arrays`."""
+        import jax
+
+        batch, time, input_size, hidden_size = self.size
+        return (
+            *layer_structures(self.cell, self.size),
+            jax.ShapeDtypeStruct((time, batch, input_size), np.float32),
+            jax.ShapeDtypeStruct((time, batch, hidden_size), np.float32),
+        )
 
     def arrays(self) -> tuple[Any, Any, np.ndarray, np.ndarray]:
         """Parameters and initial carry (the cell's NamedTuples of NumPy arrays), xs, cotangent.
@@ -114,14 +133,158 @@ class LayerProblem:
         def uniform(leaf: Any) -> np.ndarray:
             return random.uniform(-bound, bound, leaf.shape).astype(np.float32)
 
-        params, carry = layer_structures(self.cell, self.size)
-        batch, time, input_size, hidden_size = self.size
+        params, carry, xs, cotangent = self.shapes()
         return (
             jax.tree.map(uniform, params),
             jax.tree.map(uniform, carry),
-            random.standard_normal((time, batch, input_size), dtype=np.float32),
-            random.standard_normal((time, batch, hidden_size), dtype=np.float32),
+            random.standard_normal(xs.shape, dtype=np.float32),
+            random.standard_normal(cotangent.shape, dtype=np.float32),
         )
+
+
+@dataclass(frozen=True)
+class SweepProblem(LayerProblem):
+    """A `LayerProblem` that is one point of a sweep along one axis (T, B or H)."""
+
+    axis: str = "T"
+
+    def label(self) -> str:
+        """Names the axis too: one size can be a point of several sweeps."""
+        return f"{self.cell} along {self.axis} {self.size}"
+
+    def describe(self) -> dict[str, Any]:
+        """Cell, size and axis."""
+        return super().describe() | {"axis": self.axis}
+
+
+@dataclass(frozen=True)
+class CompileProblem(LayerProblem):
+    """How long the gradient of a layer takes from Python to machine code.
+
+    Quantities: `trace_and_lower` (Python to StableHLO), `compile` (StableHLO to machine code).
+    """
+
+    kind: ClassVar[str] = "compile"
+    compared: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class MemoryProblem(SweepProblem):
+    """Bytes of temporaries, arguments and outputs of `forward_backward`, as compiled."""
+
+    kind: ClassVar[str] = "memory"
+    compared: ClassVar[bool] = False
+
+
+class ModelArrays(NamedTuple):
+    """A character model: layers' parameters, readout, zero carries; a text [W·T + 1, B]."""
+
+    layers: tuple[Any, ...]
+    w_hy: np.ndarray
+    b_y: np.ndarray
+    carries: tuple[Any, ...]
+    text: np.ndarray
+
+    def windows(self, time: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(tokens [T, B], targets [T, B]) of each of the W windows."""
+        starts = range(0, len(self.text) - 1, time)
+        return [(self.text[t : t + time], self.text[t + 1 : t + 1 + time]) for t in starts]
+
+
+@dataclass(frozen=True)
+class TrainProblem:
+    """One training step of a character model: I is the vocabulary, inputs are one-hot.
+
+    The text is `WINDOWS` windows long and is read round and round, the carry going from window
+    to window.
+
+    The measured quantity `train_step` is everything a program does between two windows: forward,
+    loss, backward, clip at ±5 entry by entry, optimizer, new parameters. The recipe is that of
+
+    - `char-rnn`: mean cross-entropy, RMSProp with rate 2e-3 and decay 0.95;
+    - `min-char-rnn`: cross-entropy summed over the window, Adagrad with rate 0.1.
+
+    Compared are the losses of the first `COMPARED_STEPS` steps and all parameters after them.
+    """
+
+    kind: ClassVar[str] = "train"
+    compared: ClassVar[bool] = True
+
+    cell: str
+    size: Size
+    layers: int = 2
+    recipe: str = "char-rnn"
+    seed: int = 0
+
+    def label(self) -> str:
+        """A name for people, the same in every run."""
+        return f"{self.cell} {self.layers}×({self.size}) {self.recipe}"
+
+    def describe(self) -> dict[str, Any]:
+        """Cell, size, layers and recipe."""
+        return {
+            "cell": self.cell,
+            "size": list(self.size),
+            "layers": self.layers,
+            "recipe": self.recipe,
+        }
+
+    def flops(self, quantity: str) -> int | None:
+        """None: a one-hot input's product can be a gather, so the count is not everyone's."""
+        return None
+
+    def least_bytes(self) -> int:
+        """Bytes that any peer holds at once."""
+        return self.layers * LayerProblem(self.cell, self.size).least_bytes()
+
+    def arrays(self) -> ModelArrays:
+        """Parameters uniform in ±1/√H; tokens even over the vocabulary."""
+        import jax
+
+        random = np.random.default_rng(self.seed)
+        batch, time, vocabulary, hidden_size = self.size
+
+        def uniform(leaf: Any) -> np.ndarray:
+            bound = hidden_size**-0.5
+            return random.uniform(-bound, bound, leaf.shape).astype(np.float32)
+
+        params, carries = [], []
+        for layer in range(self.layers):
+            inputs = hidden_size if layer else vocabulary
+            shapes = layer_structures(self.cell, self.size._replace(input_size=inputs))
+            params.append(jax.tree.map(uniform, shapes[0]))
+            carries.append(jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes[1]))
+        return ModelArrays(
+            layers=tuple(params),
+            w_hy=uniform(np.empty((hidden_size, vocabulary))),
+            b_y=uniform(np.empty(vocabulary)),
+            carries=tuple(carries),
+            text=random.integers(vocabulary, size=(WINDOWS * time + 1, batch), dtype=np.int32),
+        )
+
+
+WINDOWS = 4
+COMPARED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class SampleProblem(TrainProblem):
+    """Drawing T characters for each of B texts from a character model, one after the other.
+
+    The quantity `sample` draws at temperature 1. Compared are the first `COMPARED_CHARACTERS`
+    of the likeliest text, which has nothing random in it.
+    """
+
+    kind: ClassVar[str] = "sample"
+
+    layers: int = 1
+
+    def label(self) -> str:
+        """A name for people, the same in every run."""
+        return f"{self.cell} {self.layers}×({self.size})"
+
+
+COMPARED_CHARACTERS = 20
 
 
 def layer_structures(cell: str, size: Size) -> tuple[Any, Any]:

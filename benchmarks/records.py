@@ -59,7 +59,7 @@ def median(record: Record) -> float | None:
 
 
 def geometric_mean(values: Iterable[float]) -> float:
-    """exp of the mean logarithm.
+    """Exp of the mean logarithm.
 
     >>> round(geometric_mean([1.0, 4.0]), 6)
     2.0

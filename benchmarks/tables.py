@@ -1,11 +1,12 @@
 """Tables for a terminal and for the README, from records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from benchmarks.peers import OURS, PEERS
 from benchmarks.records import Record, geometric_mean, median
 
-TITLES = {"forward": "forward", "forward_backward": "forward + backward"}
+LAYER_QUANTITIES = {"forward": "forward", "forward_backward": "forward + backward"}
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -48,23 +49,35 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.0f}" if value >= 99.95 else f"{value:.3g}" if value >= 1 else f"{value:.3f}"
 
 
-def present_peers(records: Sequence[Record]) -> list[str]:
-    """Names of the peers with at least one timing, in the table's order."""
-    timed = {record["peer"] for record in records if "seconds" in record}
-    return [name for name in PEERS if name in timed]
+def ordered_peers(records: Sequence[Record]) -> list[str]:
+    """Names of the peers that appear, ours first."""
+    present = {record["peer"] for record in records}
+    return [name for name in PEERS if name in present]
+
+
+def comparison_tables(records: Sequence[Record], titles: Mapping[str, str], corner: str) -> str:
+    """A table for each cell and quantity that has a timing."""
+    parts = []
+    for cell in dict.fromkeys(record["cell"] for record in records):
+        for quantity, title in titles.items():
+            header, rows = comparison(records, cell, quantity, corner)
+            if len(header) > 1:
+                parts.append(f"{cell}, {title}, milliseconds (and how many times jaxrnn's)")
+                parts.append(text_table(header, rows) + "\n")
+    return "\n".join(parts)
 
 
 def comparison(
-    records: Sequence[Record], cell: str, quantity: str
+    records: Sequence[Record], cell: str, quantity: str, corner: str
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows: sizes down, peers across, milliseconds and how many times ours that is."""
     chosen = [r for r in records if r["cell"] == cell and r.get("quantity") == quantity]
-    peers = present_peers(chosen)
     times = {
         (record["problem"], record["peer"]): seconds
         for record in chosen
         if (seconds := median(record)) is not None
     }
+    peers = ordered_peers([record for record in chosen if "seconds" in record])
     problems = list(dict.fromkeys(record["problem"] for record in chosen))
     ratios: dict[str, list[float]] = {name: [] for name in peers}
     rows = []
@@ -80,11 +93,15 @@ def comparison(
             else:
                 ratios[name].append(seconds / ours)
                 row.append(f"{milliseconds(seconds)} ({seconds / ours:.2f}×)")
-        row.append(_limit_share(chosen, problem))
         rows.append(row)
-    means = [f"{geometric_mean(ratios[name]):.2f}×" if ratios[name] else "" for name in peers]
-    rows.append(["geometric mean", *means, ""])
-    return ["B, T, I, H", *peers, "of the limit"], rows
+    if len(problems) > 1 and OURS in peers:
+        means = [f"{geometric_mean(ratios[name]):.2f}×" if ratios[name] else "" for name in peers]
+        rows.append(["geometric mean", *means])
+    shares = [_limit_share(chosen, problem) for problem in problems]
+    if not any(shares):
+        return [corner, *peers], rows
+    rows = [[*row, share] for row, share in zip_longest(rows, shares, fillvalue="")]
+    return [corner, *peers, "of the limit"], rows
 
 
 def _limit_share(records: Sequence[Record], problem: str) -> str:

@@ -91,10 +91,10 @@ def serve_peer(connection: Connection, name: str, device: str) -> None:
     peer = PEERS[name]
     prepared: Any = None
 
-    def prepare(kind: str, problem: Any) -> dict[str, Any]:
+    def prepare(problem: Any) -> dict[str, Any]:
         nonlocal prepared
         forget()
-        prepared = peer.prepare[kind](problem, device)
+        prepared = peer.prepare[problem.kind](problem, device)
         return dict(prepared.facts)
 
     def forget() -> None:
@@ -146,7 +146,9 @@ def device_environment(device: str) -> dict[str, str]:
     JAX takes an accelerator by itself where there is one. Several processes share it here, so
     none may take its memory in advance.
     """
-    return {"JAX_PLATFORMS": "cpu"} if device == "cpu" else {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    return (
+        {"JAX_PLATFORMS": "cpu"} if device == "cpu" else {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    )
 
 
 def serve_probe(connection: Connection, device: str) -> None:

@@ -3,6 +3,8 @@
 from typing import Any
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
+from benchmarks.peers.jax_training import prepare_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
 
@@ -48,6 +50,11 @@ PEER = Peer(
     path="jax.experimental.rnn.lstm",
     distribution=None,
     cells={"lstm": "lstm"},
-    prepare={"layer": prepare_layer(build)},
+    prepare={
+        "layer": prepare_layer(build),
+        "train": prepare_training(build),
+        "compile": prepare_compile(build),
+        "memory": prepare_memory(build),
+    },
     devices=("gpu",),
 )

@@ -7,6 +7,8 @@ way. Its GRU resets after the product, as PyTorch's. It has no Elman cell.
 from typing import Any
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
+from benchmarks.peers.jax_training import prepare_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
 
@@ -22,7 +24,7 @@ def build(cell: str, size: Size) -> JaxLayer:
     def convert(params: Any, carry: Any) -> tuple[Any, Any]:
         if cell == "lstm":
             empty: Any = eqx.nn.LSTMCell(input_size, hidden_size, key=key)
-            fields = (params.w_xh.T, params.w_hh.T, params.b_h)
+            fields: tuple[Any, ...] = (params.w_xh.T, params.w_hh.T, params.b_h)
             filled = eqx.tree_at(lambda it: (it.weight_ih, it.weight_hh, it.bias), empty, fields)
             return filled, (carry.h, carry.c)
         empty = eqx.nn.GRUCell(input_size, hidden_size, key=key)
@@ -47,5 +49,10 @@ PEER = Peer(
     path="equinox.nn.LSTMCell, GRUCell under jax.vmap and jax.lax.scan",
     distribution="equinox",
     cells={"lstm": "lstm", "gru": "gru"},
-    prepare={"layer": prepare_layer(build)},
+    prepare={
+        "layer": prepare_layer(build),
+        "train": prepare_training(build),
+        "compile": prepare_compile(build),
+        "memory": prepare_memory(build),
+    },
 )

@@ -7,6 +7,8 @@ a bias inside, as PyTorch's.
 from typing import Any
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
+from benchmarks.peers.jax_training import prepare_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
 
@@ -49,5 +51,10 @@ PEER = Peer(
     path="flax.linen.RNN with SimpleCell, OptimizedLSTMCell, GRUCell; time-major",
     distribution="flax",
     cells={"elman": "elman", "elman_relu": "elman_relu", "lstm": "lstm", "gru": "gru"},
-    prepare={"layer": prepare_layer(build)},
+    prepare={
+        "layer": prepare_layer(build),
+        "train": prepare_training(build),
+        "compile": prepare_compile(build),
+        "memory": prepare_memory(build),
+    },
 )

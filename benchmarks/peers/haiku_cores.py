@@ -9,6 +9,8 @@ bias, which is taken off here.
 from typing import Any
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
+from benchmarks.peers.jax_training import prepare_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
 
@@ -68,5 +70,10 @@ PEER = Peer(
         "gru": "gru_reset_before",
         "gru_reset_before": "gru_reset_before",
     },
-    prepare={"layer": prepare_layer(build)},
+    prepare={
+        "layer": prepare_layer(build),
+        "train": prepare_training(build),
+        "compile": prepare_compile(build),
+        "memory": prepare_memory(build),
+    },
 )

@@ -7,6 +7,7 @@ recurrent bias, of which only the part inside the reset is not redundant.
 from typing import Any
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
 
@@ -56,6 +57,10 @@ PEER = Peer(
     path="keras.layers.SimpleRNN, LSTM, GRU on its JAX backend, stateless_call under jax.jit",
     distribution="keras",
     cells={cell: cell for cell in CELLS},
-    prepare={"layer": prepare_layer(build)},
+    prepare={
+        "layer": prepare_layer(build),
+        "compile": prepare_compile(build),
+        "memory": prepare_memory(build),
+    },
     environment={"KERAS_BACKEND": "jax"},
 )

@@ -4,13 +4,15 @@ Forward keeps every h, backward walks back step by step and adds to the weight g
 as that program does; rows are streams, so it also runs with a batch.
 """
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
 from benchmarks.peers.jax_layers import named_results
+from benchmarks.peers.jax_training import named_training_results
 from benchmarks.peers.peer import Peer, Prepared
-from benchmarks.problems import Arrays, LayerProblem
+from benchmarks.problems import COMPARED_STEPS, Arrays, LayerProblem, TrainProblem
 
 
 def forward(params: Any, h: np.ndarray, xs: np.ndarray) -> np.ndarray:
@@ -59,11 +61,81 @@ def prepare_layer(problem: LayerProblem, device: str) -> Prepared:
     return Prepared({"forward": run_forward, "forward_backward": run_forward_backward}, results)
 
 
+def prepare_training(problem: TrainProblem, device: str) -> Prepared:
+    """The quantity of a `TrainProblem` with min-char-rnn's recipe."""
+    model = problem.arrays()
+    windows = model.windows(problem.size.time)
+    vocabulary = problem.size.input_size
+
+    class Run:
+        """min-char-rnn's state."""
+
+        def __init__(self) -> None:
+            (layer,) = model.layers
+            self.trained = type(layer)(*map(np.copy, layer)), model.w_hy.copy(), model.b_y.copy()
+            self.memory = [np.zeros_like(value) for value in self.flat()]
+            self.h = model.carries[0].h.copy()
+
+        def flat(self) -> list[np.ndarray]:
+            layer, w_hy, b_y = self.trained
+            return [*layer, w_hy, b_y]
+
+        def step(self, tokens: np.ndarray, targets: np.ndarray) -> float:
+            layer, w_hy, b_y = self.trained
+            streams = np.arange(tokens.shape[1])
+            xs = np.eye(vocabulary, dtype=np.float32)[tokens]
+            hs = forward(layer, self.h, xs)
+            loss = 0.0
+            d_hs, d_w_hy, d_b_y = np.empty_like(hs), np.zeros_like(w_hy), np.zeros_like(b_y)
+            for t, target in enumerate(targets):
+                logits = hs[t] @ w_hy + b_y
+                p = np.exp(logits - logits.max(-1, keepdims=True))
+                p /= p.sum(-1, keepdims=True)
+                loss -= float(np.log(p[streams, target]).mean())
+                p[streams, target] -= 1
+                p /= len(streams)
+                d_w_hy += hs[t].T @ p
+                d_b_y += p.sum(0)
+                d_hs[t] = p @ w_hy.T
+            d_layer, _, _ = backward(layer, self.h, xs, hs, d_hs)
+            for value, memory, gradient in zip(
+                self.flat(), self.memory, [*d_layer, d_w_hy, d_b_y], strict=True
+            ):
+                np.clip(gradient, -5, 5, out=gradient)
+                memory += gradient * gradient
+                value -= 0.1 * gradient / np.sqrt(memory + 1e-8)
+            self.h = hs[-1]
+            return loss
+
+    running, next_window = Run(), cycle(windows)
+
+    def train_step() -> None:
+        running.step(*next(next_window))
+
+    def results() -> Arrays:
+        fresh = Run()
+        losses = [fresh.step(*window) for window in windows[:COMPARED_STEPS]]
+        layer, w_hy, b_y = fresh.trained
+        return named_training_results(losses, [layer], w_hy, b_y)
+
+    return Prepared({"train_step": train_step}, results)
+
+
+def declines(problem: Any) -> str | None:
+    """min-char-rnn has one layer and its own optimizer."""
+    if problem.kind in ("train", "sample") and problem.layers > 1:
+        return "has one layer"
+    if problem.kind == "train" and problem.recipe != "min-char-rnn":
+        return "has no optimizer but min-char-rnn's"
+    return None
+
+
 PEER = Peer(
     name="numpy",
     path="min-char-rnn's loop in NumPy",
     distribution=None,
     cells={"elman": "elman"},
-    prepare={"layer": prepare_layer},
+    prepare={"layer": prepare_layer, "train": prepare_training},
     devices=("cpu",),
+    declines=declines,
 )

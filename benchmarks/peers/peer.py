@@ -40,6 +40,7 @@ class Peer:
             runs in the peer's own process and imports its library there.
         devices: where it runs.
         environment: variables that its process starts with.
+        declines: problem → why the peer leaves it out, None if it does not.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Peer:
     prepare: Mapping[str, Callable[[Any, str], Prepared]]
     devices: tuple[str, ...] = DEVICES
     environment: Mapping[str, str] = field(default_factory=dict)
+    declines: Callable[[Any], str | None] = lambda problem: None
 
     def maths(self, cell: str) -> str | None:
         """The cell whose mathematics this peer computes when asked for `cell`, None for none."""

@@ -4,7 +4,11 @@ It is what anyone would write first, and what other JAX libraries come down to: 
 product inside the loop, and autodiff's own residuals.
 """
 
+from typing import Any
+
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
+from benchmarks.peers.jax_training import prepare_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
 
@@ -17,7 +21,7 @@ def build(cell: str, size: Size) -> JaxLayer:
 
     record = rnn.CELLS[cell]
 
-    def unroll(params, carry, xs):  # type: ignore[no-untyped-def]
+    def unroll(params: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
         return jax.lax.scan(lambda carry, x: rnn.step(record, params, carry, x), carry, xs)
 
     return JaxLayer(convert=lambda params, carry: (params, carry), unroll=unroll)
@@ -28,5 +32,10 @@ PEER = Peer(
     path="jax.lax.scan over jaxrnn.step, jax.grad",
     distribution=None,
     cells=None,
-    prepare={"layer": prepare_layer(build)},
+    prepare={
+        "layer": prepare_layer(build),
+        "train": prepare_training(build),
+        "compile": prepare_compile(build),
+        "memory": prepare_memory(build),
+    },
 )

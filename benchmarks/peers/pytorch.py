@@ -5,13 +5,15 @@ the same, because the layers have no way to leave it out.
 """
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
 from benchmarks.peers.jax_layers import named_results
+from benchmarks.peers.jax_training import named_training_results
 from benchmarks.peers.peer import Peer, Prepared
-from benchmarks.problems import Arrays, LayerProblem, Size
+from benchmarks.problems import COMPARED_STEPS, Arrays, LayerProblem, ModelArrays, TrainProblem
 
 
 def torch_device(device: str) -> str:
@@ -89,12 +91,12 @@ def prepare_layer(problem: LayerProblem, device: str) -> Prepared:
         d_params = params._replace(w_xh=w_xh.T, w_hh=w_hh.T, b_h=b_h)
         if hasattr(params, "b_hn"):
             d_params = d_params._replace(b_hn=second_bias[-len(params.b_hn) :])
-        return named_results(
-            hs, d_params, type(carry)(*(part[0] for part in d_carry)), d_xs
-        )
+        return named_results(hs, d_params, type(carry)(*(part[0] for part in d_carry)), d_xs)
 
     facts = {"threads": torch.get_num_threads()}
-    return Prepared({"forward": _drop(forward), "forward_backward": _drop(forward_backward)}, results, facts)
+    return Prepared(
+        {"forward": _drop(forward), "forward_backward": _drop(forward_backward)}, results, facts
+    )
 
 
 def _drop(call: Callable[[], Any]) -> Callable[[], None]:
@@ -104,11 +106,138 @@ def _drop(call: Callable[[], Any]) -> Callable[[], None]:
     return run
 
 
+def prepare_training(problem: TrainProblem, device: str) -> Prepared:
+    """The quantity of a `TrainProblem`: `nn` layers, `clip_grad_value_`, an optimizer.
+
+    The second bias of each layer is held at zero where the cell has one bias, so that its sum
+    with the first learns at the rate of one. min-char-rnn's Adagrad has its 1e-8 inside the root,
+    which `torch.optim.Adagrad` cannot, so that recipe's update is written out.
+    """
+    import torch
+    from torch.nn import functional
+
+    on = torch_device(device)
+    model = problem.arrays()
+    _, time, vocabulary, hidden_size = problem.size
+    windows = [
+        tuple(torch.from_numpy(part.astype(np.int64)).to(on) for part in window)
+        for window in model.windows(time)
+    ]
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.recurrent = recurrent_layer(problem.cell, vocabulary, hidden_size, problem.layers)
+            self.readout = torch.nn.Linear(hidden_size, vocabulary)
+
+        def forward(self, tokens: Any, carry: Any) -> tuple[Any, Any]:
+            hs, carry = self.recurrent(functional.one_hot(tokens, vocabulary).float(), carry)
+            return self.readout(hs), carry
+
+    class Run:
+        """Parameters, optimizer and carry from the start of the text."""
+
+        def __init__(self) -> None:
+            self.network = Model().to(on)
+            load_model(self.network, model)
+            hold_second_biases(self.network.recurrent, model.layers[0])
+            self.trained = [p for p in self.network.parameters() if p.requires_grad]
+            self.memory = [torch.zeros_like(p) for p in self.trained]
+            self.optimizer = torch.optim.RMSprop(
+                self.trained, lr=2e-3, alpha=0.95, eps=1e-8, foreach=True
+            )
+            parts = [
+                torch.from_numpy(np.stack(part)).to(on) for part in zip(*model.carries, strict=True)
+            ]
+            self.carry = tuple(parts) if len(parts) == 2 else parts[0]
+
+        def step(self, tokens: Any, targets: Any) -> Any:
+            self.optimizer.zero_grad(set_to_none=True)
+            logits, carry = self.network(tokens, self.carry)
+            loss = functional.cross_entropy(logits.reshape(-1, vocabulary), targets.reshape(-1))
+            if problem.recipe == "min-char-rnn":
+                loss = loss * time
+            loss.backward()
+            torch.nn.utils.clip_grad_value_(self.trained, 5.0)
+            if problem.recipe == "min-char-rnn":
+                self.adagrad()
+            else:
+                self.optimizer.step()
+            self.carry = (
+                tuple(part.detach() for part in carry)
+                if isinstance(carry, tuple)
+                else carry.detach()
+            )
+            return loss.detach()
+
+        def adagrad(self) -> None:
+            with torch.no_grad():
+                for parameter, memory in zip(self.trained, self.memory, strict=True):
+                    memory.addcmul_(parameter.grad, parameter.grad)
+                    parameter.addcdiv_(parameter.grad, (memory + 1e-8).sqrt_(), value=-0.1)
+
+    running, next_window = Run(), cycle(windows)
+
+    def train_step() -> None:
+        float(running.step(*next(next_window)))
+
+    def results() -> Arrays:
+        fresh = Run()
+        losses = [float(fresh.step(*window)) for window in windows[:COMPARED_STEPS]]
+        return named_training_results(losses, *stored_model(fresh.network, model))
+
+    return Prepared({"train_step": train_step}, results, {"threads": torch.get_num_threads()})
+
+
+def hold_second_biases(recurrent: Any, params: Any) -> None:
+    """Keeps bias_hh where it is, except a GRU's part inside the reset."""
+    whole = not hasattr(params, "b_hn")
+    for name, parameter in recurrent.named_parameters():
+        if name.startswith("bias_hh"):
+            if whole:
+                parameter.requires_grad_(False)
+            else:
+                kept = len(parameter) - len(params.b_hn)
+                parameter.register_hook(
+                    lambda gradient, kept=kept: _with_zeros_before(gradient, kept)
+                )
+
+
+def _with_zeros_before(gradient: Any, kept: int) -> Any:
+    gradient = gradient.clone()
+    gradient[:kept] = 0
+    return gradient
+
+
+def load_model(network: Any, model: ModelArrays) -> None:
+    """Sets a torch model's weights."""
+    import torch
+
+    values = [value for params in model.layers for value in layer_weights(params)]
+    values += [model.w_hy.T, model.b_y]
+    with torch.no_grad():
+        for parameter, value in zip(network.parameters(), values, strict=True):
+            parameter.copy_(torch.from_numpy(np.array(value)))
+
+
+def stored_model(network: Any, model: ModelArrays) -> tuple[Any, Any, Any]:
+    """Layers, w_hy, b_y in jaxrnn's layout."""
+    values = [parameter.detach().cpu().numpy() for parameter in network.parameters()]
+    layers = []
+    for index, params in enumerate(model.layers):
+        w_xh, w_hh, b_h, second = values[4 * index : 4 * index + 4]
+        layer = params._replace(w_xh=w_xh.T, w_hh=w_hh.T, b_h=b_h)
+        if hasattr(params, "b_hn"):
+            layer = layer._replace(b_hn=second[-len(params.b_hn) :])
+        layers.append(layer)
+    return layers, values[-2].T, values[-1]
+
+
 PEER = Peer(
     name="torch",
     path="torch.nn.RNN, LSTM, GRU; time-major",
     distribution="torch",
     cells={"elman": "elman", "elman_relu": "elman_relu", "lstm": "lstm", "gru": "gru"},
-    prepare={"layer": prepare_layer},
+    prepare={"layer": prepare_layer, "train": prepare_training},
     devices=("cpu", "gpu"),
 )

@@ -3,6 +3,8 @@
 from functools import partial
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
+from benchmarks.peers.jax_training import prepare_charlm_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
 
@@ -22,5 +24,10 @@ PEER = Peer(
     path="jaxrnn.unroll_autodiff",
     distribution=None,
     cells=None,
-    prepare={"layer": prepare_layer(build)},
+    prepare={
+        "layer": prepare_layer(build),
+        "train": prepare_charlm_training("unroll_autodiff"),
+        "compile": prepare_compile(build),
+        "memory": prepare_memory(build),
+    },
 )

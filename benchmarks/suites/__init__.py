@@ -1,7 +1,9 @@
 """The suites: one file each, and this table."""
 
-from benchmarks.suites import layer
+from benchmarks.suites import compilation, layer, memory, scaling, train
 from benchmarks.suites.suite import Suite
 
-SUITES: dict[str, Suite] = {module.SUITE.name: module.SUITE for module in (layer,)}
+SUITES: dict[str, Suite] = {
+    module.SUITE.name: module.SUITE for module in (layer, train, compilation, memory, scaling)
+}
 """Name → suite."""

@@ -15,7 +15,6 @@ class Suite:
     Attributes:
         name: as on the command line.
         summary: one line of help.
-        kind: the key of `Peer.prepare`.
         quantities: what is timed; none for a suite that only asks the compiled program.
         problems: (cells, sizes, quick) → problems; sizes None stands for the suite's own.
         show: records → text for the terminal.
@@ -26,7 +25,6 @@ class Suite:
 
     name: str
     summary: str
-    kind: str
     quantities: tuple[str, ...]
     problems: Callable[[Sequence[str], Sequence[Size] | None, bool], list[Any]]
     show: Callable[[Sequence[Record]], str]
