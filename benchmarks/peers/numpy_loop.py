@@ -4,6 +4,7 @@ Forward keeps every h, backward walks back step by step and adds to the weight g
 as that program does; rows are streams, so it also runs with a batch.
 """
 
+from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
@@ -12,7 +13,14 @@ import numpy as np
 from benchmarks.peers.jax_layers import named_results
 from benchmarks.peers.jax_training import named_training_results
 from benchmarks.peers.peer import Peer, Prepared
-from benchmarks.problems import COMPARED_STEPS, Arrays, LayerProblem, TrainProblem
+from benchmarks.problems import (
+    COMPARED_CHARACTERS,
+    COMPARED_STEPS,
+    Arrays,
+    LayerProblem,
+    SampleProblem,
+    TrainProblem,
+)
 
 
 def forward(params: Any, h: np.ndarray, xs: np.ndarray) -> np.ndarray:
@@ -121,6 +129,39 @@ def prepare_training(problem: TrainProblem, device: str) -> Prepared:
     return Prepared({"train_step": train_step}, results)
 
 
+def prepare_sampling(problem: SampleProblem, device: str) -> Prepared:
+    """min-char-rnn's `sample`: one step after the other, `np.random.choice` on the softmax."""
+    model = problem.arrays()
+    (layer,) = model.layers
+    batch, length, vocabulary, _ = problem.size
+    one_hot = np.eye(vocabulary, dtype=np.float32)
+
+    def texts(length: int, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        h, tokens = np.zeros_like(model.carries[0].h), np.zeros(batch, np.int64)
+        drawn = []
+        for _ in range(length):
+            h = np.tanh(one_hot[tokens] @ layer.w_xh + h @ layer.w_hh + layer.b_h)
+            tokens = choose(h @ model.w_hy + model.b_y)
+            drawn.append(tokens)
+        return np.stack(drawn)
+
+    random = np.random.default_rng(problem.seed)
+
+    def draw(logits: np.ndarray) -> np.ndarray:
+        p = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
+        p /= p.sum(-1, keepdims=True)
+        return np.array([random.choice(vocabulary, p=row) for row in p])
+
+    def run() -> None:
+        texts(length, draw)
+
+    def results() -> Arrays:
+        likeliest = texts(COMPARED_CHARACTERS, lambda logits: logits.argmax(-1))
+        return {"likeliest characters": likeliest[:, 0]}
+
+    return Prepared({"sample": run}, results)
+
+
 def declines(problem: Any) -> str | None:
     """min-char-rnn has one layer and its own optimizer."""
     if problem.kind in ("train", "sample") and problem.layers > 1:
@@ -135,7 +176,7 @@ PEER = Peer(
     path="min-char-rnn's loop in NumPy",
     distribution=None,
     cells={"elman": "elman"},
-    prepare={"layer": prepare_layer, "train": prepare_training},
+    prepare={"layer": prepare_layer, "train": prepare_training, "sample": prepare_sampling},
     devices=("cpu",),
     declines=declines,
 )

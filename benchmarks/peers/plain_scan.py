@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
 from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
+from benchmarks.peers.jax_sampling import prepare_loop_sampling
 from benchmarks.peers.jax_training import prepare_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
@@ -35,6 +36,7 @@ PEER = Peer(
     prepare={
         "layer": prepare_layer(build),
         "train": prepare_training(build),
+        "sample": prepare_loop_sampling,
         "compile": prepare_compile(build),
         "memory": prepare_memory(build),
     },

@@ -13,7 +13,15 @@ import numpy as np
 from benchmarks.peers.jax_layers import named_results
 from benchmarks.peers.jax_training import named_training_results
 from benchmarks.peers.peer import Peer, Prepared
-from benchmarks.problems import COMPARED_STEPS, Arrays, LayerProblem, ModelArrays, TrainProblem
+from benchmarks.problems import (
+    COMPARED_CHARACTERS,
+    COMPARED_STEPS,
+    Arrays,
+    LayerProblem,
+    ModelArrays,
+    SampleProblem,
+    TrainProblem,
+)
 
 
 def torch_device(device: str) -> str:
@@ -118,28 +126,17 @@ def prepare_training(problem: TrainProblem, device: str) -> Prepared:
 
     on = torch_device(device)
     model = problem.arrays()
-    _, time, vocabulary, hidden_size = problem.size
+    _, time, vocabulary, _ = problem.size
     windows = [
         tuple(torch.from_numpy(part.astype(np.int64)).to(on) for part in window)
         for window in model.windows(time)
     ]
 
-    class Model(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.recurrent = recurrent_layer(problem.cell, vocabulary, hidden_size, problem.layers)
-            self.readout = torch.nn.Linear(hidden_size, vocabulary)
-
-        def forward(self, tokens: Any, carry: Any) -> tuple[Any, Any]:
-            hs, carry = self.recurrent(functional.one_hot(tokens, vocabulary).float(), carry)
-            return self.readout(hs), carry
-
     class Run:
         """Parameters, optimizer and carry from the start of the text."""
 
         def __init__(self) -> None:
-            self.network = Model().to(on)
-            load_model(self.network, model)
+            self.network = character_model(problem, model).to(on)
             hold_second_biases(self.network.recurrent, model.layers[0])
             self.trained = [p for p in self.network.parameters() if p.requires_grad]
             self.memory = [torch.zeros_like(p) for p in self.trained]
@@ -187,6 +184,57 @@ def prepare_training(problem: TrainProblem, device: str) -> Prepared:
         return named_training_results(losses, *stored_model(fresh.network, model))
 
     return Prepared({"train_step": train_step}, results, {"threads": torch.get_num_threads()})
+
+
+def character_model(problem: TrainProblem, model: ModelArrays) -> Any:
+    """One-hot characters, recurrent layers, a linear readout; the problem's weights."""
+    import torch
+    from torch.nn import functional
+
+    _, _, vocabulary, hidden_size = problem.size
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.recurrent = recurrent_layer(problem.cell, vocabulary, hidden_size, problem.layers)
+            self.readout = torch.nn.Linear(hidden_size, vocabulary)
+
+        def forward(self, tokens: Any, carry: Any) -> tuple[Any, Any]:
+            hs, carry = self.recurrent(functional.one_hot(tokens, vocabulary).float(), carry)
+            return self.readout(hs), carry
+
+    network = Model()
+    load_model(network, model)
+    return network
+
+
+def prepare_sampling(problem: SampleProblem, device: str) -> Prepared:
+    """The layers called on one time step after the other, `torch.multinomial` on the softmax."""
+    import torch
+
+    on = torch_device(device)
+    network = character_model(problem, problem.arrays()).to(on).eval()
+    batch, length, _, _ = problem.size
+
+    def texts(length: int, choose: Callable[[Any], Any]) -> np.ndarray:
+        tokens, carry = torch.zeros((1, batch), dtype=torch.int64, device=on), None
+        drawn = []
+        with torch.inference_mode():
+            for _ in range(length):
+                logits, carry = network(tokens, carry)
+                tokens = choose(logits[0])[None]
+                drawn.append(tokens)
+            text: np.ndarray = torch.cat(drawn).cpu().numpy()
+        return text
+
+    def run() -> None:
+        texts(length, lambda logits: torch.multinomial(torch.softmax(logits, -1), 1)[:, 0])
+
+    def results() -> Arrays:
+        likeliest = texts(COMPARED_CHARACTERS, lambda logits: logits.argmax(-1))
+        return {"likeliest characters": likeliest[:, 0]}
+
+    return Prepared({"sample": run}, results, {"threads": torch.get_num_threads()})
 
 
 def hold_second_biases(recurrent: Any, params: Any) -> None:
@@ -238,6 +286,6 @@ PEER = Peer(
     path="torch.nn.RNN, LSTM, GRU; time-major",
     distribution="torch",
     cells={"elman": "elman", "elman_relu": "elman_relu", "lstm": "lstm", "gru": "gru"},
-    prepare={"layer": prepare_layer, "train": prepare_training},
+    prepare={"layer": prepare_layer, "train": prepare_training, "sample": prepare_sampling},
     devices=("cpu", "gpu"),
 )
