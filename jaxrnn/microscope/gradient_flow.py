@@ -1,0 +1,269 @@
+"""How gradients shrink or grow on their way back through time.
+
+Bengio, Simard and Frasconi (1994) and Pascanu, Mikolov and Bengio (2013): the gradient of a loss
+at s with respect to the state at t is multiplied by one Jacobian a step,
+
+    ∂L_s/∂h_t = ∂L_s/∂h_s · J_s · … · J_{t+1},    J_k = ∂h_k/∂h_{k−1}.
+
+For an Elman cell J_k = diag(1 − h_k²) w_hhᵀ, so ‖J_k‖ ≤ σ_max(w_hh): a largest singular value below
+1 suffices for the gradient to vanish, one above 1 is only necessary for it to explode.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from numpy.typing import ArrayLike, NDArray
+
+from jaxrnn.cells import Cell
+from jaxrnn.errors import sentence
+from jaxrnn.recurrence import step
+
+Array = jax.Array
+Matrix = NDArray[np.float64]
+
+
+class GradientFlow(NamedTuple):
+    """How large ∂L_s/∂h_t is, by the pair and by the distance.
+
+    Attributes:
+        norms: [S, T], ‖∂L_s/∂h_t‖₂; 0 for t > s.
+        by_distance: [T], the mean of the norms with s − t = d.
+        factor_a_step: the factor by which the mean norm changes with each step back, from a
+            straight line through its logarithm.
+        reach: the distance from which on the mean norm stays below 1 % of its largest; T if it
+            never does.
+    """
+
+    norms: Matrix
+    by_distance: Matrix
+    factor_a_step: float
+    reach: int
+
+
+class Histograms(NamedTuple):
+    """Histograms with common edges.
+
+    Attributes:
+        edges: [bins + 1].
+        counts: [..., bins], the numbers of entries between two edges.
+    """
+
+    edges: Matrix
+    counts: NDArray[np.int64]
+
+
+class RecurrentSpectrum(NamedTuple):
+    """One gate's block of w_hh.
+
+    Attributes:
+        gate: its name; the only block of a cell with one gate is its nonlinearity's argument.
+        largest_singular_value: the most that the block can lengthen a vector.
+        spectral_radius: the largest |eigenvalue|, its growth under repetition.
+    """
+
+    gate: str
+    largest_singular_value: float
+    spectral_radius: float
+
+
+class Verdict(NamedTuple):
+    """The claim "a largest singular value above 1 explodes, below 1 vanishes", tried on one model.
+
+    Attributes:
+        largest_singular_value: of w_hh.
+        spectral_radius: of w_hh.
+        factor_a_step: measured change of the gradient with each step back.
+        claimed: what the claim predicts, `explodes` or `vanishes`.
+        measured: `explodes` above a factor of 1, else `vanishes`.
+        holds: whether they agree.
+        words: the verdict as a sentence.
+    """
+
+    largest_singular_value: float
+    spectral_radius: float
+    factor_a_step: float
+    claimed: str
+    measured: str
+    holds: bool
+    words: str
+
+
+def gradient_flow(state_gradient: ArrayLike) -> GradientFlow:
+    """Norms of ∂L_s/∂h_t and how they fall with the distance s − t.
+
+    Args:
+        state_gradient: [S = T, T, H], one field of one layer of `state_gradients`.
+
+    Returns:
+        A GradientFlow.
+
+    Raises:
+        ValueError: another shape.
+
+    >>> halves = 0.5 ** np.maximum(np.arange(4)[:, None] - np.arange(4), 0)
+    >>> flow = gradient_flow(np.tril(halves)[:, :, None])
+    >>> flow.by_distance, round(flow.factor_a_step, 6)
+    (array([1.   , 0.5  , 0.25 , 0.125]), 0.5)
+    """
+    gradient = np.asarray(state_gradient, np.float64)
+    if gradient.ndim != 3 or gradient.shape[0] != gradient.shape[1]:
+        raise ValueError(sentence("gradient_flow", "state_gradient", "[T, T, H]", gradient))
+    norms = np.linalg.norm(gradient, axis=-1)
+    means = mean_by_distance(norms)
+    above = np.flatnonzero(means > 0.01 * means.max())
+    reach = int(above[-1]) + 1 if len(above) else 0
+    return GradientFlow(norms, means, _factor_a_step(means), reach)
+
+
+def mean_by_distance(values: ArrayLike) -> Matrix:
+    """The means of a [T, T] matrix along its diagonals s − t = 0, 1, …, T − 1.
+
+    >>> mean_by_distance([[1, 0], [5, 3]])
+    array([2., 5.])
+    """
+    matrix = np.asarray(values, np.float64)
+    return np.array([np.diagonal(matrix, -distance).mean() for distance in range(len(matrix))])
+
+
+def gradient_histograms(gradients: ArrayLike, bins: int = 100) -> Histograms:
+    """Histograms over the units, one for each step (and epoch, …), with common edges around 0.
+
+    Args:
+        gradients: [..., T, H], e.g. ∂L/∂h_t at several epochs.
+        bins: at least 1.
+
+    Returns:
+        Edges from −m to m with m the largest |entry|, and counts [..., T, bins].
+
+    >>> gradient_histograms([[-1.0, 0.1], [0.2, 0.3]], bins=2).counts
+    array([[1, 1],
+           [0, 2]])
+    """
+    values = np.asarray(gradients, np.float64)
+    largest = np.abs(values).max() or 1.0
+    edges = np.linspace(-largest, largest, bins + 1)
+    rows = values.reshape(-1, values.shape[-1])
+    counts = np.stack([np.histogram(row, edges)[0] for row in rows])
+    return Histograms(edges, counts.reshape(*values.shape[:-1], bins))
+
+
+@jax.jit
+def step_jacobians(cell: Cell, params: Any, carry: Any, xs: Array) -> Array:
+    """The Jacobian of every step, ∂carry_t/∂carry_{t−1}.
+
+    Args:
+        cell: one of `CELLS`.
+        params: its Params.
+        carry: its Carry before the first step, fields [H].
+        xs: [T, I], or token ids [T].
+
+    Returns:
+        [T, F·H, F·H] for a Carry of F fields, in their order (h, then c): entry [t, i, j] is
+        ∂carry_t[i]/∂carry_{t−1}[j]. For a cell with one field this is ∂h_t/∂h_{t−1}.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn as rnn
+        >>> params = rnn.init(rnn.LSTM, jax.random.key(0), input_size=3, hidden_size=4)
+        >>> carry = rnn.zero_carry(rnn.LSTM, params)
+        >>> step_jacobians(rnn.LSTM, params, carry, jnp.array([0, 2, 1])).shape
+        (3, 8, 8)
+    """
+    flat, unravel = ravel_pytree(carry)
+
+    def one_step(state: Array, x: Array) -> Array:
+        return ravel_pytree(step(cell, params, unravel(state), x)[0])[0]
+
+    def keep(state: Array, x: Array) -> tuple[Array, Array]:
+        return one_step(state, x), state
+
+    before = jax.lax.scan(keep, flat, xs)[1]
+    return jax.vmap(jax.jacfwd(one_step))(before, xs)
+
+
+def product_singular_values(jacobians: ArrayLike) -> Matrix:
+    """Singular values of the products of the last d Jacobians, J_T · … · J_{T−d+1}, d = 1 … T.
+
+    Args:
+        jacobians: [T, N, N].
+
+    Returns:
+        [T, N], largest first in each row; accurate relative to the largest of the row.
+
+    >>> product_singular_values(np.stack([np.diag([2.0, 0.5])] * 3))
+    array([[2.   , 0.5  ],
+           [4.   , 0.25 ],
+           [8.   , 0.125]])
+    """
+    matrices = np.asarray(jacobians, np.float64)
+    product = np.eye(matrices.shape[-1])
+    rows = []
+    for jacobian in matrices[::-1]:
+        product = product @ jacobian
+        rows.append(np.linalg.svd(product, compute_uv=False))
+    return np.stack(rows)
+
+
+def recurrent_spectrum(cell: Cell, params: Any) -> tuple[RecurrentSpectrum, ...]:
+    """Largest singular value and spectral radius of each gate's block of w_hh.
+
+    Args:
+        cell: one of `CELLS`.
+        params: its Params.
+
+    Returns:
+        One record a gate, in the order of the blocks.
+    """
+    names = cell.gates
+    blocks = np.split(np.asarray(params.w_hh, np.float64), len(names), axis=1)
+    return tuple(
+        RecurrentSpectrum(
+            name,
+            float(np.linalg.svd(block, compute_uv=False)[0]),
+            float(np.abs(np.linalg.eigvals(block)).max()),
+        )
+        for name, block in zip(names, blocks, strict=True)
+    )
+
+
+def explode_or_vanish(spectrum: RecurrentSpectrum, flow: GradientFlow) -> Verdict:
+    """Tries the claim that the largest singular value of w_hh decides what the gradient does.
+
+    Args:
+        spectrum: of the w_hh of a cell with one gate, such as ELMAN.
+        flow: the same model's gradient flow.
+
+    Returns:
+        A Verdict.
+
+    >>> flow = GradientFlow(np.ones((2, 2)), np.ones(2), factor_a_step=0.8, reach=2)
+    >>> explode_or_vanish(RecurrentSpectrum("h", 1.5, 1.1), flow).holds
+    False
+    """
+    largest, radius = spectrum.largest_singular_value, spectrum.spectral_radius
+    claimed = "explodes" if largest > 1 else "vanishes"
+    measured = "explodes" if flow.factor_a_step > 1 else "vanishes"
+    holds = claimed == measured
+    seen = f"the gradient changes by a factor of {flow.factor_a_step:.3f} with each step back"
+    if holds:
+        words = f"largest singular value {largest:.3f}, and {seen}: here the claim holds."
+    elif claimed == "explodes":
+        words = (
+            f"largest singular value {largest:.3f} is above 1, yet {seen}: above 1 is necessary "
+            "for a gradient to explode, not sufficient."
+        )
+    else:
+        words = (
+            f"largest singular value {largest:.3f} is below 1, yet {seen}: below 1 suffices to "
+            "vanish only for a cell whose step is a squashed product with w_hh."
+        )
+    return Verdict(largest, radius, flow.factor_a_step, claimed, measured, holds, words)
+
+
+def _factor_a_step(means: Matrix) -> float:
+    """e^slope of the line through ln(mean norm), over the distances where it is a normal number."""
+    distances = np.flatnonzero(means > np.finfo(np.float64).tiny)
+    if len(distances) < 2:
+        return float("nan") if not len(distances) else 0.0
+    return float(np.exp(np.polyfit(distances, np.log(means[distances]), 1)[0]))

@@ -1,0 +1,125 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrnn as rnn
+from jaxrnn.microscope.gradient_flow import (
+    GradientFlow,
+    RecurrentSpectrum,
+    explode_or_vanish,
+    gradient_flow,
+    gradient_histograms,
+    mean_by_distance,
+    product_singular_values,
+    recurrent_spectrum,
+    step_jacobians,
+)
+from jaxrnn.microscope.gradient_traces import state_gradients
+
+
+def test_elman_jacobian_is_its_closed_form(random_model):
+    _, params, carry, inputs, _ = random_model("elman", 1)
+    (layer,), (state,) = params.layers, carry
+    jacobians = step_jacobians(rnn.ELMAN, layer, state, inputs)
+    _, hs = rnn.unroll(rnn.ELMAN, layer, state, inputs)
+    expected = (1 - hs**2)[:, :, None] * layer.w_hh.T[None]
+    np.testing.assert_allclose(jacobians, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("cell", sorted(rnn.CELLS))
+def test_chained_jacobians_give_the_state_gradients(random_model, cell):
+    """∂L_s/∂carry_t = ∂L_s/∂carry_s · J_s · … · J_{t+1}, two ways that share no code."""
+    config, params, carry, inputs, targets = random_model(cell, 1)
+    jacobians = step_jacobians(rnn.CELLS[cell], params.layers[0], carry[0], inputs)
+    fields = state_gradients(config, params, carry, inputs, targets)[0]
+    matrix = jnp.concatenate(list(fields), axis=-1)
+    for s in range(len(inputs)):
+        row = matrix[s, s]
+        for t in range(s - 1, -1, -1):
+            row = row @ jacobians[t + 1]
+            np.testing.assert_allclose(matrix[s, t], row, atol=1e-13)
+
+
+def test_product_singular_values_against_brute_force():
+    jacobians = np.random.default_rng(0).normal(size=(5, 3, 3))
+    for count, row in enumerate(product_singular_values(jacobians), start=1):
+        product = np.eye(3)
+        for jacobian in jacobians[len(jacobians) - count :]:
+            product = jacobian @ product
+        np.testing.assert_allclose(row, np.linalg.svd(product, compute_uv=False), rtol=1e-10)
+
+
+def test_linear_network_decays_as_its_eigenvalue():
+    """A scaled rotation for w_hh and tiny states: every gradient shrinks by the scale exactly."""
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0]
+    for scale in (0.7, 1.2):
+        params = rnn.ELMAN.Params(
+            jnp.full((2, 4), 1e-9), jnp.asarray(scale * turn), jnp.full(4, 1e-9)
+        )
+        jacobians = step_jacobians(
+            rnn.ELMAN, params, rnn.ELMAN.Carry(jnp.full(4, 1e-9)), jnp.zeros(8, jnp.int32)
+        )
+        gradient = np.zeros((8, 8, 4))
+        for s in range(8):
+            gradient[s, s] = [1.0, -2.0, 0.5, 1.0]
+            for t in range(s - 1, -1, -1):
+                gradient[s, t] = gradient[s, t + 1] @ np.asarray(jacobians[t + 1])
+        flow = gradient_flow(gradient)
+        assert flow.factor_a_step == pytest.approx(scale, rel=1e-6)
+        (spectrum,) = recurrent_spectrum(rnn.ELMAN, params)
+        assert spectrum.largest_singular_value == pytest.approx(scale)
+        assert spectrum.spectral_radius == pytest.approx(scale)
+        verdict = explode_or_vanish(spectrum, flow)
+        assert verdict.holds
+        assert verdict.measured == ("explodes" if scale > 1 else "vanishes")
+
+
+def test_norms_means_and_reach_by_hand():
+    gradient = np.zeros((4, 4, 2))
+    gradient[:, :, 0] = 3 * np.tril(np.ones((4, 4)))
+    gradient[:, :, 1] = 4 * np.tril(np.ones((4, 4)))
+    flow = gradient_flow(gradient)
+    np.testing.assert_allclose(flow.norms, 5 * np.tril(np.ones((4, 4))))
+    np.testing.assert_allclose(flow.by_distance, 5)
+    assert (flow.factor_a_step, flow.reach) == (pytest.approx(1), 4)
+    gradient[2, 0] = gradient[3, 1] = gradient[3, 0] = 0.01
+    assert gradient_flow(gradient).reach == 2
+    matrix = np.arange(9.0).reshape(3, 3)
+    assert mean_by_distance(matrix).tolist() == [4.0, 5.0, 6.0]
+
+
+def test_a_singular_value_above_one_is_not_sufficient():
+    flow = GradientFlow(np.ones((2, 2)), np.ones(2), 0.8, 2)
+    verdict = explode_or_vanish(RecurrentSpectrum("h", 1.5, 1.1), flow)
+    assert (verdict.claimed, verdict.measured, verdict.holds) == ("explodes", "vanishes", False)
+    assert "necessary" in verdict.words
+    below = explode_or_vanish(RecurrentSpectrum("h", 0.9, 0.9), flow._replace(factor_a_step=1.1))
+    assert (below.claimed, below.measured, below.holds) == ("vanishes", "explodes", False)
+
+
+def test_spectrum_names_every_gate():
+    params = rnn.init(rnn.LSTM, jax.random.key(0), 3, 5, dtype=jnp.float64)
+    scaled = params._replace(w_hh=params.w_hh * jnp.repeat(jnp.array([1.0, 2, 3, 4]), 5)[None])
+    found = recurrent_spectrum(rnn.LSTM, scaled)
+    assert [each.gate for each in found] == ["i", "f", "g", "o"]
+    # The blocks start orthogonal, so both numbers are the scale.
+    for each, scale in zip(found, (1, 2, 3, 4), strict=True):
+        assert each.largest_singular_value == pytest.approx(scale)
+        assert each.spectral_radius == pytest.approx(scale)
+
+
+def test_histograms_count_every_unit_once():
+    gradients = np.random.default_rng(0).normal(size=(2, 3, 50))
+    found = gradient_histograms(gradients, bins=10)
+    assert found.counts.shape == (2, 3, 10)
+    assert (found.counts.sum(axis=-1) == 50).all()
+    assert found.edges[0] == -found.edges[-1] == -np.abs(gradients).max()
+    middle = (gradients[1, 2] >= found.edges[4]) & (gradients[1, 2] < found.edges[5])
+    assert found.counts[1, 2, 4] == middle.sum()
+    assert gradient_histograms(np.zeros((2, 4)), bins=4).counts.sum() == 8
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match=r"expected \[T, T, H\], got float64\[2, 3, 4\]"):
+        gradient_flow(np.zeros((2, 3, 4)))
