@@ -60,6 +60,23 @@ class Browser:
 
         ActionChains(self.driver, duration=0).move_to_element_with_offset(element, x, y).perform()
 
+    def move(self, x, y):
+        """Moves the real pointer to a point of the window."""
+        self.driver.execute_cdp_cmd(
+            "Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y}
+        )
+
+    def choose(self, selector, text):
+        """Chooses an option of a select by its text."""
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.find(selector)).select_by_visible_text(text)
+
+    def fill(self, selector, text):
+        """Types into a field and leaves it."""
+        # Control-A, then the text, then Enter.
+        self.find(selector).send_keys("\ue009a\ue000", text, "\ue007")
+
     def key(self, *keys):
         from selenium.webdriver import ActionChains
 

@@ -74,6 +74,17 @@ def visible(token: str) -> str:
     return "".join(map(_visible, token))
 
 
+def readable(character: str) -> str:
+    """A character in running text: spaces stay spaces, a new line is shown and breaks the line.
+
+    >>> [readable(c) for c in ("a", " ", "\\n", "\\t", "\\u202e")]
+    ['a', ' ', '↵\\n', '⇥', 'U+202E']
+    """
+    if character == " ":
+        return " "
+    return "↵\n" if character == "\n" else visible(character)
+
+
 def _visible(character: str) -> str:
     if character in _PICTURES:
         return _PICTURES[character]

@@ -1,0 +1,253 @@
+"""Activations: a map of units over time on the text, and the text in the colours of one unit."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.core.properties import value
+from bokeh.models import BoxAnnotation, ColumnDataSource, Span
+from numpy.typing import ArrayLike, NDArray
+
+from jaxrnn.errors import sentence
+from jaxrnn.microscope.pages.html import embedded_json, readable, visible
+from jaxrnn.microscope.pages.plots import (
+    bits_that_fit,
+    calls,
+    heat_map,
+    plot,
+    plot_page,
+    quantise,
+)
+
+MOST_STEPS = 20_000
+
+
+def layer_fields(layer: Any) -> dict[str, NDArray[np.float64]]:
+    """What there is to see of a layer: its carry and its gates, each [T, H].
+
+    Args:
+        layer: a `jaxrnn.recurrence.Trace` without a batch axis, e.g. of `ModelTrace.layers`.
+
+    Returns:
+        Arrays by the name of the carry's field or of the gate; h first.
+    """
+    seen = {**layer.carries._asdict(), **layer.gates}
+    return {name: np.asarray(values, np.float64) for name, values in seen.items()}
+
+
+def activations_page(
+    text: str,
+    fields: Mapping[str, ArrayLike],
+    *,
+    title: str,
+    description: str = "",
+    units: Sequence[int] | None = None,
+    first: int = 0,
+    meanings: Mapping[int, str] | None = None,
+) -> str:
+    """A page with a heat map of units over time, on the text that the network read.
+
+    Args:
+        text: T characters, those that were read.
+        fields: arrays [T, H] by name, e.g. from `layer_fields`; the page shows one at a time.
+        title: of the page.
+        description: a sentence under the title.
+        units: the numbers of the H units in the model; None: 0 … H − 1.
+        first: the place of the first character in the whole text.
+        meanings: what a unit encodes, in words, by its number, e.g. of a unit search's findings.
+
+    Returns:
+        HTML.
+
+    Raises:
+        ValueError: arrays that do not fit the text, or more than a page can carry.
+    """
+    arrays = {name: np.asarray(values, np.float64) for name, values in fields.items()}
+    if not arrays:
+        raise ValueError(sentence("activations_page", "fields", "at least one array", "none"))
+    shape = next(iter(arrays.values())).shape
+    for name, array in arrays.items():
+        if array.ndim != 2 or array.shape != shape or array.shape[0] != len(text):
+            rule = f"arrays [T = {len(text)}, H] of one shape"
+            raise ValueError(sentence("activations_page", f"fields[{name!r}]", rule, array))
+    steps, size = shape
+    if not 1 <= steps <= MOST_STEPS:
+        rule, hint = f"1 to {MOST_STEPS:,} characters", "take a stretch of the text: --from, --to"
+        raise ValueError(sentence("activations_page", "text", rule, f"{steps:,}", hint))
+    hint = "take fewer units or a shorter stretch: --units, --from, --to"
+    bits = bits_that_fit("activations_page", steps * size * len(arrays), hint)
+    labels = list(range(size)) if units is None else [int(unit) for unit in units]
+
+    images = {name: quantise(array.T, bits) for name, array in arrays.items()}
+    source = ColumnDataSource({name: [image.steps] for name, image in images.items()})
+    top = 2 ** (bits - 1) - 1
+    shown = [
+        {
+            "name": name,
+            "scale": image.scale,
+            "most": image.scale * top,
+            "digits": int(np.clip(np.ceil(-np.log10(image.scale)), 0, 4)),
+        }
+        for name, image in images.items()
+    ]
+    main = next(iter(arrays.values()))
+    words = {labels.index(unit): text for unit, text in (meanings or {}).items() if unit in labels}
+    data = {
+        "characters": [visible(character) for character in text],
+        "text": [readable(character) for character in text],
+        "units": size,
+        "labels": labels,
+        "first": first,
+        "unit": next(iter(words), int(main.var(axis=0).argmax())),
+        "fields": shown,
+        "orders": _orders(main, words),
+        "meanings": words,
+    }
+    kept = max(field["scale"] for field in shown) / 2
+    body = _BODY.format_map(
+        _Keep(
+            title=html.escape(title),
+            description=html.escape(description),
+            fields=_options([field["name"] for field in shown]),
+            orders=_options([order["name"] for order in data["orders"]]),
+            last=first + steps - 1,
+            first=first,
+            precision=f"{kept:.1g}",
+            data=embedded_json("activations", data),
+        )
+    )
+    return plot_page(title, body, _plots(source, shown[0], size, steps), assets=("activations.js",))
+
+
+class _Keep(dict[str, Any]):
+    """Leaves the places of the plots, `{map}`, for `plot_page`."""
+
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+def _options(names: Sequence[str]) -> str:
+    return "".join(f'<option value="{i}">{html.escape(n)}</option>' for i, n in enumerate(names))
+
+
+def _orders(values: NDArray[np.float64], meanings: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Ways to sort the units; the order of the model comes first."""
+    size = values.shape[1]
+    orders = {
+        "as in the model": list(range(size)),
+        "by likeness": _by_likeness(values),
+        "by mean": np.argsort(values.mean(axis=0), kind="stable").tolist(),
+        "by how much they move": np.argsort(-values.var(axis=0), kind="stable").tolist(),
+    }
+    if meanings:
+        orders["by what they encode"] = sorted(
+            range(size), key=lambda unit: (unit not in meanings, meanings.get(unit, ""), unit)
+        )
+    return [{"name": name, "units": units} for name, units in orders.items()]
+
+
+def _by_likeness(values: NDArray[np.float64]) -> list[int]:
+    """A chain: each unit is followed by the one of the remaining that is most correlated."""
+    centred = values - values.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    unit_vectors = centred / np.where(length > 0, length, 1.0)
+    likeness = unit_vectors.T @ unit_vectors
+    chain, left = [int(values.var(axis=0).argmax())], np.ones(values.shape[1], bool)
+    left[chain[0]] = False
+    while left.any():
+        following = int(np.where(left, likeness[chain[-1]], -np.inf).argmax())
+        chain.append(following)
+        left[following] = False
+    return chain
+
+
+def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict[str, Any]:
+    drawn = plot(
+        height=int(np.clip(18 * size, 160, 460)),
+        name="map",
+        tools="pan,wheel_zoom,box_zoom,reset,save",
+        # The same borders as the strip of characters below, so that the columns meet.
+        min_border_left=16,
+        min_border_right=64,
+    )
+    heat_map(
+        drawn,
+        source,
+        field["name"],
+        rows=size,
+        columns=steps,
+        most=field["most"],
+        name="activations",
+    )
+    drawn.xaxis.visible = False
+    drawn.yaxis.visible = False
+    drawn.grid.visible = False
+    here = Span(location=0.5, dimension="height", line_color="#888888", name="place")
+    row = BoxAnnotation(
+        bottom=0, top=1, fill_alpha=0, line_color="#888888", line_width=1.5, name="row"
+    )
+    stretch = BoxAnnotation(
+        left=0, right=1, fill_alpha=0.0, line_color="#d4002a", line_width=1.5, name="stretch"
+    )
+    for mark in (here, row, stretch):
+        drawn.add_layout(mark)
+    drawn.x_range.js_on_change("start", calls("ranged"))
+    drawn.x_range.js_on_change("end", calls("ranged"))
+    strip = plot(
+        height=58,
+        toolbar_location=None,
+        x_range=drawn.x_range,
+        y_range=(0, 1),
+        tools="xpan",
+        min_border_left=16,
+        min_border_right=64,
+    )
+    strip.yaxis.visible = False
+    strip.grid.visible = False
+    strip.text(
+        x="place",
+        y="height",
+        text="character",
+        source=ColumnDataSource({"place": [], "height": [], "character": []}),
+        text_align="center",
+        text_baseline="middle",
+        text_font=value("monospace"),
+        text_font_size="13px",
+        text_color="#808890",
+        name="characters",
+    )
+    return {"map": drawn, "strip": strip}
+
+
+_BODY = """<header>
+<h1>{title}</h1>
+<p>{description}</p>
+</header>
+<main>
+<div class="row">
+<label>show <select id="field">{fields}</select></label>
+<label>sort units <select id="order">{orders}</select></label>
+<label>unit <input id="unit" type="number" min="0"></label>
+</div>
+<div id="readout" class="readout" role="status"></div>
+<div class="plot">{map}</div>
+<div class="plot">{strip}</div>
+<p class="quiet">Hover for the value; a click chooses the unit whose values colour the text below.
+Blue is positive, orange negative. Values are kept to ±{precision}.</p>
+<h2>The text in the colours of the unit</h2>
+<div id="text" class="text" tabindex="0" aria-label="The text; arrow keys move"></div>
+<h2>Where else are the same units on?</h2>
+<p class="quiet">Drag over a stretch of the text (or shift and arrow keys). Units that stay above
+the threshold all through it, or below its negative, are looked for everywhere else.</p>
+<div class="row">
+<label>from <input id="from" type="number" min="{first}" max="{last}"></label>
+<label>to <input id="to" type="number" min="{first}" max="{last}"></label>
+<label>threshold <input id="threshold" type="range" min="0" max="0.95" step="0.05" value="0.4">
+<span id="threshold-value"></span></label>
+</div>
+<p id="on" role="status"></p>
+<table class="list"><thead><tr><th>place</th><th>units on</th><th>text</th></tr></thead>
+<tbody id="found"></tbody></table>
+</main>
+{data}"""
