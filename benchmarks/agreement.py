@@ -49,6 +49,6 @@ def compare(got: Arrays, expected: Arrays, tolerance: float) -> dict[str, float]
     name, worst = max(errors.items(), key=lambda item: item[1])
     if not worst <= tolerance:
         raise Disagreement(
-            f"{name} differs from jaxrnn's by {worst:.1e} relative, more than {tolerance:.0e}"
+            f"{name} differs from the reference by {worst:.1e} relative, more than {tolerance:.0e}"
         )
     return errors

@@ -4,9 +4,11 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks import picture, readme
 from benchmarks.contest import NOT_INSTALLED, Contest
 from benchmarks.environment import environment
 from benchmarks.peers import PEERS
@@ -41,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     for suite in SUITES.values():
         commands.add_parser(suite.name, help=suite.summary, parents=[options])
     commands.add_parser("all", help="every suite", parents=[options])
+    table = commands.add_parser("readme", help="write the README's table from the kept results")
+    table.add_argument("--readme", type=Path, default=readme.ROOT / "README.md")
+    table.add_argument("--results", type=Path, default=readme.RESULTS)
     return top
 
 
@@ -56,10 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "all")
     options = parser().parse_args(given)
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return _complain(["tqdm is not installed; pip install 'jaxrnn[bench]'"])
+    if options.suite == "readme":
+        try:
+            readme.rewrite(options.readme, options.results)
+        except (ValueError, OSError) as wrong:
+            return _complain([str(wrong)])
+        return 0
+    lacking = [name for name in ("tqdm", "matplotlib") if find_spec(name) is None]
+    if lacking:
+        return _complain([f"{', '.join(lacking)} not installed; pip install 'jaxrnn[bench]'"])
+    from tqdm import tqdm
+
     complaints: list[str] = []
     cells, sizes, peers = choices(options, complaints)
     devices = found_devices(options.device, complaints)
@@ -69,20 +81,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about, run_name = environment(), time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     for device in devices:
         for suite in suites:
-            with Contest(
-                device, peers or suite.peers or PEERS, options.quick, options.repeats
-            ) as contest:
-                problems = suite.problems(cells or suite.cells, sizes, options.quick)
-                bar = tqdm(problems, desc=suite.name, unit="problem", leave=False, disable=None)
-                file = RecordFile(options.out, suite.name, device)
+            problems = suite.problems(cells or suite.cells, sizes, options.quick)
+            names = peers or [
+                name for name in suite.peers or PEERS if takes(name, device, problems)
+            ]
+            file = RecordFile(options.out, suite.name, device)
+            bar = tqdm(problems, desc=suite.name, unit="problem", leave=False, disable=None)
+            with Contest(device, names, options.quick, options.repeats) as contest:
                 records = run(suite, contest, bar, file, run_name, about)
             print(suite.show(records))
+            drawn = file.path.with_suffix(".png")
+            if picture.draw(records, drawn):
+                print(f"{file.path}, {drawn}")
             for line in absences(records):
                 print(line)
             complaints += failures(records)
             if peers:  # asked for by name, so they had better be there
                 complaints += [line for line in absences(records) if NOT_INSTALLED in line]
     return _complain(list(dict.fromkeys(complaints)))
+
+
+def takes(name: str, device: str, problems: Sequence[Any]) -> bool:
+    """Whether a peer has anything to do on that device with problems of that kind."""
+    peer = PEERS[name]
+    return device in peer.devices and any(problem.kind in peer.prepare for problem in problems)
 
 
 def run(

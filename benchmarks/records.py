@@ -42,10 +42,11 @@ def read(path: Path) -> list[Record]:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """Of each problem, the records of its last run: numbers of two runs are never compared."""
+    """Of each problem on each machine, the last run: numbers of two runs are never compared."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        key = (record["suite"], record["device"], record["problem"])
+        machine = record["environment"]["processor"]
+        key = (record["suite"], record["device"], machine, record["problem"])
         group = groups.setdefault(key, [])
         if group and group[0]["run"] != record["run"]:
             group.clear()

@@ -47,9 +47,8 @@ def prepare_layer(build: Build) -> Callable[[LayerProblem, str], Prepared]:
 
         layer = build(problem.cell, problem.size)
         params, carry, xs, cotangent = jax.device_put(problem.arrays())
-        native = jax.block_until_ready(
-            (*layer.convert(params, carry), layer.layout(xs), layer.layout(cotangent))
-        )
+        converted = jax.jit(layer.convert)(params, carry)
+        native = (*converted, layer.layout(xs), layer.layout(cotangent))
         forward = jax.jit(layer.unroll)
         forward_backward = jax.jit(loss_and_gradient(layer))
 
@@ -62,7 +61,7 @@ def prepare_layer(build: Build) -> Callable[[LayerProblem, str], Prepared]:
         def results() -> Arrays:
             _, hs = forward(*native[:3])
             _, (d_params, d_carry, d_xs) = forward_backward(*native)
-            _, transpose = jax.vjp(layer.convert, params, carry)
+            transpose = jax.jit(lambda d: jax.vjp(layer.convert, params, carry)[1](d))
             d_params, d_carry = transpose((d_params, d_carry))
             return named_results(layer.layout(hs), d_params, d_carry, layer.layout(d_xs))
 

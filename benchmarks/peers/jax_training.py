@@ -45,21 +45,21 @@ def prepare_training(build: Build) -> Callable[[TrainProblem, str], Prepared]:
         sizes = [size] + [size._replace(input_size=size.hidden_size)] * (problem.layers - 1)
         layers = [build(problem.cell, each) for each in sizes]
 
+        @jax.jit
         def convert(trained: Any) -> Any:
             params, w_hy, b_y = trained
-            native = [
-                layer.convert(each, carry)[0]
-                for layer, each, carry in zip(layers, params, model.carries, strict=True)
+            pairs = [
+                layer.convert(*each)
+                for layer, *each in zip(layers, params, model.carries, strict=True)
             ]
-            return native, w_hy, b_y
+            native, carries = zip(*pairs, strict=True)
+            return (native, w_hy, b_y), carries
+
+        ours = (model.layers, model.w_hy, model.b_y)
 
         def initial() -> Any:
-            params = jax.tree.map(jnp.array, convert((model.layers, model.w_hy, model.b_y)))
-            carries = [
-                layer.convert(each, carry)[1]
-                for layer, each, carry in zip(layers, model.layers, model.carries, strict=True)
-            ]
-            return params, optimizer.init(params), jax.tree.map(jnp.array, carries)
+            params, carries = jax.tree.map(jnp.array, convert(ours))
+            return params, optimizer.init(params), carries
 
         def objective(params: Any, carries: Any, tokens: Any, targets: Any) -> Any:
             native, w_hy, b_y = params
@@ -83,10 +83,14 @@ def prepare_training(build: Build) -> Callable[[TrainProblem, str], Prepared]:
         def back(state: Any) -> Any:
             # convert is affine with orthonormal columns (it moves and negates entries, and adds
             # constants), so its transpose undoes it.
-            ours = (model.layers, model.w_hy, model.b_y)
-            zero = convert(jax.tree.map(np.zeros_like, ours))
-            _, transpose = jax.vjp(convert, jax.tree.map(jnp.array, ours))
-            return transpose(jax.tree.map(jnp.subtract, state[0], zero))[0]
+            @jax.jit
+            def undo(params: Any) -> Any:
+                zero, transpose = jax.vjp(
+                    lambda each: convert(each)[0], jax.tree.map(jnp.zeros_like, ours)
+                )
+                return transpose(jax.tree.map(jnp.subtract, params, zero))[0]
+
+            return undo(state[0])
 
         return prepared_training(problem, initial, step, back)
 

@@ -1,0 +1,86 @@
+"""The README's table, written from the kept results and from nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.records import Record, latest, read
+from benchmarks.tables import comparison, markdown_table
+from jaxrnn.errors import sentence
+
+BEGIN = "<!-- benchmarks: begin, written by `python -m benchmarks readme` -->"
+END = "<!-- benchmarks: end -->"
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+
+
+def rewrite(readme: Path, results: Path) -> None:
+    """Replaces what stands between the two markers.
+
+    Args:
+        readme: the file, with both marker lines in it.
+        results: the folder whose `*.jsonl`, at any depth, are read.
+
+    Raises:
+        ValueError: no results, or no markers.
+        OSError: the file cannot be read or written.
+    """
+    records = [record for path in sorted(results.rglob("*.jsonl")) for record in read(path)]
+    if not records:
+        raise ValueError(
+            sentence(
+                "readme", "results", "JSON lines", f"none under {results}", "run a suite first"
+            )
+        )
+    text = readme.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(
+            sentence(
+                "readme", str(readme), f"one line {BEGIN!r} and after it one {END!r}", "others"
+            )
+        )
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    new = f"{before}{BEGIN}\n{section(records)}\n{END}{after}"
+    readme.write_text(new, encoding="utf-8")
+
+
+def section(records: Sequence[Record]) -> str:
+    """What the README says: for each device, forward + backward and the training step."""
+    parts = []
+    kept = latest(records)
+    places = dict.fromkeys((r["device"], r["environment"]["processor"]) for r in kept)
+    for device, processor in places:
+        here = [
+            record
+            for record in kept
+            if (record["device"], record["environment"]["processor"]) == (device, processor)
+        ]
+        parts.append(_environment_line(device, here))
+        for suite, quantity, corner, title in (
+            ("layer", "forward_backward", "B, T, I, H", "one layer, forward + backward"),
+            ("train", "train_step", "layers×(B, T, V, H)", "a training step"),
+        ):
+            chosen = [record for record in here if record["suite"] == suite]
+            for cell in dict.fromkeys(record["cell"] for record in chosen):
+                header, rows = comparison(chosen, cell, quantity, corner)
+                if len(header) > 1:
+                    parts.append(
+                        f"**{cell}**, {title}: milliseconds, and how many times jaxrnn's time\n\n"
+                        + markdown_table(header, rows)
+                    )
+    return "\n\n".join(parts)
+
+
+def _environment_line(device: str, records: Sequence[Record]) -> str:
+    """Processor, versions and commits of the records."""
+    about = [record["environment"] for record in records]
+    versions = {name: v for each in about for name, v in each["versions"].items()}
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    commits = ", ".join(dict.fromkeys(each["commit"] for each in about))
+    kinds = dict.fromkeys(r["device_kind"] for r in records if r.get("device_kind"))
+    kind = f" ({', '.join(kinds)})" if device != "cpu" and kinds else ""
+    return (
+        f"On {device}{kind}: {about[0]['processor']}, {about[0]['cores']} cores, "
+        f"{about[0]['memory_gib']} GiB; {named}; commit {commits}. "
+        "Medians of interleaved runs."
+    )

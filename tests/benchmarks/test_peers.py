@@ -1,0 +1,103 @@
+"""Every peer computes what jax.grad of the plain scan computes; run here, without workers."""
+
+import warnings
+from contextlib import ExitStack
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+
+import jaxrnn as rnn
+from benchmarks.agreement import compare
+from benchmarks.environment import installed_version
+from benchmarks.peers import OURS, PEERS, REFERENCE
+from benchmarks.peers.cudnn import flat_weights
+from benchmarks.problems import LayerProblem, Size, TrainProblem
+
+SIZE = Size(2, 5, 3, 4)
+# Each conversion of weights once; the rest of the pairs run in `python -m benchmarks --quick`.
+PAIRS = [
+    (name, cell)
+    for name, peer in PEERS.items()
+    for cell in rnn.CELLS
+    if peer.maths(cell) == cell
+    and (cell != "elman_relu" or name == "haiku")
+    and ((peer.distribution and "layer" in peer.prepare) or (name, cell) == ("numpy", "elman"))
+]
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_worker(monkeypatch):
+    """JAX's defaults, and other people's warnings left alone."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(jax.enable_x64(False))
+        stack.enter_context(jax.numpy_dtype_promotion("standard"))
+        stack.enter_context(jax.numpy_rank_promotion("allow"))
+        yield
+
+
+@cache
+def expected_results(problem):
+    return results(REFERENCE, problem)
+
+
+def results(name, problem):
+    distribution = PEERS[name].distribution
+    if distribution is not None and installed_version(distribution) is None:
+        pytest.skip(f"{distribution} is not installed")
+    return PEERS[name].prepare[problem.kind](problem, "cpu").results()
+
+
+def test_ours_comes_first_and_the_reference_is_there():
+    assert next(iter(PEERS)) == OURS
+    assert REFERENCE in PEERS
+
+
+@pytest.mark.parametrize(("name", "cell"), PAIRS)
+def test_outputs_and_gradients(name, cell):
+    problem = LayerProblem(cell, SIZE)
+    expected = expected_results(problem)
+    assert expected["hs"].shape == (5, 2, 4)
+    assert all(np.abs(value).max() > 1e-4 for value in expected.values())
+    compare(results(name, problem), expected, tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("jaxrnn-windows", TrainProblem("gru", SIZE)),
+        ("torch", TrainProblem("gru", SIZE)),
+        ("torch", TrainProblem("elman", SIZE, layers=1, recipe="min-char-rnn")),
+        ("numpy", TrainProblem("elman", SIZE, layers=1, recipe="min-char-rnn")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.label(),
+)
+def test_training(name, problem):
+    compare(results(name, problem), expected_results(problem), tolerance=1e-4)
+
+
+def test_cudnn_weights_are_in_its_order():
+    """cuDNN itself needs a GPU; its reference in JAX does not."""
+    from jax.experimental import rnn as cudnn_rnn
+
+    params, carry, xs, _ = LayerProblem("lstm", SIZE).arrays()
+    flat = flat_weights(jax.tree.map(jax.numpy.asarray, params))
+    weights = cudnn_rnn.unpack_lstm_weights(flat, SIZE.input_size, SIZE.hidden_size, 1, False)
+    hs, _, _ = cudnn_rnn.lstm_ref(
+        xs.swapaxes(0, 1),
+        carry.h[None],
+        carry.c[None],
+        *weights,
+        np.full(SIZE.batch, SIZE.time, np.int32),
+        SIZE.input_size,
+        SIZE.hidden_size,
+        1,
+        0.0,
+        False,
+    )
+    _, expected = rnn.unroll(rnn.LSTM, params, carry, xs)
+    np.testing.assert_allclose(hs.swapaxes(0, 1), expected, atol=1e-6)
