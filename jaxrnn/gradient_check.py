@@ -69,7 +69,8 @@ class GradientReport:
         ]
         lines += [
             f"  {row.name:<12}{'×'.join(map(str, row.shape)):<14}{row.size:>10.2e}"
-            f"{row.autodiff_error:>14.1e}{row.difference_error:>16.1e}  {'ok' if row.ok else 'WRONG'}"
+            f"{row.autodiff_error:>14.1e}{row.difference_error:>16.1e}"
+            f"  {'ok' if row.ok else 'WRONG'}"
             for row in self.rows
         ]
         return "\n".join(lines)
@@ -141,7 +142,9 @@ def gradcheck(
                 cell.Carry(*(arrays[f"carry.{name}"] for name in cell.Carry._fields)),
                 tokens if token_inputs else arrays["xs"],
             )
-            weighted = jax.tree.map(lambda a, b: jnp.sum(a * b), (hs, last), (hs_weight, carry_weight))
+            weighted = jax.tree.map(
+                lambda a, b: jnp.sum(a * b), (hs, last), (hs_weight, carry_weight)
+            )
             return sum(jax.tree.leaves(weighted), jnp.zeros((), jnp.float64))
 
         def hand(*args: Any) -> tuple[Any, Array]:
@@ -161,7 +164,9 @@ def gradcheck(
             for name in arrays
         )
     inputs = "token ids" if token_inputs else "inputs of numbers"
-    return GradientReport(cell, f"{inputs}, T={length} B={batch_size} I={input_size} H={hidden_size}", rows)
+    return GradientReport(
+        cell, f"{inputs}, T={length} B={batch_size} I={input_size} H={hidden_size}", rows
+    )
 
 
 def central_differences(

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.nn import initializers
 
 Array = jax.Array
@@ -36,12 +37,13 @@ class Cell:
             what `backward` needs beside the carries.
         pre_activations: `(params, carry, x_gates) -> [*B, G·H]`, what goes into the
             nonlinearities; for looking inside.
-        backward: `(params, carry, saved, next_carry, d_carry) -> (d_carry, d_x_gates)`, the
-            transpose of that step, from the gradient of `next_carry` to that of `carry` and of
-            `x_gates`. None for a cell that has only `unroll_autodiff`.
-        recurrent_gradient: `(h, saved, d_x_gates) -> {field: gradient}` of every parameter but
-            `w_xh` and `b_h`, contracted over K steps at once: h [K, *B, H] are the states
-            *before* each of them.
+        backward: `(params, carry, saved, next_carry, d_carry) -> (d_carry, d_gates)`, the
+            transpose of that step, from the gradient of `next_carry` to that of `carry`, and to
+            `d_gates`, whatever the bulk function below wants of each step. None for a cell that
+            has only `unroll_autodiff`.
+        gradient_in_bulk: `(h, saved, d_gates) -> (d_x_gates, {field: gradient})` for K steps at
+            once: the gradient of `x_gates` [K, *B, G·H], and of every parameter but `w_xh` and
+            `b_h`, contracted over the steps; h [K, *B, H] are the states *before* each step.
     """
 
     name: str
@@ -52,8 +54,8 @@ class Cell:
     init: Callable[..., Any]
     forward: Callable[..., tuple[Any, Any]]
     pre_activations: Callable[..., Array]
-    backward: Callable[..., tuple[Any, Array]] | None = None
-    recurrent_gradient: Callable[..., dict[str, Array]] | None = None
+    backward: Callable[..., tuple[Any, Any]] | None = None
+    gradient_in_bulk: Callable[..., tuple[Array, dict[str, Array]]] | None = None
 
     def __repr__(self) -> str:
         return f"jaxrnn.CELLS[{self.name!r}]"
@@ -65,7 +67,7 @@ def accumulator(dtype: Any) -> Any:
 
 
 def dot(x: Array, w: Array) -> Array:
-    """`x @ w` for x [*B, M], w [M, N] of one dtype, accumulated and returned in float32 or wider."""
+    """`x @ w` for x [*B, M], w [M, N] of one dtype, summed and returned in float32 or wider."""
     return jnp.matmul(x, w, preferred_element_type=accumulator(x.dtype))
 
 
@@ -82,6 +84,24 @@ def contract(x: Array, y: Array) -> Array:
 def bias(b: Array, like: Array) -> Array:
     """b [N] in the dtype and rank of `like` [*B, N], so that no promotion is left implicit."""
     return jnp.broadcast_to(b.astype(like.dtype), like.shape)
+
+
+def sigmoid(x: Array) -> Array:
+    """σ(x) = ½ + ½ tanh(x/2); measured a quarter faster on the CPU than 1 / (1 + exp(−x))."""
+    return 0.5 * jnp.tanh(0.5 * x) + 0.5
+
+
+def sigmoid_or_tanh(x: Array, is_sigmoid: tuple[bool, ...]) -> Array:
+    """σ on some blocks of x [*B, G·H] and tanh on the others, as a single tanh over all of it.
+
+    With s = ½ for a σ block and 1 for a tanh block, both are s tanh(s x) + (1 − s). One pass over
+    [*B, G·H] instead of G over thin slices takes the LSTM's forward from 10.0 to 7.3 ms at
+    (B, T, I, H) = (50, 50, 128, 128), from 38 to 29 ms at (32, 100, 256, 256).
+    """
+    size = x.shape[-1] // len(is_sigmoid)
+    s = jnp.asarray(np.repeat(np.where(is_sigmoid, 0.5, 1.0), size), x.dtype)
+    s = jnp.broadcast_to(s, x.shape)
+    return s * jnp.tanh(s * x) + (1 - s)
 
 
 def sum_to_bias(x: Array) -> Array:

@@ -52,7 +52,9 @@ def init_identity(key: Array, input_size: int, hidden_size: int, dtype: Any) -> 
 
     They draw w_xh from N(0, 0.001²) for long inputs of numbers; for one-hot rows that is silence.
     """
-    return init(key, input_size, hidden_size, dtype)._replace(w_hh=jnp.eye(hidden_size, dtype=dtype))
+    return init(key, input_size, hidden_size, dtype)._replace(
+        w_hh=jnp.eye(hidden_size, dtype=dtype)
+    )
 
 
 def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
@@ -89,9 +91,9 @@ def backward_relu(
     return Carry(dot(d_a.astype(params.w_hh.dtype), params.w_hh.T)), d_a
 
 
-def recurrent_gradient(h: Array, saved: Saved, d_a: Array) -> dict[str, Array]:
-    """∂w_hh = Σ_t h_{t−1}ᵀ ∂a_t."""
-    return {"w_hh": contract(h, d_a)}
+def gradient_in_bulk(h: Array, saved: Saved, d_a: Array) -> tuple[Array, dict[str, Array]]:
+    """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂a_t."""
+    return d_a, {"w_hh": contract(h, d_a)}
 
 
 ELMAN = Cell(
@@ -104,7 +106,7 @@ ELMAN = Cell(
     forward=forward_tanh,
     pre_activations=pre_activations,
     backward=backward_tanh,
-    recurrent_gradient=recurrent_gradient,
+    gradient_in_bulk=gradient_in_bulk,
 )
 
 ELMAN_RELU = Cell(
@@ -117,5 +119,5 @@ ELMAN_RELU = Cell(
     forward=forward_relu,
     pre_activations=pre_activations,
     backward=backward_relu,
-    recurrent_gradient=recurrent_gradient,
+    gradient_in_bulk=gradient_in_bulk,
 )

@@ -34,6 +34,7 @@ from jaxrnn.cells.cell import (
     dot,
     glorot_blocks,
     orthogonal_blocks,
+    sigmoid,
     sum_to_bias,
 )
 
@@ -54,10 +55,18 @@ class Carry(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """gates [*B, 3H]: r, z, n; m [*B, H]: what the reset gate multiplies."""
+    """r_z [*B, 2H] and n [*B, H], the gates; m [*B, H], what the reset gate multiplies."""
 
-    gates: Array
+    r_z: Array
+    n: Array
     m: Array
+
+
+class GateGradients(NamedTuple):
+    """d_u [*B, 3H], d_n [*B, H]: ∂a is ∂u but for its last block."""
+
+    d_u: Array
+    d_n: Array
 
 
 def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
@@ -71,64 +80,69 @@ def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
     )
 
 
-def _gates(params: Params, carry: Carry, x_gates: Array) -> tuple[Array, Array, Array, Array]:
-    """(a_r + u_r, a_z + u_z, a_n, m), each [*B, H]."""
-    a_r, a_z, a_n = blocks(x_gates, 3)
-    u_r, u_z, u_n = blocks(dot(carry.h, params.w_hh), 3)
-    return a_r + u_r, a_z + u_z, a_n, u_n + bias(params.b_hn, u_n)
+def _split(x: Array) -> tuple[Array, Array]:
+    """[..., 3H] -> the blocks (r, z) [..., 2H] and n [..., H]."""
+    r_z, n = jnp.split(x, [2 * (x.shape[-1] // 3)], axis=-1)
+    return r_z, n
+
+
+def _before_n(params: Params, carry: Carry, x_gates: Array) -> tuple[Array, Array, Array]:
+    """What goes into (r, z) [*B, 2H]; a_n [*B, H]; m [*B, H]."""
+    (a_rz, a_n), (u_rz, u_n) = _split(x_gates), _split(dot(carry.h, params.w_hh))
+    return a_rz + u_rz, a_n, u_n + bias(params.b_hn, u_n)
 
 
 def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
     """(a_r + u_r, a_z + u_z, a_n + r m) [*B, 3H]."""
-    into_r, into_z, a_n, m = _gates(params, carry, x_gates)
-    return jnp.concatenate([into_r, into_z, a_n + jax.nn.sigmoid(into_r) * m], axis=-1)
+    into_rz, a_n, m = _before_n(params, carry, x_gates)
+    r, _ = blocks(sigmoid(into_rz), 2)
+    return jnp.concatenate([into_rz, a_n + r * m], axis=-1)
 
 
 def forward(params: Params, carry: Carry, x_gates: Array) -> tuple[Carry, Saved]:
     """h' = (1 − z) n + z h."""
-    into_r, into_z, a_n, m = _gates(params, carry, x_gates)
-    r, z = jax.nn.sigmoid(into_r), jax.nn.sigmoid(into_z)
+    into_rz, a_n, m = _before_n(params, carry, x_gates)
+    r_z = sigmoid(into_rz)
+    r, z = blocks(r_z, 2)
     n = jnp.tanh(a_n + r * m)
-    h = (1 - z) * n + z * carry.h.astype(z.dtype)
+    h = n + z * (carry.h.astype(n.dtype) - n)
     dtype = carry.h.dtype
-    return Carry(h.astype(dtype)), Saved(
-        jnp.concatenate([r, z, n], axis=-1).astype(dtype), m.astype(dtype)
-    )
+    return Carry(h.astype(dtype)), Saved(r_z.astype(dtype), n.astype(dtype), m.astype(dtype))
 
 
 def backward(
     params: Params, carry: Carry, saved: Saved, next_carry: Carry, d_carry: Carry
-) -> tuple[Carry, Array]:
-    """The block of equations at the head of this file, from ∂h' to ∂h and ∂a."""
+) -> tuple[Carry, GateGradients]:
+    """The block of equations at the head of this file, from ∂h' to ∂h, ∂u and ∂a_n."""
     exact = d_carry.h.dtype
-    r, z, n = blocks(saved.gates.astype(exact), 3)
+    r, z = blocks(saved.r_z.astype(exact), 2)
+    n, m = saved.n.astype(exact), saved.m.astype(exact)
     d_n = d_carry.h * (1 - z) * (1 - n * n)
-    d_r = d_n * saved.m.astype(exact) * r * (1 - r)
+    d_r = d_n * m * r * (1 - r)
     d_z = d_carry.h * (carry.h.astype(exact) - n) * z * (1 - z)
     d_u = jnp.concatenate([d_r, d_z, d_n * r], axis=-1)
     d_h = d_carry.h * z + dot(d_u.astype(params.w_hh.dtype), params.w_hh.T)
-    return Carry(d_h), jnp.concatenate([d_r, d_z, d_n], axis=-1)
+    return Carry(d_h), GateGradients(d_u, d_n)
 
 
-def recurrent_gradient(h: Array, saved: Saved, d_a: Array) -> dict[str, Array]:
-    """∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t, ∂b_hn = Σ_t ∂m_t."""
-    d_r, d_z, d_n = blocks(d_a, 3)
-    d_m = d_n * blocks(saved.gates.astype(d_a.dtype), 3)[0]
-    return {
-        "w_hh": contract(h, jnp.concatenate([d_r, d_z, d_m], axis=-1)),
-        "b_hn": sum_to_bias(d_m),
-    }
+def gradient_in_bulk(
+    h: Array, saved: Saved, d_gates: GateGradients
+) -> tuple[Array, dict[str, Array]]:
+    """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t, ∂b_hn = Σ_t ∂m_t."""
+    d_rz, d_m = _split(d_gates.d_u)
+    d_a = jnp.concatenate([d_rz, d_gates.d_n], axis=-1)
+    return d_a, {"w_hh": contract(h, d_gates.d_u), "b_hn": sum_to_bias(d_m)}
 
 
 GRU = Cell(
     name="gru",
     gates=("r", "z", "n"),
-    nonlinearities=(jax.nn.sigmoid, jax.nn.sigmoid, jnp.tanh),
+    nonlinearities=(sigmoid, sigmoid, jnp.tanh),
     Params=Params,
     Carry=Carry,
     init=init,
     forward=forward,
     pre_activations=pre_activations,
     backward=backward,
-    recurrent_gradient=recurrent_gradient,
+    gradient_in_bulk=gradient_in_bulk,
 )

@@ -23,7 +23,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Array, Cell, blocks, contract, dot, glorot_blocks, orthogonal_blocks
+from jaxrnn.cells.cell import (
+    Array,
+    Cell,
+    blocks,
+    contract,
+    dot,
+    glorot_blocks,
+    orthogonal_blocks,
+    sigmoid,
+)
 
 
 class Params(NamedTuple):
@@ -41,9 +50,17 @@ class Carry(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """gates [*B, 3H]: r, z, n."""
+    """r_z [*B, 2H] and n [*B, H], the gates."""
 
-    gates: Array
+    r_z: Array
+    n: Array
+
+
+class GateGradients(NamedTuple):
+    """d_rz [*B, 2H], d_n [*B, H]: ∂a in two pieces."""
+
+    d_rz: Array
+    d_n: Array
 
 
 def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
@@ -66,53 +83,55 @@ def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
     """(a_r + h w_r, a_z + h w_z, a_n + (r h) w_n) [*B, 3H]."""
     (a_rz, a_n), (w_rz, w_n) = _split(x_gates), _split(params.w_hh)
     into_rz = a_rz + dot(carry.h, w_rz)
-    r = jax.nn.sigmoid(blocks(into_rz, 2)[0]).astype(carry.h.dtype)
+    r = sigmoid(blocks(into_rz, 2)[0]).astype(carry.h.dtype)
     return jnp.concatenate([into_rz, a_n + dot(r * carry.h, w_n)], axis=-1)
 
 
 def forward(params: Params, carry: Carry, x_gates: Array) -> tuple[Carry, Saved]:
     """h' = (1 − z) n + z h."""
     into_rz, into_n = _split(pre_activations(params, carry, x_gates))
-    r_z, n = jax.nn.sigmoid(into_rz), jnp.tanh(into_n)
-    z = blocks(r_z, 2)[1]
-    h = (1 - z) * n + z * carry.h.astype(z.dtype)
+    r_z, n = sigmoid(into_rz), jnp.tanh(into_n)
+    _, z = blocks(r_z, 2)
+    h = n + z * (carry.h.astype(n.dtype) - n)
     dtype = carry.h.dtype
-    return Carry(h.astype(dtype)), Saved(jnp.concatenate([r_z, n], axis=-1).astype(dtype))
+    return Carry(h.astype(dtype)), Saved(r_z.astype(dtype), n.astype(dtype))
 
 
 def backward(
     params: Params, carry: Carry, saved: Saved, next_carry: Carry, d_carry: Carry
-) -> tuple[Carry, Array]:
+) -> tuple[Carry, GateGradients]:
     """The block of equations at the head of this file, from ∂h' to ∂h and ∂a."""
     exact, dtype = d_carry.h.dtype, params.w_hh.dtype
     w_rz, w_n = _split(params.w_hh)
-    r, z, n = blocks(saved.gates.astype(exact), 3)
-    h = carry.h.astype(exact)
+    r, z = blocks(saved.r_z.astype(exact), 2)
+    n, h = saved.n.astype(exact), carry.h.astype(exact)
     d_n = d_carry.h * (1 - z) * (1 - n * n)
     d_s = dot(d_n.astype(dtype), w_n.T)
-    d_rz = jnp.concatenate(
-        [d_s * h * r * (1 - r), d_carry.h * (h - n) * z * (1 - z)], axis=-1
-    )
+    d_z = d_carry.h * (h - n) * z * (1 - z)
+    d_rz = jnp.concatenate([d_s * h * r * (1 - r), d_z], axis=-1)
     d_h = d_carry.h * z + d_s * r + dot(d_rz.astype(dtype), w_rz.T)
-    return Carry(d_h), jnp.concatenate([d_rz, d_n], axis=-1)
+    return Carry(d_h), GateGradients(d_rz, d_n)
 
 
-def recurrent_gradient(h: Array, saved: Saved, d_a: Array) -> dict[str, Array]:
-    """∂w_r, ∂w_z from h_{t−1}; ∂w_n from s_t = r_t h_{t−1}."""
-    d_rz, d_n = _split(d_a)
-    s = blocks(saved.gates, 3)[0] * h
-    return {"w_hh": jnp.concatenate([contract(h, d_rz), contract(s, d_n)], axis=-1)}
+def gradient_in_bulk(
+    h: Array, saved: Saved, d_gates: GateGradients
+) -> tuple[Array, dict[str, Array]]:
+    """∂a, and ∂w_r, ∂w_z from h_{t−1}, ∂w_n from s_t = r_t h_{t−1}."""
+    d_rz, d_n = d_gates
+    r, _ = blocks(saved.r_z, 2)
+    d_w_hh = jnp.concatenate([contract(h, d_rz), contract(r * h, d_n)], axis=-1)
+    return jnp.concatenate([d_rz, d_n], axis=-1), {"w_hh": d_w_hh}
 
 
 GRU_RESET_BEFORE = Cell(
     name="gru_reset_before",
     gates=("r", "z", "n"),
-    nonlinearities=(jax.nn.sigmoid, jax.nn.sigmoid, jnp.tanh),
+    nonlinearities=(sigmoid, sigmoid, jnp.tanh),
     Params=Params,
     Carry=Carry,
     init=init,
     forward=forward,
     pre_activations=pre_activations,
     backward=backward,
-    recurrent_gradient=recurrent_gradient,
+    gradient_in_bulk=gradient_in_bulk,
 )

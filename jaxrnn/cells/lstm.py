@@ -20,7 +20,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Array, Cell, blocks, contract, dot, glorot_blocks, orthogonal_blocks
+from jaxrnn.cells.cell import (
+    Array,
+    Cell,
+    blocks,
+    contract,
+    dot,
+    glorot_blocks,
+    orthogonal_blocks,
+    sigmoid,
+    sigmoid_or_tanh,
+)
 
 
 class Params(NamedTuple):
@@ -65,11 +75,10 @@ def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
 
 def forward(params: Params, carry: Carry, x_gates: Array) -> tuple[Carry, Saved]:
     """c' = f c + i g, h' = o tanh(c')."""
-    a_i, a_f, a_g, a_o = blocks(pre_activations(params, carry, x_gates), 4)
-    i, f, g, o = jax.nn.sigmoid(a_i), jax.nn.sigmoid(a_f), jnp.tanh(a_g), jax.nn.sigmoid(a_o)
+    gates = sigmoid_or_tanh(pre_activations(params, carry, x_gates), (True, True, False, True))
+    i, f, g, o = blocks(gates, 4)
     c = f * carry.c.astype(f.dtype) + i * g
     h = o * jnp.tanh(c)
-    gates = jnp.concatenate([i, f, g, o], axis=-1)
     dtype = carry.h.dtype
     return Carry(h.astype(dtype), c.astype(dtype)), Saved(gates.astype(dtype))
 
@@ -94,20 +103,20 @@ def backward(
     return Carry(dot(d_a.astype(params.w_hh.dtype), params.w_hh.T), d_c * f), d_a
 
 
-def recurrent_gradient(h: Array, saved: Saved, d_a: Array) -> dict[str, Array]:
-    """∂w_hh = Σ_t h_{t−1}ᵀ ∂a_t."""
-    return {"w_hh": contract(h, d_a)}
+def gradient_in_bulk(h: Array, saved: Saved, d_a: Array) -> tuple[Array, dict[str, Array]]:
+    """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂a_t."""
+    return d_a, {"w_hh": contract(h, d_a)}
 
 
 LSTM = Cell(
     name="lstm",
     gates=("i", "f", "g", "o"),
-    nonlinearities=(jax.nn.sigmoid, jax.nn.sigmoid, jnp.tanh, jax.nn.sigmoid),
+    nonlinearities=(sigmoid, sigmoid, jnp.tanh, sigmoid),
     Params=Params,
     Carry=Carry,
     init=init,
     forward=forward,
     pre_activations=pre_activations,
     backward=backward,
-    recurrent_gradient=recurrent_gradient,
+    gradient_in_bulk=gradient_in_bulk,
 )

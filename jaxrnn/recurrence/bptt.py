@@ -7,14 +7,16 @@ One driver for every cell (Werbos 1990; the cell's file has its equations). With
 2. Backward: the reverse scan carries nothing but the gradient of the carry, through the cell's
    transposed step, and leaves ∂a of each step behind.
 3. The weights' gradients are contracted after it, a chunk at a time, as large matrix products:
-   ∂w_xh = Σ_t x_tᵀ ∂a_t, ∂b_h = Σ_t ∂a_t, ∂x_t = ∂a_t w_xhᵀ, and the cell's recurrent ones. Autodiff
-   of a scan does a thin outer product and a whole weight matrix's addition at every step instead.
+   ∂w_xh = Σ_t x_tᵀ ∂a_t, ∂b_h = Σ_t ∂a_t, ∂x_t = ∂a_t w_xhᵀ, and the cell's recurrent ones.
+   Autodiff of a scan instead does a thin outer product and the addition of a whole weight matrix
+   at every step.
 
 Saved for the backward pass beside inputs and hs: what the cell's Saved and Carry hold, e.g. for
 the LSTM 4 + 1 arrays [T, *B, H].
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +27,13 @@ from jaxrnn.cells.cell import Array, accumulator, contract, dot, sum_to_bias
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params, is_token_ids
 from jaxrnn.recurrence.steps import project
-from jaxrnn.recurrence.time_chunks import Chunked, join_time, scan_chunks, split_time
+from jaxrnn.recurrence.time_chunks import (
+    Chunked,
+    cache_sized_chunk,
+    join_time,
+    scan_chunks,
+    split_time,
+)
 
 
 def unroll(
@@ -62,19 +70,24 @@ def unroll(
     check_params("unroll", cell, params)
     batch = check_inputs("unroll", params, xs, time_axes=1)
     check_carry("unroll", cell, params, carry, batch)
-    if cell.backward is None or cell.recurrent_gradient is None:
+    if cell.backward is None or cell.gradient_in_bulk is None:
         hint = "jaxrnn.unroll_autodiff takes a cell without one"
         raise TypeError(sentence("unroll", "cell", "a cell with a backward step", cell, hint))
     if chunk_length is None:
-        chunk_length = default_chunk_length(xs.shape[0])
+        gate_bytes = math.prod(batch) * params.b_h.size * accumulator(params.b_h.dtype).itemsize
+        chunk_length = cache_sized_chunk(xs.shape[0], gate_bytes)
     elif chunk_length < 1:
-        raise ValueError(sentence("unroll", "chunk_length", "an integer of at least 1", chunk_length))
-    return _unroll(cell, chunk_length, params, carry, xs)
-
-
-def default_chunk_length(length: int) -> int:
-    """Steps a chunk."""
-    return 32
+        expected = "an integer of at least 1"
+        raise ValueError(sentence("unroll", "chunk_length", expected, chunk_length))
+    try:
+        return _unroll(cell, chunk_length, params, carry, xs)
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+        hint = "jaxrnn.unroll_autodiff has the same signature and forward mode"
+        raise TypeError(
+            sentence("unroll", "differentiation", "reverse mode", "forward mode (jvp)", hint)
+        ) from error
 
 
 class _Residuals(NamedTuple):
@@ -86,9 +99,7 @@ class _Residuals(NamedTuple):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _unroll(
-    cell: Cell, chunk_length: int, params: Any, carry: Any, xs: Array
-) -> tuple[Any, Array]:
+def _unroll(cell: Cell, chunk_length: int, params: Any, carry: Any, xs: Array) -> tuple[Any, Array]:
     outputs, _ = _forward(cell, chunk_length, params, carry, xs)
     return outputs
 
@@ -116,7 +127,7 @@ def _backward(
     d_carry, d_hs = d_outputs
     exact = accumulator(params.w_hh.dtype)
 
-    def one_step(d_carry: Any, inputs: Any) -> tuple[Any, Array]:
+    def one_step(d_carry: Any, inputs: Any) -> tuple[Any, Any]:
         carry, next_carry, saved, d_h = inputs
         d_carry = d_carry._replace(h=d_carry.h + d_h.astype(exact))
         return cell.backward(params, carry, saved, next_carry, d_carry)
@@ -125,11 +136,11 @@ def _backward(
         d_carry, d_params = state
         xs, d_hs, (first, carries, saved) = inputs
         previous = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), first, carries)
-        d_carry, d_x_gates = jax.lax.scan(
+        d_carry, d_gates = jax.lax.scan(
             one_step, d_carry, (previous, carries, saved, d_hs), reverse=True
         )
+        d_x_gates, recurrent = cell.gradient_in_bulk(previous.h, saved, d_gates)
         d_w_xh, d_b_h, d_xs = _transpose_of_project(params, xs, d_x_gates)
-        recurrent = cell.recurrent_gradient(previous.h, saved, d_x_gates)
         d_chunk = cell.Params(w_xh=d_w_xh, b_h=d_b_h, **recurrent)
         return (d_carry, jax.tree.map(jnp.add, d_params, d_chunk)), d_xs
 

