@@ -123,7 +123,7 @@ def longest_passages(
             continue
         taken[start : start + length] = True
         text = sample[start : start + length]
-        passages.append(Passage(start, text, source, _occurrences(training, text)))
+        passages.append(Passage(start, text, source, occurrences(training, text)))
     return tuple(passages)
 
 
@@ -154,6 +154,20 @@ def novel_share(training: SortedSuffixes, sample: str, n: int) -> float:
             sentence("novel_share", "sample", f"at least {n} characters", str(len(sample)))
         )
     return float((match_lengths(training, sample)[: len(sample) - n + 1] < n).mean())
+
+
+def occurrences(training: SortedSuffixes, passage: str) -> int:
+    """How often a passage stands in the training text.
+
+    >>> occurrences(sort_suffixes("banana"), "ana")
+    2
+    """
+
+    def beginning(at: int) -> str:
+        return training.text[at : at + len(passage)]
+
+    first = bisect_left(training.order, passage, key=beginning)
+    return bisect_right(training.order, passage, key=beginning) - first
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
@@ -187,11 +201,3 @@ def _common_beginning(rest: str, text: str, at: int) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _occurrences(training: SortedSuffixes, passage: str) -> int:
-    def beginning(at: int) -> str:
-        return training.text[at : at + len(passage)]
-
-    first = bisect_left(training.order, passage, key=beginning)
-    return bisect_right(training.order, passage, key=beginning) - first
