@@ -10,7 +10,7 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, Span
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.pages.html import embedded_json, readable, visible
+from jaxrnn.microscope.pages.html import embedded_json, options, readable, visible
 from jaxrnn.microscope.pages.plots import (
     bits_that_fit,
     calls,
@@ -105,30 +105,17 @@ def activations_page(
         "meanings": words,
     }
     kept = max(field["scale"] for field in shown) / 2
-    body = _BODY.format_map(
-        _Keep(
-            title=html.escape(title),
-            description=html.escape(description),
-            fields=_options([field["name"] for field in shown]),
-            orders=_options([order["name"] for order in data["orders"]]),
-            last=first + steps - 1,
-            first=first,
-            precision=f"{kept:.1g}",
-            data=embedded_json("activations", data),
-        )
+    body = _BODY.format(
+        title=html.escape(title),
+        description=html.escape(description),
+        fields=options([field["name"] for field in shown]),
+        orders=options([order["name"] for order in data["orders"]]),
+        last=first + steps - 1,
+        first=first,
+        precision=f"{kept:.1g}",
+        data=embedded_json("activations", data),
     )
     return plot_page(title, body, _plots(source, shown[0], size, steps), assets=("activations.js",))
-
-
-class _Keep(dict[str, Any]):
-    """Leaves the places of the plots, `{map}`, for `plot_page`."""
-
-    def __missing__(self, key: str) -> str:
-        return "{" + key + "}"
-
-
-def _options(names: Sequence[str]) -> str:
-    return "".join(f'<option value="{i}">{html.escape(n)}</option>' for i, n in enumerate(names))
 
 
 def _orders(values: NDArray[np.float64], meanings: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -177,7 +164,7 @@ def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict
         field["name"],
         rows=size,
         columns=steps,
-        most=field["most"],
+        bar=(-field["most"], field["most"]),
         name="activations",
     )
     drawn.xaxis.visible = False
@@ -231,8 +218,8 @@ _BODY = """<header>
 <label>unit <input id="unit" type="number" min="0"></label>
 </div>
 <div id="readout" class="readout" role="status"></div>
-<div class="plot">{map}</div>
-<div class="plot">{strip}</div>
+<div class="plot"><!--map--></div>
+<div class="plot"><!--strip--></div>
 <p class="quiet">Hover for the value; a click chooses the unit whose values colour the text below.
 Blue is positive, orange negative. Values are kept to ±{precision}.</p>
 <h2>The text in the colours of the unit</h2>

@@ -3,7 +3,7 @@
 import base64
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,15 @@ def _visible(character: str) -> str:
     if not character.isprintable():
         return f"U+{ord(character):04X}"
     return character
+
+
+def options(names: Iterable[str]) -> str:
+    """The options of a select; their values count from 0.
+
+    >>> options(["h", "<c>"])
+    '<option value="0">h</option><option value="1">&lt;c&gt;</option>'
+    """
+    return "".join(f'<option value="{i}">{html.escape(n)}</option>' for i, n in enumerate(names))
 
 
 def write_page(path: str | Path, text: str) -> Path:

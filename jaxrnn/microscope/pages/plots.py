@@ -84,23 +84,21 @@ def plot_page(
     plots: Mapping[str, Any],
     *,
     assets: Sequence[str],
-    replacements: Mapping[str, str] | None = None,
 ) -> str:
     """A page with Bokeh plots in it, Bokeh included.
 
     Args:
         title: plain text.
-        body: HTML with a place `{name}` for each plot.
+        body: HTML with a place `<!--name-->` for each plot.
         plots: Bokeh models by the name of their place; `name=` of a model finds it in scripts.
         assets: names of files in `assets/`, besides those that every such page has.
-        replacements: further places and the HTML that goes there.
 
     Returns:
         HTML.
     """
     script, divs = components(dict(plots))
-    for name, div in {**divs, **(replacements or {})}.items():
-        body = body.replace("{" + name + "}", div)
+    for name, div in divs.items():
+        body = body.replace(f"<!--{name}-->", div)
     bokeh = Resources(mode="inline", components=["bokeh"]).render_js()
     all_assets = ("plots.css", "page.js", "plots.js", *assets)
     return page(title, body + script, head=bokeh, assets=all_assets)
@@ -128,26 +126,43 @@ def calls(function: str) -> Any:
 
 
 def heat_map(
-    drawn: Any, source: Any, image: str, *, rows: int, columns: int, most: float, name: str
+    drawn: Any,
+    source: Any,
+    image: str,
+    *,
+    rows: int,
+    columns: int,
+    bar: tuple[float, float],
+    name: str,
+    signed: bool = True,
 ) -> None:
-    """An image of integers from `quantise`, coloured around 0, with a bar that shows the values.
+    """An image of integers, with a bar that says what their colours stand for.
 
     The page's script sets the palettes, since they depend on the colour scheme, and hears of the
     pointer through `hovered` and `tapped`.
+
+    Args:
+        drawn: the figure.
+        source: with a column `image` that holds one integer array [rows, columns].
+        image: the column.
+        rows: of the image, from the top down.
+        columns: of the image.
+        bar: values at the ends of the bar.
+        name: of the renderer, for scripts.
+        signed: colours around 0; False: from 0 up.
     """
     top = int(np.iinfo(source.data[image][0].dtype).max)
-    colours = LinearColorMapper(["#000000"], low=-top, high=top, name=f"{name} colours")
-    shown = LinearColorMapper(["#000000"], low=-most, high=most, name=f"{name} bar")
+    tags = ["diverging" if signed else "sequential"]
+    colours = LinearColorMapper(["#000000"], low=-top if signed else 0, high=top, tags=tags)
+    shown = LinearColorMapper(["#000000"], low=bar[0], high=bar[1], tags=tags, name=f"{name} bar")
     drawn.image(
         image, x=0, y=0, dw=columns, dh=rows, source=source, color_mapper=colours, name=name
     )
     drawn.x_range = Range1d(0, columns, bounds=(0, columns))
     drawn.y_range = Range1d(rows, 0, bounds=(0, rows))
-    bar = ColorBar(color_mapper=shown, width=10, padding=4, name=f"{name} scale")
-    drawn.add_layout(bar, "right")
+    drawn.add_layout(ColorBar(color_mapper=shown, width=10, padding=4), "right")
     drawn.add_tools(
-        HoverTool(tooltips=None, callback=calls("hovered"), name=f"{name} hover"),
+        HoverTool(tooltips=None, callback=calls("hovered")),
         TapTool(callback=None),
     )
     drawn.js_on_event("tap", calls("tapped"))
-    drawn.js_on_event("mousemove", calls("moved"))

@@ -49,14 +49,15 @@ function applyTheme() {
     background_fill_color: panel, border_fill_color: ground, outline_line_color: line,
     axis_label_text_color: quiet, major_label_text_color: quiet, axis_line_color: line,
     major_tick_line_color: line, minor_tick_line_color: line, grid_line_color: line,
-    text_color: ink, title_text_color: ink, label_text_color: ink, bar_line_color: null,
+    text_color: ink, title_text_color: ink, label_text_color: ink, bar_line_color: null, border_line_color: null,
   };
   for (const one of everyModel()) {
     const type = one.type ?? "";
-    if (type === "LinearColorMapper") one.palette = palette(one.low < 0);
+    if (type === "LinearColorMapper") one.palette = palette(one.tags.includes("diverging"));
     if (!/Figure|Axis|Grid|Title|Legend|ColorBar/.test(type)) continue;
     for (const [property, colour] of Object.entries(wanted))
       if (property in one.properties) one[property] = colour;
+    if (/Axis/.test(type)) one.background_fill_color = null;
     if (type === "Legend" || type === "ColorBar") one.background_fill_color = null;
   }
 }

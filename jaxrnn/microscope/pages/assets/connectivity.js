@@ -1,0 +1,106 @@
+"use strict";
+
+const data = readData("connectivity");
+const T = data.steps;
+const byId = (id) => document.getElementById(id);
+const box = byId("text");
+const spans = fillText(box, data.text);
+const at = { definition: 0, step: 0, fixed: false };
+let shares = []; // For each definition [T, T], parts of the row's largest.
+
+/** How much the character at t mattered for what was expected after step s. */
+function value(s, t, definition = at.definition) {
+  return shares[definition][s * T + t] * data.definitions[definition].scale * data.definitions[definition].largest[s];
+}
+
+function precise(number) {
+  return number.toPrecision(3).replaceAll("-", "−");
+}
+
+/** Shows the prediction after step s, of the character at s + 1. */
+function showStep(s) {
+  at.step = Math.max(0, Math.min(T - 1, s));
+  const { step } = at, top = 1 / data.definitions[at.definition].scale;
+  spans.forEach((span, t) => {
+    span.style.backgroundColor = t <= step ? tint(shares[at.definition][step * T + t] / top, 1) : "";
+    span.classList.toggle("target", t === step + 1);
+    span.style.opacity = t > step + 1 ? 0.45 : 1;
+  });
+  const definition = data.definitions[at.definition];
+  byId("readout").replaceChildren("what mattered for ",
+    element("b", {}, element("bdi", {}, data.characters[step + 1])),
+    ` at place ${data.first + step + 1}: 90 % of it within ${definition.reach[step]} characters`,
+    ` · largest ${precise(definition.largest[step])}`, at.fixed ? " · fixed" : "");
+  byId("readout").dataset.step = step;
+  byId("predictions").replaceChildren(...data.predictions[step].map(([character, p, right]) =>
+    element("tr", right ? { class: "right" } : {},
+      element("td", { class: "text-cell" }, element("bdi", {}, character)),
+      element("td", { class: "number" }, p.toFixed(4)),
+      element("td", { class: "bar" }, element("span", { style: `width:${(100 * p).toFixed(1)}%` })))));
+  byId("chance").textContent =
+    `p = ${data.chances[step].toFixed(4)}, ${data.losses[step].toFixed(4)} nats`;
+  model("row").setv({ bottom: step, top: step + 1 });
+}
+
+/** Says how much one character mattered. */
+function showOne(s, t) {
+  if (t > s) return;
+  const line = byId("readout");
+  line.replaceChildren(element("b", {}, element("bdi", {}, data.characters[t])),
+    ` at place ${data.first + t}, ${s - t} before, for `,
+    element("b", {}, element("bdi", {}, data.characters[s + 1])), ` at place ${data.first + s + 1}: `,
+    element("b", {}, precise(value(s, t))));
+  Object.assign(line.dataset, { step: s, place: t, value: value(s, t) });
+}
+
+function setDefinition(definition) {
+  at.definition = definition;
+  model("map").glyph.image = { field: data.definitions[definition].name };
+  byId("meaning").textContent = data.definitions[definition].meaning;
+  showStep(at.step);
+}
+
+function pointAt(k) {
+  if (at.fixed) showOne(at.step, k);
+  else if (k >= 1) showStep(k - 1);
+}
+const placeOf = (event) => event.target.dataset?.t;
+box.addEventListener("pointermove", (event) => {
+  const t = placeOf(event);
+  if (t !== undefined && event.pointerType !== "touch") pointAt(Number(t));
+});
+box.addEventListener("click", (event) => {
+  const t = placeOf(event);
+  if (t === undefined) return;
+  const k = Number(t);
+  if (at.fixed && k === at.step + 1) fix(false);
+  else if (at.fixed && k <= at.step) showOne(at.step, k);
+  else if (k >= 1) { showStep(k - 1); fix(true); }
+});
+function fix(on) {
+  at.fixed = on;
+  byId("fixed").checked = on;
+  showStep(at.step);
+}
+byId("fixed").addEventListener("change", (event) => fix(event.target.checked));
+box.addEventListener("keydown", (event) => {
+  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 }[event.key];
+  if (by) { event.preventDefault(); showStep(at.step + by); }
+  if (event.key === "Enter") fix(!at.fixed);
+});
+byId("definition").addEventListener("change", (event) => setDefinition(Number(event.target.value)));
+
+window.hovered = (_, { geometry }) => {
+  const t = Math.floor(geometry.x), s = Math.floor(geometry.y);
+  if (t < 0 || s < 0 || s >= T || t > s) return;
+  if (!at.fixed) showStep(s);
+  showOne(s, t);
+};
+window.tapped = (event) => window.hovered(null, { geometry: event });
+
+whenPlotted(() => {
+  const source = model("map").data_source;
+  shares = data.definitions.map(({ name }) => Int16Array.from(source.data[name][0]));
+  setDefinition(0);
+  showStep(data.start);
+});

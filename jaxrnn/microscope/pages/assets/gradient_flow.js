@@ -1,0 +1,101 @@
+"use strict";
+
+const data = readData("flow");
+const T = data.steps;
+const byId = (id) => document.getElementById(id);
+for (const one of data.models)
+  for (const name of ["gradients", "norms", "means"]) one[name] = unpack(one[name]).values;
+const at = { model: 0, moment: 0, back: 0 };
+let timer = null;
+
+
+/** A number in powers of ten, as people write it. */
+function scientific(value) {
+  return value === 0 ? "0" : value.toExponential(2).replaceAll("-", "−");
+}
+
+const norm = (s, t) => data.models[at.model].norms[(at.moment * T + s) * T + t];
+
+function showCurves() {
+  for (const one of data.models) {
+    const mean = Array.from(one.means.subarray(at.moment * T, (at.moment + 1) * T), (v) => (v > 0 ? v : NaN));
+    model(`curve ${one.name}`).data = { distance: mean.map((_, d) => d), mean };
+  }
+}
+
+function showHistogram() {
+  const { gradients, units } = data.models[at.model], t = T - 1 - at.back;
+  const entries = (step) => gradients.subarray((at.moment * T + step) * units, (at.moment * T + step + 1) * units);
+  // The scale of one step shows the shape; the scale of the last step shows how much is left.
+  const from = entries(byId("own-scale").checked ? t : T - 1);
+  const most = from.reduce((a, v) => Math.max(a, Math.abs(v)), 0) || 1;
+  const bins = Math.max(15, Math.min(61, 2 * Math.floor(units / 4) + 1));
+  const width = (2 * most) / bins, count = new Array(bins).fill(0);
+  for (const value of entries(t))
+    if (Math.abs(value) <= most) count[Math.min(bins - 1, Math.floor((value + most) / width))] += 1;
+  const left = count.map((_, i) => -most + i * width);
+  model("bars").data = { left, right: left.map((v) => v + width), count };
+  byId("back-name").textContent = `${at.back} back: t = ${t}`;
+}
+
+function showMatrix() {
+  const into = model("matrix").data_source.data.norms[0], top = Math.log10(data.largest);
+  for (let s = 0; s < T; s++)
+    for (let t = 0; t < T; t++) {
+      const value = norm(s, t);
+      into[s * T + t] = value > 0 ? Math.round(127 * Math.max(0, 1 - (top - Math.log10(value)) / data.powers)) : 0;
+    }
+  model("matrix").data_source.change.emit();
+}
+
+function showWords() {
+  const one = data.models[at.model];
+  byId("moment-name").textContent = one.moments[at.moment];
+  byId("words").textContent = `${one.name}, ${one.moments[at.moment]}: the gradient changes by a factor of ` +
+    `${one.factors[at.moment].toFixed(3)} with each step back, and stays above 1 % of its largest for ` +
+    `${one.reaches[at.moment]} of ${T} steps. ${one.words}`;
+}
+
+function show() {
+  byId("moment").value = at.moment;
+  byId("back").value = at.back;
+  showCurves();
+  showHistogram();
+  showMatrix();
+  showWords();
+}
+
+window.hovered = (_, { geometry }) => {
+  const t = Math.floor(geometry.x), s = Math.floor(geometry.y);
+  if (t < 0 || s < 0 || s >= T || t >= T) return;
+  const line = byId("readout");
+  line.textContent = t > s
+    ? `the loss at ${s} does not depend on the state at ${t}, which comes later`
+    : `‖∂L/∂h‖ of the loss at ${s} at the state of ${t}, ${s - t} back: ${scientific(norm(s, t))}`;
+  Object.assign(line.dataset, { loss: s, state: t, value: norm(s, t) });
+};
+window.tapped = (event) => window.hovered(null, { geometry: event });
+
+byId("model").addEventListener("change", (event) => { at.model = Number(event.target.value); show(); });
+byId("moment").addEventListener("input", (event) => { play(false); at.moment = Number(event.target.value); show(); });
+byId("own-scale").addEventListener("change", showHistogram);
+byId("back").addEventListener("input", (event) => { at.back = Number(event.target.value); showHistogram(); });
+
+function play(on) {
+  if (timer !== null) clearInterval(timer);
+  timer = null;
+  const last = Number(byId("moment").max);
+  if (on) {
+    if (at.moment === last) at.moment = 0;
+    show();
+    timer = setInterval(() => {
+      at.moment += 1;
+      show();
+      if (at.moment === last) play(false);
+    }, 900);
+  }
+  byId("play").textContent = timer === null ? "▶ Train" : "❚❚ Pause";
+}
+byId("play").addEventListener("click", () => play(timer === null));
+
+whenPlotted(show);

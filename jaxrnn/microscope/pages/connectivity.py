@@ -1,0 +1,226 @@
+"""Connectivity: hover over a character and see which earlier ones mattered for expecting it."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d, Span
+from numpy.typing import ArrayLike, NDArray
+
+from jaxrnn.errors import sentence
+from jaxrnn.microscope.connectivity import RankAgreement, reach
+from jaxrnn.microscope.gradient_flow import mean_by_distance
+from jaxrnn.microscope.pages.html import embedded_json, options, readable, visible
+from jaxrnn.microscope.pages.plots import (
+    SERIES,
+    bits_that_fit,
+    heat_map,
+    plot,
+    plot_page,
+    quantise,
+)
+
+MEANINGS = {
+    "loss_gradient_squared": "Σᵢ (∂L/∂xᵢ)²: how strongly the loss of the prediction feels the "
+    "character.",
+    "logit_gradient_norm": "‖∂y/∂x‖: how strongly the expected character's logit feels the "
+    "character (Madsen 2019, the article).",
+    "logit_gradient_norm_squared": "‖∂y/∂x‖²: the same squared (Madsen 2019, its code).",
+    "integrated_gradients": "The character's share of the logit, summed along the way from no "
+    "input to the text; blue spoke for, orange against (Sundararajan et al. 2017).",
+    "occlusion": "What the logit loses when the character is taken out; blue spoke for, orange "
+    "against (Zeiler and Fergus 2014).",
+}
+
+
+def connectivity_page(
+    text: str,
+    matrices: Mapping[str, ArrayLike],
+    logits: ArrayLike,
+    characters: Sequence[str],
+    *,
+    title: str,
+    description: str = "",
+    first: int = 0,
+    agreement: RankAgreement | None = None,
+) -> str:
+    """A page of which earlier characters mattered for each prediction.
+
+    Args:
+        text: T + 1 characters; the model read the first T and expected the last T.
+        matrices: by definition, [S = T, T] from `microscope.connectivity`.
+        logits: [T, V].
+        characters: V of them; token id k is `characters[k]`.
+        title: of the page.
+        description: a sentence under the title.
+        first: the place of the first character in the whole text.
+        agreement: how far the definitions agree; shown as a table.
+
+    Returns:
+        HTML.
+
+    Raises:
+        ValueError: arrays that do not fit the text, or more than a page can carry.
+    """
+    steps = len(text) - 1
+    arrays = {name: np.asarray(matrix, np.float64) for name, matrix in matrices.items()}
+    if not arrays or steps < 1:
+        rule, got = "a text of two characters or more and a matrix", f"{len(text)}, {len(arrays)}"
+        raise ValueError(sentence("connectivity_page", "text, matrices", rule, got))
+    for name, array in arrays.items():
+        if array.shape != (steps, steps):
+            rule = f"[{steps}, {steps}], the characters of the text that were read"
+            raise ValueError(sentence("connectivity_page", f"matrices[{name!r}]", rule, array))
+    hint = "take a shorter stretch of the text: --from, --to"
+    bits = bits_that_fit("connectivity_page", steps * steps * len(arrays), hint)
+
+    images, definitions = {}, []
+    for name, array in arrays.items():
+        # Rows are of very different size (a gradient squared spans many powers of ten), so each
+        # is kept as parts of its own largest.
+        largest = np.abs(array).max(axis=1)
+        image = quantise(array / np.where(largest > 0, largest, 1.0)[:, None], bits)
+        images[name] = image.steps
+        definitions.append(
+            {
+                "name": name,
+                "meaning": MEANINGS.get(name, ""),
+                "scale": image.scale,
+                "largest": largest.tolist(),
+                "reach": reach(array).tolist(),
+            }
+        )
+    # Opens at the prediction that looks back the farthest.
+    start = int(np.argmax(definitions[0]["reach"]))
+    data = {
+        **_predictions(text, np.asarray(logits, np.float64), characters),
+        "steps": steps,
+        "first": first,
+        "start": start,
+        "characters": [visible(character) for character in text],
+        "text": [readable(character) for character in text],
+        "definitions": definitions,
+    }
+    body = _BODY.format(
+        title=html.escape(title),
+        description=html.escape(description),
+        definitions=options([name.replace("_", " ") for name in arrays]),
+        agreement=_agreement_table(agreement),
+        data=embedded_json("connectivity", data),
+    )
+    plots = {"map": _map(images, steps), "reached": _reach_curves(arrays)}
+    return plot_page(title, body, plots, assets=("connectivity.css", "connectivity.js"))
+
+
+def _predictions(
+    text: str, logits: NDArray[np.float64], characters: Sequence[str]
+) -> dict[str, Any]:
+    """The five likeliest characters at each place, and what the right one got."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    ids = {character: k for k, character in enumerate(characters)}
+    targets = [ids[character] for character in text[1:]]
+    best = np.argsort(-log_p, axis=1, kind="stable")[:, :5]
+    return {
+        "predictions": [
+            [(visible(characters[k]), float(np.exp(row[k])), bool(k == target)) for k in top]
+            for row, top, target in zip(log_p, best, targets, strict=True)
+        ],
+        "chances": [float(np.exp(row[k])) for row, k in zip(log_p, targets, strict=True)],
+        "losses": [-float(row[k]) for row, k in zip(log_p, targets, strict=True)],
+    }
+
+
+def _map(images: Mapping[str, NDArray[Any]], steps: int) -> Any:
+    source = ColumnDataSource({name: [image] for name, image in images.items()})
+    drawn = plot(
+        height=460,
+        max_width=760,
+        tools="pan,wheel_zoom,box_zoom,reset,save",
+        x_axis_label="earlier character",
+        y_axis_label="expected after",
+    )
+    heat_map(drawn, source, next(iter(images)), rows=steps, columns=steps, bar=(-1, 1), name="map")
+    drawn.grid.visible = False
+    drawn.add_layout(BoxAnnotation(bottom=0, top=1, fill_alpha=0, line_color="#d4002a", name="row"))
+    return drawn
+
+
+def _reach_curves(arrays: Mapping[str, NDArray[np.float64]]) -> Any:
+    drawn = plot(
+        height=260,
+        x_axis_label="distance in characters",
+        y_axis_label="share within it",
+        y_range=(0, 1.02),
+        tools="xpan,xwheel_zoom,reset,save,hover",
+        tooltips="$name: @share{0.000} within @distance",
+    )
+    farthest = 1
+    for colour, (name, array) in zip(SERIES, arrays.items(), strict=False):
+        means = mean_by_distance(np.abs(array))
+        # A mean along a diagonal has fewer members the longer the distance; the sum weighs them.
+        weights = means * np.arange(len(means), 0, -1)
+        share = np.cumsum(weights) / (weights.sum() or 1.0)
+        farthest = max(farthest, int(np.argmax(share >= 0.999)) + 1)
+        source = ColumnDataSource({"distance": np.arange(len(share)), "share": share})
+        drawn.line(
+            "distance",
+            "share",
+            source=source,
+            color=colour,
+            line_width=2,
+            name=name.replace("_", " "),
+            legend_label=name.replace("_", " "),
+        )
+    drawn.x_range = Range1d(0, farthest)
+    drawn.add_layout(
+        Span(location=0.9, dimension="width", line_color="#888888", line_dash="dashed")
+    )
+    drawn.legend.location = "bottom_right"
+    drawn.legend.label_text_font_size = "11px"
+    return drawn
+
+
+def _agreement_table(agreement: RankAgreement | None) -> str:
+    if agreement is None:
+        return ""
+    names = [name.replace("_", " ") for name in agreement.definitions]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th>"
+        + "".join(f'<td class="number">{value:.2f}</td>' for value in row)
+        + "</tr>"
+        for name, row in zip(names, agreement.correlations, strict=True)
+    )
+    return (
+        "<h2>Do the definitions agree?</h2><p class='quiet'>Rank correlation of the sizes, mean "
+        f'over predictions.</p><div class="wide"><table class="list"><tr><td></td>{head}</tr>'
+        f"{rows}</table></div>"
+    )
+
+
+_BODY = """<header>
+<h1>{title}</h1>
+<p>{description}</p>
+</header>
+<main>
+<div class="row">
+<label>definition <select id="definition">{definitions}</select></label>
+<label><input type="checkbox" id="fixed"> keep this prediction</label>
+</div>
+<p id="meaning" class="quiet"></p>
+<div id="readout" class="readout" role="status"></div>
+<div id="text" class="text" tabindex="0" aria-label="The text; arrow keys move"></div>
+<p class="quiet">Hover over a character (or arrow keys): the earlier ones that mattered for
+expecting it light up, each prediction on its own scale; the green frame is the character itself.
+A click keeps the prediction, so that hovering shows the number of each earlier character.</p>
+<h2>What was expected there <span class="quiet" id="chance"></span></h2>
+<table class="list predictions"><tbody id="predictions"></tbody></table>
+<h2>All pairs</h2>
+<div class="plot"><!--map--></div>
+<h2>How far back?</h2>
+<div class="plot"><!--reached--></div>
+{agreement}
+</main>
+{data}"""

@@ -1,0 +1,211 @@
+"""Gradient flow: what is left of the gradient, step by step back, before and after training."""
+
+import html
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from bokeh.models import ColumnDataSource, HoverTool
+from numpy.typing import NDArray
+
+from jaxrnn.errors import sentence
+from jaxrnn.microscope.gradient_flow import GradientFlow
+from jaxrnn.microscope.pages.html import embedded_json, options, packed
+from jaxrnn.microscope.pages.plots import SERIES, heat_map, plot, plot_page
+
+MOST_STEPS = 200
+POWERS = 12
+"""Powers of ten that curves and colours cover; what is smaller is lost in float32 beside the
+largest."""
+
+
+class FlowOverTraining(NamedTuple):
+    """One model's gradients at several moments of its training, on one text.
+
+    Attributes:
+        moments: E names of the moments in order, e.g. "before training", "epoch 10".
+        gradients: [E, T, H], ∂L/∂h_t for the loss at the last step.
+        flows: E GradientFlows, of every pair of steps.
+        words: what was found, e.g. a Verdict's words.
+    """
+
+    moments: tuple[str, ...]
+    gradients: NDArray[np.float64]
+    flows: tuple[GradientFlow, ...]
+    words: str = ""
+
+
+def gradient_flow_page(
+    models: Mapping[str, FlowOverTraining], *, title: str, description: str = ""
+) -> str:
+    """A page of gradient histograms over time and training, norm curves, and all pairs of steps.
+
+    Args:
+        models: by name, e.g. "RNN", "LSTM, h", "LSTM, c", "GRU"; of one text and of equally many
+            moments.
+        title: of the page.
+        description: a sentence under the title.
+
+    Returns:
+        HTML.
+
+    Raises:
+        ValueError: no models, models of different lengths, or more steps than a page can carry.
+    """
+    if not models:
+        raise ValueError(sentence("gradient_flow_page", "models", "at least one", "none"))
+    first = next(iter(models.values()))
+    steps, moments = first.gradients.shape[1], len(first.moments)
+    for name, flow in models.items():
+        shapes = [flow.gradients.shape[:2], *(one.norms.shape for one in flow.flows)]
+        expected = [(moments, steps)] + [(steps, steps)] * moments
+        if shapes != expected or len(flow.moments) != moments:
+            rule = f"{moments} moments of {steps} steps, as of the first model"
+            raise ValueError(sentence("gradient_flow_page", f"models[{name!r}]", rule, str(shapes)))
+    if steps > MOST_STEPS:
+        hint = "take a shorter stretch of the text: --from, --to"
+        rule = f"at most {MOST_STEPS} steps"
+        raise ValueError(sentence("gradient_flow_page", "models", rule, str(steps), hint))
+    largest = max(float(one.norms.max()) for flow in models.values() for one in flow.flows)
+    if not largest > 0:
+        rule, got = "a gradient somewhere", "zeros only"
+        raise ValueError(sentence("gradient_flow_page", "models", rule, got))
+    data = {
+        "steps": steps,
+        "models": [_model(name, flow) for name, flow in models.items()],
+        "largest": largest,
+        "powers": POWERS,
+    }
+    sliders = {"last_moment": moments - 1, "last_step": steps - 1}
+    body = _BODY.format(
+        title=html.escape(title),
+        description=html.escape(description),
+        models=options(models),
+        data=embedded_json("flow", data),
+        moments_hidden="hidden" if moments < 2 else "",
+        **sliders,
+    )
+    plots = {
+        "histogram": _histogram(),
+        "curves": _curves(models, steps, largest),
+        "matrix": _matrix(steps, largest),
+    }
+    return plot_page(title, body, plots, assets=("gradient_flow.css", "gradient_flow.js"))
+
+
+def _model(name: str, flow: FlowOverTraining) -> dict[str, Any]:
+    return {
+        "name": name,
+        "moments": flow.moments,
+        "words": flow.words,
+        "gradients": packed(flow.gradients),
+        "units": flow.gradients.shape[2],
+        "norms": packed(np.stack([one.norms for one in flow.flows])),
+        "means": packed(np.stack([one.by_distance for one in flow.flows])),
+        "factors": [one.factor_a_step for one in flow.flows],
+        "reaches": [one.reach for one in flow.flows],
+    }
+
+
+def _histogram() -> Any:
+    drawn = plot(
+        height=280,
+        name="histogram",
+        x_axis_label="entry of ∂L/∂h",
+        y_axis_label="units",
+    )
+    source = ColumnDataSource({"left": [-1.0], "right": [1.0], "count": [0]}, name="bars")
+    bars = drawn.quad(
+        left="left",
+        right="right",
+        bottom=0,
+        top="count",
+        source=source,
+        color=SERIES[0],
+        line_color=None,
+    )
+    drawn.y_range.start = 0
+    tooltips = [("from", "@left{0.0e+0}"), ("to", "@right{0.0e+0}"), ("units", "@count{0}")]
+    drawn.add_tools(HoverTool(renderers=[bars], tooltips=tooltips))
+    return drawn
+
+
+def _curves(models: Mapping[str, FlowOverTraining], steps: int, largest: float) -> Any:
+    drawn = plot(
+        height=320,
+        name="curves",
+        x_axis_label="steps back from the loss",
+        y_axis_label="mean ‖∂L/∂h‖",
+        y_axis_type="log",
+        x_range=(-0.5, steps - 0.5),
+        y_range=(largest * 10**-POWERS, largest * 3),
+    )
+    for colour, name in zip(itertools.cycle(SERIES), models, strict=False):
+        source = ColumnDataSource({"distance": [0], "mean": [largest]}, name=f"curve {name}")
+        line = drawn.line(
+            "distance", "mean", source=source, color=colour, line_width=2, legend_label=name
+        )
+        tooltips = [
+            ("model", name),
+            ("steps back", "@distance"),
+            ("mean norm", "@mean{0.000e+0}"),
+        ]
+        drawn.add_tools(HoverTool(renderers=[line], tooltips=tooltips))
+    drawn.legend.location = "bottom_left"
+    drawn.legend.click_policy = "hide"
+    return drawn
+
+
+def _matrix(steps: int, largest: float) -> Any:
+    source = ColumnDataSource({"norms": [np.zeros((steps, steps), np.int8)]})
+    drawn = plot(
+        height=440,
+        max_width=720,
+        tools="pan,wheel_zoom,box_zoom,reset,save",
+        x_axis_label="state at t",
+        y_axis_label="loss at s",
+    )
+    top = math.log10(largest)
+    heat_map(
+        drawn,
+        source,
+        "norms",
+        rows=steps,
+        columns=steps,
+        bar=(top - POWERS, top),
+        name="matrix",
+        signed=False,
+    )
+    drawn.grid.visible = False
+    return drawn
+
+
+_BODY = """<header>
+<h1>{title}</h1>
+<p>{description}</p>
+</header>
+<main>
+<div class="row">
+<label>model <select id="model">{models}</select></label>
+<span class="row" {moments_hidden}>
+<button id="play" type="button">▶ Train</button>
+<label>training <input id="moment" type="range" min="0" max="{last_moment}" value="0"></label>
+<b id="moment-name"></b></span>
+</div>
+<p id="words" role="status"></p>
+<h2>Mean norm of the gradient, by how far back</h2>
+<div class="plot"><!--curves--></div>
+<h2>Entries of the gradient at one step</h2>
+<div class="row"><label class="wide-range">steps back from the last loss
+<input id="back" type="range" min="0" max="{last_step}" value="0"></label>
+<b id="back-name"></b>
+<label><input id="own-scale" type="checkbox" checked> own scale at each step</label></div>
+<div class="plot"><!--histogram--></div>
+<h2>Every loss, every state</h2>
+<p class="quiet">How large the gradient of the loss at s is at the state of t, in powers of ten.</p>
+<div id="readout" class="readout" role="status"></div>
+<div class="plot"><!--matrix--></div>
+</main>
+{data}"""

@@ -1,0 +1,241 @@
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("bokeh")
+from jaxrnn.microscope.connectivity import rank_agreement
+from jaxrnn.microscope.gradient_flow import gradient_flow
+from jaxrnn.microscope.pages.connectivity import connectivity_page
+from jaxrnn.microscope.pages.gradient_flow import FlowOverTraining, gradient_flow_page
+from jaxrnn.microscope.pages.html import write_page
+from jaxrnn.microscope.pages.training import training_page
+
+HOSTILE = "a</script>\x00\u202eש🙂\"'&<!--map-->\n"
+
+
+def hover_plot(browser, name, x, y):
+    """Moves the pointer to a point of the figure that holds the renderer called `name`."""
+    spot = browser.run(
+        "const wanted = model(arguments[0]);"
+        "for (const view of Bokeh.index.roots) {"
+        "  if (![...view.model.references()].includes(wanted)) continue;"
+        "  view.el.scrollIntoView({block: 'center'});"
+        "  const box = view.el.getBoundingClientRect();"
+        "  return [box.left + view.frame.x_scale.compute(arguments[1]),"
+        "          box.top + view.frame.y_scale.compute(arguments[2])];"
+        "}",
+        name,
+        x,
+        y,
+    )
+    browser.move(*spot)
+
+
+def ready(browser, page, path, **options):
+    browser.open(write_page(path / "page.html", page), **options)
+    browser.wait("return document.body.dataset.ready === 'yes'")
+
+
+def connectivity_example():
+    text = HOSTILE + "the cat sat on the mat. "
+    steps = len(text) - 1
+    draw = np.random.default_rng(0)
+    # Rows of very different size, as squared gradients have.
+    size = 10.0 ** draw.uniform(-12, 3, size=(steps, 1))
+    matrices = {
+        "loss_gradient_squared": np.tril(size * draw.exponential(size=(steps, steps)) ** 3),
+        "occlusion": np.tril(draw.normal(size=(steps, steps))),
+    }
+    characters = sorted(set(text))
+    return text, matrices, draw.normal(size=(steps, len(characters))), characters
+
+
+@pytest.mark.browser
+def test_connectivity_in_the_browser(browser, tmp_path):
+    text, matrices, logits, characters = connectivity_example()
+    page = connectivity_page(
+        text, matrices, logits, characters, title="<t>", first=5, agreement=rank_agreement(matrices)
+    )
+    ready(browser, page, tmp_path)
+    assert browser.run("return spans.length") == len(text)
+
+    # Hovering over a character shows what was expected there.
+    browser.hover(browser.run("return spans[30]"))
+    assert browser.find("#readout").get_attribute("data-step") == "29"
+    p = np.exp(logits[29] - logits[29].max())
+    p /= p.sum()
+    best = np.argsort(-p, kind="stable")[:5]
+    rows = [row.text.split() for row in browser.all("#predictions tr")]
+    assert [float(row[-1]) for row in rows] == pytest.approx(p[best], abs=6e-5)
+    target = p[characters.index(text[30])]
+    assert browser.find("#chance").text == f"p = {target:.4f}, {-math.log(target):.4f} nats"
+
+    # Kept, hovering over an earlier character shows its number.
+    browser.click("#fixed")
+    for definition, name in (
+        ("loss gradient squared", "loss_gradient_squared"),
+        ("occlusion",) * 2,
+    ):
+        browser.choose("#definition", definition)
+        for place in (29, 27, 3):
+            browser.hover(browser.run("return spans[arguments[0]]", place))
+            line = browser.find("#readout")
+            row = matrices[name][29]
+            assert line.get_attribute("data-place") == str(place)
+            held = float(line.get_attribute("data-value"))
+            assert held == pytest.approx(row[place], abs=np.abs(row).max() / 65000)
+            written = float(line.text.rsplit(": ")[-1].replace("−", "-"))
+            assert written == pytest.approx(held, rel=6e-3)
+    colours = browser.run("return spans.map(s => s.style.backgroundColor)")
+    assert all(colours[:30])
+    assert not any(colours[30:])
+
+    # The map, and the keyboard.
+    browser.click("#fixed")
+    hover_plot(browser, "map", 10.5, 20.5)
+    line = browser.find("#readout")
+    assert [line.get_attribute(f"data-{key}") for key in ("step", "place")] == ["20", "10"]
+    held = float(line.get_attribute("data-value"))
+    assert held == pytest.approx(matrices["occlusion"][20, 10], abs=1e-4)
+    browser.find("#text").send_keys("\ue012")
+    assert browser.find("#readout").get_attribute("data-step") == "19"
+    assert browser.console() == []
+    assert browser.requests() == []
+    assert browser.distinct_colours() > 50
+
+
+def test_connectivity_limits_are_sentences():
+    text, matrices, logits, characters = connectivity_example()
+    with pytest.raises(ValueError, match=r"expected \[\d+, \d+\], the characters of the text"):
+        connectivity_page(text + "x", matrices, logits, characters, title="")
+    with pytest.raises(ValueError, match=r"at most .* numbers .* Hint: .*--from"):
+        connectivity_page("x" * 3001, {"occlusion": np.ones((3000,) * 2)}, [[0.0]], "x", title="")
+
+
+def flow_example(steps=30, units=8, moments=2):
+    draw = np.random.default_rng(1)
+    models = {}
+    for name, factor in (("RNN", 0.7), ("LSTM, h", 0.98), ("<GRU>", 1.05)):
+        distance = np.maximum(np.arange(steps)[:, None] - np.arange(steps), 0)
+        later = np.tril(np.ones((steps, steps)))[:, :, None]
+        gradients = [
+            draw.normal(size=(steps, steps, units)) * factor ** distance[:, :, None] * later
+            for _ in range(moments)
+        ]
+        flows = tuple(gradient_flow(gradient) for gradient in gradients)
+        last = np.stack([gradient[-1] for gradient in gradients])
+        names = tuple(f"moment {moment}" for moment in range(moments))
+        models[name] = FlowOverTraining(names, last, flows, "It is so.")
+    return models
+
+
+@pytest.mark.browser
+def test_gradient_flow_in_the_browser(browser, tmp_path):
+    models = flow_example()
+    ready(browser, gradient_flow_page(models, title="Flow"), tmp_path)
+    factor = models["RNN"].flows[0].factor_a_step
+    assert f"factor of {factor:.3f} with" in browser.find("#words").text
+    for number, flow in enumerate(models.values()):
+        mean = browser.run(
+            "return model('curve ' + data.models[arguments[0]].name).data.mean", number
+        )
+        np.testing.assert_allclose(mean, flow.flows[0].by_distance, rtol=1e-6)
+
+    browser.choose("#model", "<GRU>")
+    browser.find("#moment").send_keys("\ue014")
+    assert browser.find("#moment-name").text == "moment 1"
+    flow = models["<GRU>"]
+    hover_plot(browser, "matrix", 3.5, 17.5)
+    line = browser.find("#readout")
+    assert [line.get_attribute(f"data-{key}") for key in ("loss", "state")] == ["17", "3"]
+    held = float(line.get_attribute("data-value"))
+    assert held == pytest.approx(flow.flows[1].norms[17, 3], rel=1e-6)
+    assert float(line.text.rsplit(": ")[-1].replace("−", "-")) == pytest.approx(held, rel=6e-3)
+
+    # The histogram of the step the slider is at, against NumPy's.
+    browser.find("#back").send_keys("\ue014" * 4)
+    assert browser.find("#back-name").text == "4 back: t = 25"
+    bars = browser.run("return model('bars').data")
+    gradient = np.float32(flow.gradients[1, 25])
+    most = np.abs(gradient).max()
+    expected, edges = np.histogram(gradient, bins=len(bars["count"]), range=(-most, most))
+    assert bars["count"] == expected.tolist()
+    np.testing.assert_allclose(bars["left"], edges[:-1], rtol=1e-5, atol=1e-7)
+    browser.click("#own-scale")
+    assert browser.run("return model('bars').data.left[0]") == pytest.approx(
+        -np.abs(np.float32(flow.gradients[1, 29])).max(), rel=1e-6
+    )
+    browser.click("#play")
+    assert browser.find("#moment-name").text == "moment 0"
+    browser.wait("return document.getElementById('moment-name').textContent === 'moment 1'")
+    assert browser.console() == []
+    assert browser.requests() == []
+    assert browser.distinct_colours() > 20
+
+
+def test_gradient_flow_limits_are_sentences():
+    models = flow_example(steps=3)
+    with pytest.raises(ValueError, match="models: expected at least one"):
+        gradient_flow_page({}, title="")
+    other = {**models, "other": flow_example(steps=4)["RNN"]}
+    with pytest.raises(ValueError, match="2 moments of 3 steps, as of the first model"):
+        gradient_flow_page(other, title="")
+    with pytest.raises(ValueError, match="at most 200 steps, got 201"):
+        gradient_flow_page(flow_example(steps=201, units=1, moments=1), title="")
+
+
+def training_records():
+    records = []
+    for step in range(10, 210, 10):
+        facts = {"step": step, "epoch": step / 100, "seconds": step / 10}
+        loss = 1.5 + math.exp(-step / 50)
+        records.append(
+            facts
+            | {"loss": loss, "smoothed_loss": loss + 0.1, "gradient_norm": 0.5}
+            | {"learning_rate": 2e-3, "characters_per_second": 10_000}
+        )
+        if step % 50 == 0:
+            records.append(facts | {"validation_loss": loss + 0.2, "best": True})
+            records.append(facts | {"sample": f"{HOSTILE} at {step}"})
+    return records
+
+
+@pytest.mark.browser
+def test_training_in_the_browser(browser, tmp_path):
+    records = training_records()
+    page = training_page(records, title="Run", facts={"model": "<lstm>"})
+    ready(browser, page, tmp_path, width=390, height=844)
+    losses = [record["loss"] for record in records if "loss" in record]
+    shown = "return Array.from(model('loss source').data.shown)"
+    assert browser.run(shown) == pytest.approx(losses)
+    browser.click("[data-unit='bits']")
+    assert browser.run(shown) == pytest.approx([loss / math.log(2) for loss in losses])
+    validation = browser.run("return Array.from(model('validation_loss source').data.bits)")
+    expected = [r["validation_loss"] / math.log(2) for r in records if "validation_loss" in r]
+    assert validation == pytest.approx(expected)
+    best = min(record["validation_loss"] for record in records if "validation_loss" in record)
+    assert f"best validation {best:.4f} nats" in browser.find("header").text
+
+    text = "return document.getElementById('sample-text').textContent"
+    assert browser.run(text).endswith(" at 200")
+    assert browser.run(text).startswith("a</script>␀U+202Eש🙂")
+    browser.click("#earlier")
+    assert browser.run(text).endswith(" at 150")
+    browser.find("#sample").send_keys("\ue011")
+    assert browser.run(text).endswith(" at 50")
+    assert "step 50, epoch 0.5" in browser.find("#sample-place").text
+    browser.click("#later")
+    assert browser.run(text).endswith(" at 100")
+    assert browser.overflow() <= 0
+    assert browser.console() == []
+    assert browser.requests() == []
+    assert browser.distinct_colours() > 20
+
+
+def test_a_run_without_losses_is_a_sentence():
+    with pytest.raises(ValueError, match=r"at least one record with a loss, got none\. Hint"):
+        training_page([], title="")
+    page = training_page([{"step": 1, "loss": 2.0}], title="")
+    assert "1 steps" in page
+    assert page.count("hidden") >= 2
