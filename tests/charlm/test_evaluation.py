@@ -1,0 +1,46 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import charlm
+
+V = 6
+
+
+@pytest.fixture(scope="module")
+def trained():
+    config = charlm.Config(vocab_size=V, cell="gru", hidden_size=5, num_layers=2, dropout=0.5)
+    params = charlm.init(config, jax.random.key(0), dtype=jnp.float64)
+    params = jax.tree.map(lambda w: 2 * w + 0.1, params)
+    tokens = np.random.default_rng(0).integers(0, V, size=61)
+    return config, params, tokens
+
+
+def by_hand(config, params, tokens):
+    carry = charlm.zero_carry(config, params, ())
+    _, logits = charlm.apply(config, params, carry, jnp.asarray(tokens[:-1]))
+    return np.asarray(charlm.nats(logits, jnp.asarray(tokens[1:])))
+
+
+@pytest.mark.parametrize("length", [7, 100])
+def test_one_stream_is_exact_whatever_the_window(trained, length):
+    config, params, tokens = trained
+    value = charlm.evaluate(config, params, tokens, length=length)
+    np.testing.assert_allclose(value, by_hand(config, params, tokens).mean(), rtol=1e-12)
+
+
+def test_more_streams_leave_no_character_out(trained):
+    config, params, tokens = trained
+    value = charlm.evaluate(config, params, tokens, batch_size=7, length=4)
+    # 60 predictions in 7 streams of 9, of which the last has 6
+    parts = [by_hand(config, params, tokens[start : start + 10]).sum() for start in range(0, 60, 9)]
+    np.testing.assert_allclose(value, sum(parts) / 60, rtol=1e-12)
+
+
+def test_tiny_texts(trained):
+    config, params, _ = trained
+    value = charlm.evaluate(config, params, [1, 2], batch_size=16)
+    np.testing.assert_allclose(value, by_hand(config, params, np.array([1, 2]))[0], rtol=1e-12)
+    with pytest.raises(ValueError, match="at least 2"):
+        charlm.evaluate(config, params, [1])

@@ -1,0 +1,152 @@
+"""The model against a NumPy loop over characters, and what its config refuses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.nn import initializers
+
+import jaxrnn as rnn
+from jaxrnn import charlm
+
+V, H, E = 5, 4, 3
+
+
+def random_params(config, seed=0, dtype=jnp.float64):
+    """No parameter is zero."""
+    params = charlm.init(config, jax.random.key(seed), dtype=dtype)
+    keys = iter(jax.random.split(jax.random.key(seed + 1), 99))
+    return jax.tree.map(lambda w: w + 0.3 * jax.random.normal(next(keys), w.shape, dtype), params)
+
+
+def test_elman_model_is_its_equations():
+    config = charlm.Config(vocab_size=V, cell="elman", hidden_size=H, num_layers=2)
+    params = random_params(config)
+    tokens = np.array([[1, 4], [0, 2], [3, 3], [4, 0]])
+    carry, logits = charlm.apply(
+        config, params, charlm.zero_carry(config, params, 2), jnp.asarray(tokens)
+    )
+    (w_xh, w_hh, b_h), (w_xh2, w_hh2, b_h2) = [tuple(map(np.asarray, p)) for p in params.layers]
+    h, h2 = np.zeros((2, H)), np.zeros((2, H))
+    for t in range(4):
+        h = np.tanh(np.eye(V)[tokens[t]] @ w_xh + h @ w_hh + b_h)
+        h2 = np.tanh(h @ w_xh2 + h2 @ w_hh2 + b_h2)
+        expected = h2 @ np.asarray(params.w_hy) + np.asarray(params.b_y)
+        np.testing.assert_allclose(logits[t], expected, rtol=1e-12)
+    np.testing.assert_allclose(carry[0].h, h, rtol=1e-12)
+    np.testing.assert_allclose(carry[1].h, h2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("embed_size", [None, E])
+def test_embedding_rows_are_the_inputs(embed_size):
+    config = charlm.Config(
+        vocab_size=V, cell="gru", hidden_size=H, num_layers=1, embed_size=embed_size
+    )
+    params = random_params(config)
+    tokens = jnp.array([1, 4, 2])
+    _, logits = charlm.apply(config, params, charlm.zero_carry(config, params, ()), tokens)
+    rows = np.eye(V) if embed_size is None else np.asarray(params.embedding)
+    xs = jnp.asarray(rows[np.asarray(tokens)])
+    carry = rnn.zero_carry(rnn.GRU, params.layers[0])
+    _, hs = rnn.unroll_autodiff(rnn.GRU, params.layers[0], carry, xs)
+    expected = np.asarray(hs) @ np.asarray(params.w_hy) + np.asarray(params.b_y)
+    np.testing.assert_allclose(logits, expected, rtol=1e-12)
+
+
+def test_the_gradient_reaches_every_parameter_and_is_the_twins():
+    config = charlm.Config(vocab_size=V, cell="lstm", hidden_size=H, num_layers=2, embed_size=E)
+    params = random_params(config)
+    tokens = jax.random.randint(jax.random.key(3), (7, 2), 0, V)
+    carry = charlm.zero_carry(config, params, 2)
+
+    def loss(params, unroll):
+        _, logits = charlm.apply(config, params, carry, tokens[:-1], unroll=unroll)
+        return charlm.cross_entropy(logits, tokens[1:])
+
+    by_hand = jax.jit(jax.grad(lambda p: loss(p, rnn.unroll)))(params)
+    by_autodiff = jax.jit(jax.grad(lambda p: loss(p, rnn.unroll_autodiff)))(params)
+    for a, b in zip(jax.tree.leaves(by_hand), jax.tree.leaves(by_autodiff), strict=True):
+        assert np.abs(b).max() > 1e-4
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+
+
+def test_steps_and_windows_agree():
+    config = charlm.Config(vocab_size=V, cell="lstm", hidden_size=H, num_layers=2, embed_size=E)
+    params = random_params(config)
+    tokens = jnp.array([[1, 4], [0, 2], [3, 3]])
+    carry = charlm.zero_carry(config, params, 2)
+    whole, logits = charlm.apply(config, params, carry, tokens)
+    for t in range(3):
+        carry, now = charlm.step(config, params, carry, tokens[t])
+        np.testing.assert_allclose(now, logits[t], rtol=1e-12)
+    np.testing.assert_allclose(carry[1].c, whole[1].c, rtol=1e-12)
+
+
+def test_bfloat16_is_near_float32_and_its_logits_are_float32():
+    config = charlm.Config(vocab_size=V, cell="gru", hidden_size=8, num_layers=1, embed_size=E)
+    params = random_params(config, dtype=jnp.float32)
+    small = jax.tree.map(lambda w: w.astype(jnp.bfloat16), params)
+    tokens = jnp.array([[1], [0], [3]])
+    logits = [
+        charlm.apply(config, p, charlm.zero_carry(config, p, 1), tokens)[1] for p in (params, small)
+    ]
+    assert logits[1].dtype == jnp.float32
+    np.testing.assert_allclose(logits[1], logits[0], atol=0.1)
+
+
+def test_init_draws_in_the_dtype_and_by_the_initializer():
+    config = charlm.Config(vocab_size=40, cell="lstm", hidden_size=50, num_layers=2, embed_size=30)
+    params = charlm.init(config, jax.random.key(0), dtype=jnp.bfloat16)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.bfloat16)}
+    assert charlm.init(config, jax.random.key(0)).w_hy.dtype == jnp.float32
+    params = charlm.init(
+        config, jax.random.key(0), dtype=jnp.float64, weights=initializers.normal(0.01)
+    )
+    matrices = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
+    assert len(matrices) == 6
+    for matrix in matrices:
+        assert abs(float(matrix.std()) - 0.01) < 1e-3
+    assert not np.array_equal(params.layers[0].w_hh, params.layers[1].w_hh)
+    forget = params.layers[0].b_h[50:100]
+    np.testing.assert_array_equal(forget, 1.0)
+
+
+def test_equal_configs_are_one_program():
+    traces = []
+
+    @jax.jit
+    def run(config, x):
+        traces.append(config)
+        return x * config.hidden_size
+
+    run(charlm.Config(vocab_size=3), 1)
+    run(charlm.Config(vocab_size=3), 2)
+    assert len(traces) == 1
+    run(charlm.Config(vocab_size=4), 2)
+    assert len(traces) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"cell": "rnn"}, "lstm"),
+        ({"vocab_size": 0}, "vocab_size"),
+        ({"hidden_size": -1}, "hidden_size"),
+        ({"num_layers": 0}, "num_layers"),
+        ({"embed_size": 0}, "embed_size"),
+        ({"hidden_size": 2.5}, "hidden_size"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"dropout": -0.1}, "dropout"),
+    ],
+)
+def test_a_config_refuses_what_cannot_be(wrong, named):
+    with pytest.raises(ValueError, match=named):
+        charlm.Config(**{"vocab_size": 5, **wrong})
+
+
+def test_tokens_must_be_integers():
+    config = charlm.Config(vocab_size=V, cell="elman", hidden_size=H, num_layers=1)
+    params = charlm.init(config, jax.random.key(0))
+    carry = charlm.zero_carry(config, params, 2)
+    with pytest.raises(TypeError, match="tokens"):
+        charlm.apply(config, params, carry, jnp.zeros((3, 2)))

@@ -1,0 +1,147 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import charlm
+from jaxrnn.charlm import sampling
+
+VOCAB = charlm.Vocab.from_text("abcdefgh \n")
+CONFIG = charlm.Config(vocab_size=len(VOCAB), cell="lstm", hidden_size=12, num_layers=2)
+
+
+@pytest.fixture(scope="module")
+def params():
+    # Large weights, so that what is drawn depends on what came before.
+    drawn = charlm.init(CONFIG, jax.random.key(3), dtype=jnp.float64)
+    return jax.tree.map(lambda w: 3 * w + 0.05, drawn)
+
+
+def greedy_by_hand(params, prime, length):
+    carry = charlm.zero_carry(CONFIG, params, ())
+    for character in prime:
+        carry, logits = charlm.step(CONFIG, params, carry, jnp.asarray(VOCAB.encode(character)[0]))
+    text = ""
+    for _ in range(length):
+        token = int(np.argmax(logits))
+        text += VOCAB.characters[token]
+        carry, logits = charlm.step(CONFIG, params, carry, jnp.asarray(token))
+    return text
+
+
+def test_greedy_takes_the_likeliest_after_reading_the_prime(params):
+    expected = greedy_by_hand(params, "bad cab", 25)
+    assert len(set(expected)) > 2
+    text = charlm.sample(CONFIG, params, VOCAB, jax.random.key(0), 25, "bad cab", 0.0)
+    assert text == expected
+
+
+def test_the_same_key_writes_the_same_text_another_key_another(params):
+    texts = [
+        charlm.sample(CONFIG, params, VOCAB, jax.random.key(seed), 40, "a") for seed in (0, 0, 1)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+    assert len(texts[0]) == 40
+
+
+@pytest.mark.parametrize("prime", ["", "a", "bad cab " * 9])
+@pytest.mark.parametrize("length", [0, 1, 70])
+def test_streaming_writes_the_same_text(params, prime, length):
+    key = jax.random.key(7)
+    pieces = list(charlm.stream(CONFIG, params, VOCAB, key, length, prime, 0.9))
+    text = charlm.sample(CONFIG, params, VOCAB, key, length, prime, 0.9)
+    assert "".join(pieces) == text
+    assert len(text) == length
+
+
+def test_several_texts_differ_but_for_greedy(params):
+    key = jax.random.key(0)
+    texts = charlm.sample_many(CONFIG, params, VOCAB, key, 4, 30, "ab")
+    assert len(set(texts)) == 4
+    assert {len(text) for text in texts} == {30}
+    texts = charlm.sample_many(CONFIG, params, VOCAB, key, 3, 30, "ab", 0.0)
+    assert set(texts) == {charlm.sample(CONFIG, params, VOCAB, key, 30, "ab", 0.0)}
+
+
+def frequencies(params, **options):
+    texts = charlm.sample_many(
+        CONFIG, params, VOCAB, jax.random.key(1), 20_000, 1, "bad", **options
+    )
+    counts = np.bincount(VOCAB.encode("".join(texts)), minlength=len(VOCAB))
+    return counts / counts.sum()
+
+
+def probabilities(params, temperature=1.0):
+    carry = charlm.zero_carry(CONFIG, params, ())
+    _, logits = charlm.apply(CONFIG, params, carry, jnp.asarray(VOCAB.encode("bad")))
+    weights = np.exp(np.asarray(logits[-1]) / temperature)
+    return weights / weights.sum()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_characters_come_as_often_as_the_softmax_says(params, temperature):
+    # 20,000 draws: a standard deviation of at most 0.0035
+    expected = probabilities(params, temperature)
+    seen = frequencies(params, temperature=temperature)
+    np.testing.assert_allclose(seen, expected, atol=0.018)
+
+
+def test_top_k_and_top_p_draw_from_the_likeliest_in_proportion(params):
+    p = probabilities(params)
+    order = np.argsort(-p)
+    kept = order[:3]
+    expected = np.zeros_like(p)
+    expected[kept] = p[kept] / p[kept].sum()
+    np.testing.assert_allclose(frequencies(params, top_k=3), expected, atol=0.018)
+    reach = float(p[order[:3]].sum()) + 1e-9  # one more than three are needed
+    kept = order[:4]
+    expected = np.zeros_like(p)
+    expected[kept] = p[kept] / p[kept].sum()
+    np.testing.assert_allclose(frequencies(params, top_p=reach), expected, atol=0.018)
+
+
+def test_extremes_of_top_k_and_top_p(params):
+    key = jax.random.key(0)
+    free = charlm.sample(CONFIG, params, VOCAB, key, 30, "a")
+    greedy = charlm.sample(CONFIG, params, VOCAB, key, 30, "a", 0.0)
+    assert charlm.sample(CONFIG, params, VOCAB, key, 30, "a", top_k=1) == greedy
+    assert charlm.sample(CONFIG, params, VOCAB, key, 30, "a", top_p=1e-6) == greedy
+    assert charlm.sample(CONFIG, params, VOCAB, key, 30, "a", top_k=1000) == free
+    assert charlm.sample(CONFIG, params, VOCAB, key, 30, "a", top_p=1.0) == free
+
+
+def test_the_first_character_of_an_empty_prime_is_drawn_evenly(params):
+    texts = charlm.sample_many(CONFIG, params, VOCAB, jax.random.key(0), 5000, 1)
+    counts = np.bincount(VOCAB.encode("".join(texts)), minlength=len(VOCAB))
+    np.testing.assert_allclose(counts / 5000, 1 / len(VOCAB), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"prime": "bär"}, "'r', 'ä'"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_k": 0}, "top_k"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"length": -1}, "length"),
+    ],
+)
+@pytest.mark.parametrize("function", [charlm.sample, charlm.stream])
+def test_bad_arguments_are_named_at_once(params, function, wrong, named):
+    with pytest.raises(ValueError, match=named):
+        function(CONFIG, params, VOCAB, jax.random.key(0), **wrong)
+
+
+def test_another_vocabulary_is_refused(params):
+    with pytest.raises(ValueError, match="10 characters"):
+        charlm.sample(CONFIG, params, charlm.Vocab("ab"), jax.random.key(0))
+    with pytest.raises(ValueError, match="count"):
+        charlm.sample_many(CONFIG, params, VOCAB, jax.random.key(0), 0)
+
+
+def test_keep_likeliest_works_on_batches():
+    logits = jnp.log(jnp.array([[0.5, 0.1, 0.4], [0.2, 0.2, 0.6]]))
+    kept = np.isfinite(sampling.keep_likeliest(logits, 2, 0.58))
+    np.testing.assert_array_equal(kept, [[True, False, True], [False, False, True]])

@@ -1,0 +1,246 @@
+"""Whole runs: what they write, resuming to the bit, and stopping when training diverges."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxrnn import charlm
+from jaxrnn.charlm import checkpoints, runs, training_loop
+from jaxrnn.charlm.corpus import Corpus
+from jaxrnn.charlm.settings import PRESETS, Settings
+
+TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(150))
+SMALL = Settings(
+    model="elman",
+    rnn_size=16,
+    num_layers=1,
+    dropout=0.2,
+    seq_length=10,
+    batch_size=4,
+    learning_rate=0.03,
+    max_steps=60,
+    print_every=7,
+    eval_val_every=14,
+    sample_every=0,
+)
+
+
+@pytest.fixture(autouse=True)
+def _optax_promotes():
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def fresh(path, settings=SMALL, text=TEXT):
+    corpus = Corpus(text, "text")
+    return runs.create(path, settings, charlm.Vocab.from_text(text), corpus), corpus
+
+
+def last_arrays(run):
+    return checkpoints.read(run.step_paths()[0])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run to its end, its records and the notes."""
+    with jax.numpy_dtype_promotion("standard"):
+        run, corpus = fresh(tmp_path_factory.mktemp("whole") / "run")
+        records = list(training_loop.train(training_loop.start(run, corpus)))
+    return run, corpus, records
+
+
+def test_a_run_learns_and_writes_what_it_yields(whole):
+    run, _, records = whole
+    losses = [record["loss"] for record in records if "loss" in record]
+    validations = [record for record in records if "validation_loss" in record]
+    assert losses[0] > 3 > 2.5 > losses[-1]
+    assert [record["step"] for record in validations] == [14, 28, 42, 56, 60]
+    assert run.metrics() == records
+    assert json.loads((run.path / "config.json").read_text())["settings"]["rnn_size"] == 16
+    assert [path.name for path in run.step_paths()] == ["step-000000060.npz", "step-000000056.npz"]
+
+
+def test_best_is_the_lowest_validation_and_can_be_evaluated(whole):
+    run, corpus, records = whole
+    lowest = min(record["validation_loss"] for record in records if "validation_loss" in record)
+    params, facts = runs.load_params(run, pytest.fail)
+    assert facts["best_validation"] == lowest
+    _, validation_text = charlm.split(corpus.text, 0.9, 0.1)
+    value = charlm.evaluate(run.config, params, run.vocab.encode(validation_text))
+    np.testing.assert_allclose(value, lowest, rtol=1e-6)
+
+
+@pytest.mark.parametrize("stop_after", [1, 6])
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path, whole, stop_after):
+    run, corpus = fresh(tmp_path / "run")
+    asked = iter(range(100))
+    for _ in training_loop.train(
+        training_loop.start(run, corpus), lambda: next(asked) + 1 == stop_after
+    ):
+        pass
+    reopened = runs.open_run(run.path)
+    assert reopened == run
+    work = training_loop.resume(reopened, corpus, pytest.fail)
+    assert 0 < work.journal.step < 60
+    for _ in training_loop.train(work):
+        pass
+    arrays, facts = last_arrays(run)
+    expected, expected_facts = last_arrays(whole[0])
+    assert arrays.keys() == expected.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[name])
+    assert {**facts, "seconds": 0} == {**expected_facts, "seconds": 0}
+
+    def without_time(records):
+        timed = ("seconds", "characters_per_second")
+        return [{k: v for k, v in record.items() if k not in timed} for record in records]
+
+    assert without_time(run.metrics()) == without_time(whole[2])
+
+
+def test_a_broken_last_checkpoint_falls_back_and_says_so(tmp_path, whole):
+    run, corpus = fresh(tmp_path / "run")
+    for _ in training_loop.train(training_loop.start(run, corpus)):
+        pass
+    last, before = run.step_paths()
+    last.write_bytes(last.read_bytes()[:-100])
+    with open(run.metrics_path, "a") as file:
+        file.write('{"step": 6')  # a line cut short by a kill
+    notes = []
+    work = training_loop.resume(run, corpus, notes.append)
+    assert work.journal.step == 56
+    assert str(last) in notes[0]
+    assert str(before) in notes[1]
+    assert max(record["step"] for record in run.metrics()) == 56
+    for _ in training_loop.train(work):
+        pass
+    for name, array in last_arrays(whole[0])[0].items():
+        np.testing.assert_array_equal(last_arrays(run)[0][name], array)
+    for path in [*run.step_paths(), run.best_path]:
+        path.write_bytes(b"")
+    with pytest.raises(checkpoints.BrokenCheckpointError, match=r"step-000000060\.npz"):
+        training_loop.resume(run, corpus, notes.append)
+
+
+def test_another_text_is_refused(tmp_path, whole):
+    run, corpus, _ = whole
+    with pytest.raises(ValueError, match="differs"):
+        training_loop.resume(run, Corpus(corpus.text + "x", "other"), pytest.fail)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(tmp_path):
+    settings = dataclasses.replace(
+        SMALL,
+        model="elman_relu",
+        optimizer="sgd",
+        weight_decay=0.0,
+        learning_rate=1e38,
+        grad_clip_norm=0.0,
+        warmup_steps=0,
+        dropout=0.0,
+    )
+    run, corpus = fresh(tmp_path / "run", settings)
+    work = training_loop.start(run, corpus)
+    with pytest.raises(training_loop.DivergedError) as caught:
+        list(training_loop.train(work))
+    message = str(caught.value)
+    assert "not finite" in message
+    assert "--learning-rate" in message
+    assert "--grad-clip-norm" in message
+    assert str(run.step_paths()[0]) in message
+    assert checkpoints.read(run.step_paths()[0])[1]["step"] == 0
+
+
+def test_a_loss_over_three_times_the_first_stops_the_run(tmp_path):
+    settings = dataclasses.replace(
+        SMALL,
+        optimizer="sgd",
+        weight_decay=0.0,
+        learning_rate=1000.0,
+        warmup_steps=0,
+        schedule="constant",
+        max_steps=500,
+    )
+    run, corpus = fresh(tmp_path / "run", settings)
+    with pytest.raises(training_loop.DivergedError, match="three times"):
+        list(training_loop.train(training_loop.start(run, corpus)))
+
+
+def test_one_unlucky_window_is_not_divergence():
+    run = runs.Run(None, SMALL, charlm.Vocab.from_text(TEXT), "", "")
+    journal = training_loop.Journal()
+    losses = np.array([3.0, 3.0, 14.0, 3.0])
+    journal = training_loop._note_losses(run, journal, losses, losses, window_characters=1000)
+    assert journal.step == 4
+    keep = 0.999**40
+    smoothed = 3.0
+    for loss in losses[1:]:
+        smoothed = keep * smoothed + (1 - keep) * loss
+    np.testing.assert_allclose(journal.smoothed_loss, smoothed, rtol=1e-12)
+    assert journal.first_loss == 3.0
+
+
+def test_a_run_does_not_overwrite_another(tmp_path, whole):
+    with pytest.raises(ValueError, match="--resume"):
+        fresh(whole[0].path)
+
+
+def test_too_short_a_text_is_said_before_anything_is_a_run(tmp_path):
+    run, corpus = fresh(tmp_path / "run", text="short")
+    with pytest.raises(ValueError, match="too short"):
+        training_loop.start(run, corpus)
+    with pytest.raises(FileNotFoundError):
+        runs.open_run(run.path)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_every_dtype_resumes(tmp_path, dtype):
+    settings = dataclasses.replace(SMALL, dtype=dtype, max_steps=20, dropout=0.0)
+    run, corpus = fresh(tmp_path / "run", settings)
+    list(training_loop.train(training_loop.start(run, corpus), lambda: True))
+    expected, facts = last_arrays(run)
+    assert facts["step"] == 7
+    work = training_loop.resume(run, corpus, pytest.fail)
+    assert work.everything.state.params.w_hy.dtype == dtype
+    np.testing.assert_array_equal(work.everything.state.params.w_hy, expected["state.params.w_hy"])
+    list(training_loop.train(work))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_settings(name):
+    settings = Settings(**PRESETS[name])
+    assert settings.loss in charlm.LOSSES
+
+
+def test_more_epochs_than_steps_end_at_the_earlier(tmp_path):
+    for steps, epochs, expected in ((None, 2, 2 * 132), (50, 2, 50), (1000, 0.5, 66)):
+        settings = dataclasses.replace(SMALL, max_steps=steps, max_epochs=epochs)
+        run, corpus = fresh(tmp_path / f"{steps}", settings)
+        windows = charlm.number_of_windows(training_loop.make_plan(run, corpus).streams, 10)
+        assert windows == 132
+        assert training_loop.make_plan(run, corpus).total_steps == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seq_length": 0},
+        {"max_steps": 0},
+        {"max_steps": None},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"dtype": "float16"},
+        {"initializer": "gaussian:1"},
+        {"initializer": "normal:x"},
+        {"initializer": "normal"},
+        {"val_frac": 0.2},
+        {"grad_clip": -1.0},
+        {"max_minutes": 0.0},
+    ],
+)
+def test_settings_out_of_range_name_the_option(wrong):
+    with pytest.raises(ValueError, match="--" + next(iter(wrong)).replace("_", "-")):
+        dataclasses.replace(SMALL, **wrong)

@@ -1,0 +1,384 @@
+"""`jaxrnn train` and `jaxrnn sample` as people use them: bad input, killing, resuming."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxrnn.charlm import checkpoints, runs
+from jaxrnn.charlm.settings import Settings
+from jaxrnn.command_line import main, train
+
+TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(150))
+TINY = (
+    "--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size 4 --max-steps 12 "
+    "--print-every 4 --sample-length 20"
+).split()
+
+
+@pytest.fixture(autouse=True)
+def _caches_apart(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "bottles.txt"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(text, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with jax.numpy_dtype_promotion("standard"):
+        assert main(["train", str(text), "--out", str(out), *TINY]) == 0
+    return out
+
+
+def process(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "jaxrnn", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=300,
+        check=False,
+    )
+
+
+def fails(capsys, *arguments):
+    """The sentence on standard error of a command that ends with code 2."""
+    assert main(list(map(str, arguments))) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.startswith("jaxrnn: ")
+    assert len(error.splitlines()) == 1
+    return error
+
+
+def test_a_run_trains_shows_and_samples(trained, text, capsys):
+    assert runs.open_run(trained).source == str(text)
+    records = runs.open_run(trained).metrics()
+    assert [record["step"] for record in records if "loss" in record] == [4, 8, 12]
+    assert main(["sample", str(trained), "--length", "30", "--prime", "1 green"]) == 0
+    written = capsys.readouterr().out
+    assert written.startswith("1 green")
+    assert len(written) == len("1 green") + 30 + 1
+    assert main(["sample", str(trained), "--length", "30", "--prime", "1 green"]) == 0
+    assert capsys.readouterr().out == written
+    assert main(["sample", str(trained), "--length", "30", "--seed", "5"]) == 0
+    assert capsys.readouterr().out != written
+
+
+def test_several_samples_and_every_way_to_be_greedy(trained, capsys):
+    ways = ("--greedy", "--temperature 0", "--sample 0", "--top-k 1", "--top-p 1e-9", "-sample 0")
+    written = set()
+    for way in ways:
+        assert main(["sample", str(trained), "--length", "20", *way.split()]) == 0
+        written.add(capsys.readouterr().out)
+    assert len(written) == 1
+    assert main(["sample", str(trained), "--length", "20", "--count", "3", "--primetext", "9"]) == 0
+    lines = capsys.readouterr().out
+    assert len(re.findall(r"^--- \d ---\n9", lines, re.MULTILINE)) == 3
+
+
+def test_bad_texts(capsys, tmp_path, text):
+    out = ("--out", tmp_path / "run")
+    (tmp_path / "empty.txt").write_bytes(b"")
+    assert "empty" in fails(capsys, "train", tmp_path / "empty.txt", *out)
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 5000)
+    error = fails(capsys, "train", tmp_path / "latin.txt", *out)
+    assert "0xe9 at position 3" in error
+    assert "--encoding latin-1" in error
+    assert "directory" in fails(capsys, "train", tmp_path, *out)
+    assert "does not exist" in fails(capsys, "train", tmp_path / "none.txt", *out)
+    (tmp_path / "short.txt").write_text("too short for a batch of windows")
+    error = fails(capsys, "train", tmp_path / "short.txt", *out)
+    assert "batch size" in error
+    assert "short.txt" in error
+    assert "codec" in fails(capsys, "train", text, *out, "--encoding", "none-such")
+    with pytest.raises(FileNotFoundError):
+        runs.open_run(tmp_path / "run")
+
+
+def test_an_encoding_makes_the_text_readable(tmp_path, capsys):
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 500)
+    out = str(tmp_path / "run")
+    arguments = ["train", str(tmp_path / "latin.txt"), "--encoding", "latin-1", "--out", out]
+    assert main([*arguments, *TINY, "--max-steps", "2"]) == 0
+    assert "é" in runs.open_run(out).vocab
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("--model gruu", "elman"),
+        ("--optimizer adaam", "adamw"),
+        ("--schedule linear", "cosine"),
+        ("--loss mse", "last_cross_entropy"),
+        ("--learning-rate -1", "--learning-rate"),
+        ("--dropout 1.5", "dropout"),
+        ("--rnn-size 0", "hidden_size"),
+        ("--val-frac 0.5", "--val-frac"),
+        ("--initializer normal", "--initializer"),
+        ("--optimizer adam --weight-decay 0.1", "adamw"),
+    ],
+)
+def test_bad_options_are_named_and_leave_no_run(capsys, tmp_path, text, options, named):
+    assert named in fails(capsys, "train", text, "--out", tmp_path / "run", *options.split())
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_bad_runs(capsys, tmp_path, trained, text):
+    none = tmp_path / "none"
+    assert "does not exist" in fails(capsys, "sample", none)
+    assert "does not exist" in fails(capsys, "train", text, "--out", none, "--resume")
+    assert "config.json" in fails(capsys, "sample", tmp_path)
+    assert "--out" in fails(capsys, "train", text, "--resume")
+    assert "--resume" in fails(capsys, "train", text, "--out", trained)
+    assert "'é'" in fails(capsys, "sample", trained, "--prime", "caf\u00e9")
+    error = fails(capsys, "train", "--out", trained, "--resume", "--rnn-size", "16")
+    assert "--rnn-size" in error
+    assert "8" in error
+    assert "--preset" in fails(capsys, "train", "--out", trained, "--resume", "--preset", "default")
+    (none / "sub").mkdir(parents=True)
+    (none / "config.json").write_text('{"settings": {}')
+    assert "config.json" in fails(capsys, "sample", none)
+
+
+def test_a_broken_checkpoint_is_named_and_another_used(capsys, tmp_path, text):
+    out = tmp_path / "run"
+    arguments = ["train", str(text), "--out", str(out), *TINY]
+    assert main([*arguments, "--eval-val-every", "4"]) == 0
+    run = runs.open_run(out)
+    last, before = run.step_paths()
+    altered = bytearray(last.read_bytes())
+    altered[200] ^= 1
+    last.write_bytes(altered)
+    capsys.readouterr()
+    assert main(["train", "--out", str(out), "--resume"]) == 0
+    said = capsys.readouterr().out
+    assert str(last) in said
+    assert str(before) in said
+    run.best_path.write_bytes(b"")
+    assert main(["sample", str(out), "--length", "5"]) == 0
+    assert "best.npz" in capsys.readouterr().err
+    for path in run.step_paths():
+        path.write_bytes(path.read_bytes()[:1000])
+    assert str(last) in fails(capsys, "sample", out)
+    assert str(last) in fails(capsys, "train", "--out", out, "--resume")
+
+
+def test_a_finished_run_says_so_and_can_go_further(capsys, tmp_path, text):
+    out = str(tmp_path / "run")
+    assert main(["train", str(text), "--out", out, *TINY]) == 0
+    assert main(["train", "--out", out, "--resume"]) == 0
+    assert "at its end" in capsys.readouterr().out
+    assert main(["train", "--out", out, "--resume", "--max-steps", "20"]) == 0
+    assert checkpoints.read(runs.open_run(out).step_paths()[0])[1]["step"] == 20
+    assert runs.open_run(out).settings.max_steps == 20
+
+
+def test_init_from_starts_with_the_weights_of_another_run(tmp_path, trained, text, capsys):
+    out = tmp_path / "run"
+    options = ["--init-from", str(trained), "--out", str(out)]
+    small = "--seq-length 10 --batch-size 2 --max-steps 2 --print-every 1 --sample-every 0".split()
+    assert main(["train", str(text), *options, *small]) == 0
+    new, old = runs.open_run(out), runs.open_run(trained)
+    assert new.config == old.config
+    first = next(record["loss"] for record in new.metrics() if "loss" in record)
+    untrained = next(record["loss"] for record in old.metrics() if "loss" in record)
+    assert first < untrained - 0.1
+    other = tmp_path / "other.txt"
+    other.write_text("wholly different characters: ÄÖÜ " * 200)
+    capsys.readouterr()
+    error = fails(capsys, "train", other, "--init-from", trained, "--out", tmp_path / "x", *small)
+    assert "Ä" in error
+    error = fails(capsys, "train", text, *options[:2], "--out", tmp_path / "y", "--rnn-size", "9")
+    assert "--rnn-size" in error
+
+
+def test_divergence_has_its_own_exit_code_and_keeps_the_checkpoint(tmp_path, text, capsys):
+    out = tmp_path / "run"
+    options = "--learning-rate 1e4 --schedule constant --optimizer sgd --max-steps 200".split()
+    assert main(["train", str(text), "--out", str(out), *TINY, *options]) == 3
+    error = capsys.readouterr().err
+    assert "--learning-rate" in error
+    assert "Traceback" not in error
+    assert main(["sample", str(out), "--length", "5"]) == 0
+
+
+def test_char_rnn_spelling_and_presets():
+    parser = train.make_parser()
+    from jaxrnn.command_line import normalise
+
+    words = "-rnn_size 200 --num_layers=3 -model gru -seq_length 20 --out my_run".split()
+    given = vars(parser.parse_args(normalise(parser, words)))
+    given.pop("out")
+    settings = train.choose_settings("char-rnn", given)
+    assert (settings.rnn_size, settings.num_layers, settings.seq_length) == (200, 3, 20)
+    assert settings.model == "gru_reset_before"
+    assert settings.decay_rate == 0.95
+    assert settings.optimizer == "rmsprop"
+    assert train.choose_settings(None, {"model": "rnn"}).model == "elman"
+    assert train.choose_settings(None, {"model": "gru"}).model == "gru"
+    assert train.choose_settings(None, {"optimizer": "sgd"}).weight_decay == 0
+    assert train.choose_settings(None, {"max_epochs": 3.0}).max_steps is None
+    assert train.choose_settings("char-rnn", {"max_steps": 3}).max_epochs is None
+    assert train.choose_settings(None, {}) == Settings()
+
+
+def test_karpathys_settings():
+    settings = train.choose_settings("min-char-rnn", {})
+    assert (settings.model, settings.rnn_size, settings.num_layers) == ("elman", 100, 1)
+    assert (settings.seq_length, settings.batch_size) == (25, 1)
+    assert (settings.learning_rate, settings.grad_clip) == (0.1, 5.0)
+    assert settings.weight_distribution == ("normal", 0.01)
+    assert settings.loss == "summed_cross_entropy"
+
+
+def test_help_and_version_import_no_jax():
+    command = (
+        "import sys; from jaxrnn.command_line import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "assert 'jax' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    for arguments in (["--help"], ["--version"], ["train", "--help"], ["sample", "--help"], []):
+        done = subprocess.run(
+            [sys.executable, "-c", command, *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "jaxrnn" in done.stdout
+
+
+def test_an_unknown_command_is_named():
+    done = process("trian")
+    assert done.returncode == 2
+    assert "trian" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_tqdm_plain_lines_and_one_sentence(monkeypatch, capsys):
+    from jaxrnn.command_line import progress
+
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert progress._bar(10, 0) is None
+    assert capsys.readouterr().err.count("jaxrnn[app]") == 1
+
+
+def test_the_bar_counts_characters(monkeypatch, capsys):
+    from jaxrnn.command_line import progress
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress.Progress(characters=10, total=20, start=5) as shown:
+        shown.show({"step": 10, "loss": np.log(2), "characters_per_second": 7})
+        assert shown.bar.n == 100
+        assert shown.bar.total == 200
+        shown.show({"step": 10, "validation_loss": 2.0, "best": True})
+        shown.show({"step": 10, "sample": "some text"})
+        shown.show({"step": 20, "loss": 0.5, "characters_per_second": 7})
+    seen = capsys.readouterr()
+    assert "loss 0.500 nats, 0.721 bits a character, validation 2.000" in seen.err
+    assert "some text" in seen.out
+
+
+# --- killed and resumed ----------------------------------------------------------------------
+
+KILLED = (
+    "--rnn-size 24 --num-layers 1 --model gru --seq-length 10 --batch-size 4 --dropout 0.1 "
+    "--max-steps 600 --print-every 4 --eval-val-every 12 --sample-every 0"
+).split()
+
+
+def start_training(text, out, *more):
+    return subprocess.Popen(
+        [sys.executable, "-m", "jaxrnn", "train", str(text), "--out", str(out), *KILLED, *more],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def step_reached(out):
+    try:
+        lines = (out / "metrics.jsonl").read_text().splitlines()
+        return json.loads(lines[-1])["step"]
+    except (OSError, IndexError, json.JSONDecodeError):
+        return 0
+
+
+def kill_at(child, out, step, delay):
+    """SIGKILL once the run has reached a step and then a moment has passed."""
+    while step_reached(out) < step and child.poll() is None:
+        time.sleep(0.002)
+    time.sleep(delay)
+    child.send_signal(signal.SIGKILL)
+    child.communicate(timeout=60)
+    return child.returncode
+
+
+def end_of(out):
+    arrays, facts = checkpoints.read(runs.open_run(out).step_paths()[0])
+    return arrays, {**facts, "seconds": 0}
+
+
+def kill_and_compare(text, folder, kills, generator):
+    """Runs to the end once undisturbed and once killed again and again."""
+    child = start_training(text, folder / "whole")
+    assert child.wait(timeout=300) == 0, child.stderr.read()
+    out, more, killed = folder / "killed", (), 0
+    for index in range(kills):
+        reach = (index * 560) // kills
+        child = start_training(text, out, *more)
+        killed += kill_at(child, out, reach, generator.uniform(0, 0.06)) == -signal.SIGKILL
+        more = ("--resume",) if (out / "config.json").exists() else ()
+    child = start_training(text, out, *more)
+    assert child.wait(timeout=300) == 0, child.stderr.read()
+    assert killed >= kills - 1
+    arrays, facts = end_of(out)
+    expected, expected_facts = end_of(folder / "whole")
+    assert facts == expected_facts
+    assert facts["step"] == 600
+    for name, array in expected.items():
+        np.testing.assert_array_equal(arrays[name], array, err_msg=name)
+    steps = [record["step"] for record in runs.open_run(out).metrics() if "loss" in record]
+    assert steps == list(range(4, 601, 4))
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_killed_and_resumed_a_run_ends_with_the_same_bits(text, tmp_path):
+    kill_and_compare(text, tmp_path, 2, np.random.default_rng(0))
+
+
+@pytest.mark.slow
+def test_killed_many_times_a_run_ends_with_the_same_bits(text, tmp_path):
+    kill_and_compare(text, tmp_path, 15, np.random.default_rng(os.getpid()))
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(text, tmp_path):
+    out = tmp_path / "run"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "jaxrnn", "train", str(text), "--out", str(out)]
+        + [*KILLED, "--max-steps", "1000000"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while step_reached(out) < 8 and child.poll() is None:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    written, _ = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "--resume" in written
+    step = end_of(out)[1]["step"]
+    assert step == step_reached(out) >= 8
