@@ -5,4 +5,9 @@ import sys
 from benchmarks.command import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        print("stopped; what was measured is kept", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -87,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ]
             file = RecordFile(options.out, suite.name, device)
             bar = tqdm(problems, desc=suite.name, unit="problem", leave=False, disable=None)
-            with Contest(device, names, options.quick, options.repeats) as contest:
+            repeats = options.repeats or (None if options.quick else suite.repeats)
+            with Contest(device, names, options.quick, repeats) as contest:
                 records = run(suite, contest, bar, file, run_name, about)
             print(suite.show(records))
             drawn = file.path.with_suffix(".png")

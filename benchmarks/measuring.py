@@ -48,13 +48,14 @@ class Timing:
         return asdict(self)
 
 
-def mean_seconds(call: Callable[[], float | None], calls: int) -> float:
-    """Mean seconds of a call, after one that is not counted.
+def mean_seconds(call: Callable[[], float | None], calls: int, warm_up: bool = True) -> float:
+    """Mean seconds of a call, after one that is not counted where `warm_up` is set.
 
     A call that returns a number has timed itself (compilation does: only part of what it does
     is of interest), and that number is taken.
     """
-    call()
+    if warm_up:
+        call()
     total = 0.0
     for _ in range(calls):
         start = time.perf_counter()

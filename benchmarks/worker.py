@@ -106,7 +106,9 @@ def serve_peer(connection: Connection, name: str, device: str) -> None:
         "prepare": prepare,
         "forget": forget,
         "results": lambda: prepared.results(),
-        "sample": lambda quantity, calls: mean_seconds(prepared.quantities[quantity], calls),
+        "sample": lambda quantity, calls: mean_seconds(
+            prepared.quantities[quantity], calls, prepared.warm_up
+        ),
     }
     answer_commands(connection, commands)
 

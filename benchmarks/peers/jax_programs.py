@@ -29,7 +29,9 @@ def prepare_compile(build: Build) -> Callable[[CompileProblem, str], Prepared]:
             return time.perf_counter() - start
 
         return Prepared(
-            {"trace_and_lower": lambda: trace_and_lower()[1], "compile": compile_only}, dict
+            {"trace_and_lower": lambda: trace_and_lower()[1], "compile": compile_only},
+            dict,
+            warm_up=False,  # every call starts from nothing
         )
 
     return prepare

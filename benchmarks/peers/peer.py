@@ -17,12 +17,14 @@ class Prepared:
         quantities: name → a call that does the work and blocks until its results are ready. It
             returns None, or the seconds where it times a part of its work itself.
         results: the outputs and gradients in jaxrnn's names and layout, to be compared.
+        warm_up: whether a sample begins with a call that is not counted.
         facts: anything else worth a place in the record (bytes, threads).
     """
 
     quantities: Mapping[str, Callable[[], float | None]]
     results: Callable[[], Arrays]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    warm_up: bool = True
 
 
 @dataclass(frozen=True)

@@ -31,5 +31,6 @@ SUITE = Suite(
     quantities=("trace_and_lower", "compile"),
     problems=problems,
     show=show,
-    peers=("jaxrnn", "scan", "autodiff", "flax", "equinox", "haiku", "keras"),
+    peers=("jaxrnn", "scan", "autodiff", "flax", "equinox"),
+    repeats=5,
 )

@@ -21,6 +21,7 @@ class Suite:
         cells: cells when none are asked for.
         peers: peers when none are asked for, None for all.
         limit: whether the matrix-product rate is measured along.
+        repeats: samples of each peer, None to decide by how long they take.
     """
 
     name: str
@@ -31,3 +32,4 @@ class Suite:
     cells: tuple[str, ...] = ("elman", "lstm", "gru")
     peers: tuple[str, ...] | None = None
     limit: bool = False
+    repeats: int | None = None
