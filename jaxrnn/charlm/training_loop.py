@@ -115,21 +115,31 @@ def start(run: Run, corpus: Corpus, params: model.Params | None = None) -> Work:
     Raises:
         ValueError: the text is too short for the settings.
     """
-    settings = run.settings
-    key, dropout_key = jax.random.split(jax.random.key(settings.seed))
     if params is None:
-        dtype = jnp.dtype(settings.dtype)
-        params = model.init(run.config, key, dtype=dtype, weights=_weights(settings))
+        params = first_params(run)
+    _, dropout_key = _first_keys(run)
     plan = make_plan(run, corpus)
     everything = Everything(
         state=initial_state(params, plan.optimizer),
-        carry=model.zero_carry(run.config, params, settings.batch_size),
+        carry=model.zero_carry(run.config, params, run.settings.batch_size),
         key=jax.random.key_data(dropout_key),
     )
     journal = Journal()
     run.save(everything, journal._asdict(), best=False)
     run.write_config()
     return Work(run, plan, everything, journal)
+
+
+def first_params(run: Run) -> model.Params:
+    """The parameters that a run draws before its first step: the untrained twin of its model."""
+    dtype = jnp.dtype(run.settings.dtype)
+    key, _ = _first_keys(run)
+    return model.init(run.config, key, dtype=dtype, weights=_weights(run.settings))
+
+
+def _first_keys(run: Run) -> Array:
+    """The keys of the parameters and of dropout."""
+    return jax.random.split(jax.random.key(run.settings.seed))
 
 
 def resume(run: Run, corpus: Corpus, note: runs.Note) -> Work:
