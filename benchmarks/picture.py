@@ -8,6 +8,7 @@ from benchmarks.peers import OURS, PEERS
 from benchmarks.records import Record, median
 from benchmarks.tables import ordered_peers
 
+RATIOS = (0.1, 0.2, 0.33, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 30, 50, 100)
 AXES = {"B": 0, "T": 1, "H": 3}
 
 
@@ -27,6 +28,7 @@ def draw(records: Sequence[Record], path: Path) -> bool:
     from matplotlib import pyplot
 
     panels = list(dict.fromkeys(_panel(record) for record in timed))
+    panels.sort(key=lambda panel: panel[::2])  # what is timed of one cell and axis, side by side
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = pyplot.subplots(
@@ -72,13 +74,14 @@ def _bars(axis: Any, records: Sequence[Record]) -> None:
             if (problem, name) in times and (problem, OURS) in times:
                 mine, ours = times[problem, name], times[problem, OURS]["median"]
                 places.append(place + (index - (len(peers) - 1) / 2) * width)
-                heights.append(mine["median"] / ours)
+                heights.append(mine["median"] / ours - 1)
                 below.append((mine["median"] - mine["lower_quartile"]) / ours)
                 above.append((mine["upper_quartile"] - mine["median"]) / ours)
         axis.bar(
             places,
             heights,
             width,
+            bottom=1.0,
             yerr=[below, above],
             label=name,
             color=_colour(name),
@@ -86,6 +89,12 @@ def _bars(axis: Any, records: Sequence[Record]) -> None:
         )
     axis.axhline(1.0, color="black", linewidth=1)
     axis.set_yscale("log")
+    lowest, highest = axis.get_ylim()
+    ticks = [tick for tick in RATIOS if lowest <= tick <= highest]
+    axis.set_yticks(ticks, [f"{tick:g}×" for tick in ticks])
+    axis.set_yticks([], minor=True)
+    axis.grid(axis="y", linewidth=0.3)
+    axis.set_axisbelow(True)
     axis.set_ylabel("time, jaxrnn = 1")
     labels = [problem.split(" ", 1)[1].replace(" ", "\n") for problem in problems]
     axis.set_xticks(range(len(problems)), labels, rotation=30, ha="right", fontsize=8)

@@ -58,7 +58,7 @@ LAYER_SIZES = (
     Size(128, 32, 64, 256),
     Size(8, 1024, 32, 32),
 )
-QUICK_SIZES = (Size(2, 5, 3, 4), Size(1, 7, 5, 6))
+QUICK_SIZES = (Size(2, 5, 3, 4),)
 
 
 @dataclass(frozen=True)

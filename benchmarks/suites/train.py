@@ -9,6 +9,7 @@ from benchmarks.tables import comparison_tables
 
 SIZES = (Size(50, 50, 65, 128), Size(32, 100, 65, 256))
 MIN_CHAR_RNN = Size(1, 25, 65, 100)
+MIN_CHAR_RNN_QUICK = Size(1, 7, 5, 6)
 
 
 def problems(cells: Sequence[str], sizes: Sequence[Size] | None, quick: bool) -> list[TrainProblem]:
@@ -16,7 +17,7 @@ def problems(cells: Sequence[str], sizes: Sequence[Size] | None, quick: bool) ->
     chosen = sizes or (QUICK_SIZES if quick else SIZES)
     found = [TrainProblem(cell, size) for cell in cells for size in chosen]
     if sizes is None and "elman" in cells:
-        single = QUICK_SIZES[1] if quick else MIN_CHAR_RNN
+        single = MIN_CHAR_RNN_QUICK if quick else MIN_CHAR_RNN
         found.append(TrainProblem("elman", single, layers=1, recipe="min-char-rnn"))
     return found
 
