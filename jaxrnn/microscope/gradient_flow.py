@@ -54,6 +54,22 @@ class Histograms(NamedTuple):
     counts: NDArray[np.int64]
 
 
+class FlowOverTraining(NamedTuple):
+    """One model's gradients at several moments of its training, on one text.
+
+    Attributes:
+        moments: E names of the moments in order, e.g. "before training", "100 updates".
+        histograms: of the entries of ∂L/∂h_t for the loss at the last step: counts [E, T, bins].
+        flows: E GradientFlows, of every pair of steps.
+        words: what was found, e.g. a Verdict's words.
+    """
+
+    moments: tuple[str, ...]
+    histograms: Histograms
+    flows: tuple[GradientFlow, ...]
+    words: str = ""
+
+
 class RecurrentSpectrum(NamedTuple):
     """One gate's block of w_hh.
 
@@ -94,7 +110,8 @@ def gradient_flow(state_gradient: ArrayLike) -> GradientFlow:
     """Norms of ∂L_s/∂h_t and how they fall with the distance s − t.
 
     Args:
-        state_gradient: [S = T, T, H], one field of one layer of `state_gradients`.
+        state_gradient: [*N, S = T, T, H], one field of one layer of `state_gradients`; over any
+            leading axes (several texts) the norms are averaged.
 
     Returns:
         A GradientFlow.
@@ -108,9 +125,10 @@ def gradient_flow(state_gradient: ArrayLike) -> GradientFlow:
     (array([1.   , 0.5  , 0.25 , 0.125]), 0.5)
     """
     gradient = np.asarray(state_gradient, np.float64)
-    if gradient.ndim != 3 or gradient.shape[0] != gradient.shape[1]:
-        raise ValueError(sentence("gradient_flow", "state_gradient", "[T, T, H]", gradient))
+    if gradient.ndim < 3 or gradient.shape[-3] != gradient.shape[-2]:
+        raise ValueError(sentence("gradient_flow", "state_gradient", "[*N, T, T, H]", gradient))
     norms = np.linalg.norm(gradient, axis=-1)
+    norms = norms.reshape(-1, *norms.shape[-2:]).mean(axis=0)
     means = mean_by_distance(norms)
     above = np.flatnonzero(means > 0.01 * means.max())
     reach = int(above[-1]) + 1 if len(above) else 0

@@ -85,6 +85,8 @@ def test_norms_means_and_reach_by_hand():
     assert (flow.factor_a_step, flow.reach) == (pytest.approx(1), 4)
     gradient[2, 0] = gradient[3, 1] = gradient[3, 0] = 0.01
     assert gradient_flow(gradient).reach == 2
+    both = gradient_flow(np.stack([gradient, 3 * gradient]))
+    np.testing.assert_allclose(both.norms, 2 * gradient_flow(gradient).norms)
     matrix = np.arange(9.0).reshape(3, 3)
     assert mean_by_distance(matrix).tolist() == [4.0, 5.0, 6.0]
 
@@ -121,5 +123,5 @@ def test_histograms_count_every_unit_once():
 
 
 def test_shapes_are_checked():
-    with pytest.raises(ValueError, match=r"expected \[T, T, H\], got float64\[2, 3, 4\]"):
+    with pytest.raises(ValueError, match=r"expected \[\*N, T, T, H\], got float64\[2, 3, 4\]"):
         gradient_flow(np.zeros((2, 3, 4)))

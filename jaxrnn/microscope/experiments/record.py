@@ -1,0 +1,66 @@
+"""What an experiment hands back: the claim, the numbers, the verdict, and what pages draw."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Progress = Callable[[str, int, int], None]
+"""`(what is being done, steps done, steps in all)`, called now and then."""
+
+
+class Measurement(NamedTuple):
+    """One measured number.
+
+    Attributes:
+        name: what was measured, in words.
+        value: the number.
+        unit: its unit, empty for a pure number.
+        expected: what the claim or theory says it should be, in words; empty where nothing does.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    expected: str = ""
+
+
+class Experiment(NamedTuple):
+    """The outcome of an experiment.
+
+    Attributes:
+        name: as on the command line.
+        claim: what was claimed, and by whom where that matters.
+        measurements: the numbers behind the verdict.
+        holds: whether the claim held here.
+        verdict: what came out, in one or two sentences.
+        data: what the experiment's page draws; each experiment has its own kind.
+    """
+
+    name: str
+    claim: str
+    measurements: tuple[Measurement, ...]
+    holds: bool
+    verdict: str
+    data: Any
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
+def report(experiment: Experiment) -> str:
+    """An experiment as lines of text: claimed, measured, verdict.
+
+    >>> measured = (Measurement("p", 0.5, expected="0.45 to 0.55"),)
+    >>> print(report(Experiment("coin", "It is fair.", measured, True, "It is.", None)))
+    claimed   It is fair.
+    measured  p: 0.5 (expected 0.45 to 0.55)
+    verdict   holds: It is.
+    """
+    lines = [f"claimed   {experiment.claim}"]
+    for number, (name, value, unit, expected) in enumerate(experiment.measurements):
+        text = f"{name}: {value:.4g}{' ' + unit if unit else ''}"
+        text += f" (expected {expected})" if expected else ""
+        lines.append(f"{'measured' if not number else '':8}  {text}")
+    word = "holds" if experiment.holds else "does not hold"
+    lines.append(f"verdict   {word}: {experiment.verdict}")
+    return "\n".join(lines)
