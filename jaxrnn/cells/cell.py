@@ -49,8 +49,8 @@ class Cell:
     name: str
     gates: tuple[str, ...]
     nonlinearities: tuple[Callable[[Array], Array], ...]
-    Params: type
-    Carry: type
+    Params: Any
+    Carry: Any
     init: Callable[..., Any]
     forward: Callable[..., tuple[Any, Any]]
     pre_activations: Callable[..., Array]

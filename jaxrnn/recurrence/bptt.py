@@ -126,11 +126,13 @@ def _backward(
     params, xs, chunks = residuals
     d_carry, d_hs = d_outputs
     exact = accumulator(params.w_hh.dtype)
+    step_backward, gradient_in_bulk = cell.backward, cell.gradient_in_bulk
+    assert step_backward is not None and gradient_in_bulk is not None  # `unroll` has checked
 
     def one_step(d_carry: Any, inputs: Any) -> tuple[Any, Any]:
         carry, next_carry, saved, d_h = inputs
         d_carry = d_carry._replace(h=d_carry.h + d_h.astype(exact))
-        return cell.backward(params, carry, saved, next_carry, d_carry)
+        return step_backward(params, carry, saved, next_carry, d_carry)
 
     def one_chunk(state: Any, inputs: Any) -> tuple[Any, Array | None]:
         d_carry, d_params = state
@@ -139,7 +141,7 @@ def _backward(
         d_carry, d_gates = jax.lax.scan(
             one_step, d_carry, (previous, carries, saved, d_hs), reverse=True
         )
-        d_x_gates, recurrent = cell.gradient_in_bulk(previous.h, saved, d_gates)
+        d_x_gates, recurrent = gradient_in_bulk(previous.h, saved, d_gates)
         d_w_xh, d_b_h, d_xs = _transpose_of_project(params, xs, d_x_gates)
         d_chunk = cell.Params(w_xh=d_w_xh, b_h=d_b_h, **recurrent)
         return (d_carry, jax.tree.map(jnp.add, d_params, d_chunk)), d_xs

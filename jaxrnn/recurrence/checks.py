@@ -29,13 +29,13 @@ def check_params(function: str, cell: Cell, params: Any) -> None:
     """Raises TypeError or ValueError unless `params` are this cell's, of one floating dtype."""
     check_cell(function, cell)
     if not isinstance(params, cell.Params):
-        expected = f"the Params of {cell!r} with fields {', '.join(_fields(cell.Params))}"
+        expected = f"the Params of {cell!r} with fields {', '.join(cell.Params._fields)}"
         hint = f"make them with jaxrnn.init(jaxrnn.CELLS[{cell.name!r}], ...)"
         raise TypeError(sentence(function, "params", expected, type(params).__name__, hint))
     w_hh = params.w_hh
     if not jnp.issubdtype(w_hh.dtype, jnp.floating):
         raise TypeError(sentence(function, "params.w_hh", "a floating dtype", w_hh))
-    for name, w in zip(_fields(cell.Params), params, strict=True):
+    for name, w in zip(cell.Params._fields, params, strict=True):
         if w.dtype != w_hh.dtype:
             expected = f"{w_hh.dtype}, the dtype of params.w_hh"
             raise TypeError(sentence(function, f"params.{name}", expected, w))
@@ -83,17 +83,13 @@ def check_carry(function: str, cell: Cell, params: Any, carry: Any, batch: tuple
     """Raises unless every field of `carry` is [*B, H] in the parameters' dtype."""
     hint = f"jaxrnn.zero_carry(cell, params, batch_shape={batch})"
     if not isinstance(carry, cell.Carry):
-        expected = f"the Carry of {cell!r} with fields {', '.join(_fields(cell.Carry))}"
+        expected = f"the Carry of {cell!r} with fields {', '.join(cell.Carry._fields)}"
         raise TypeError(sentence(function, "carry", expected, type(carry).__name__, hint))
     shape, dtype = (*batch, hidden_size(params)), params.w_hh.dtype
-    for name, value in zip(_fields(cell.Carry), carry, strict=True):
+    for name, value in zip(cell.Carry._fields, carry, strict=True):
         if value.shape != shape:
             expected = f"shape {list(shape)}, the batch of the input and the units of w_hh"
             raise ValueError(sentence(function, f"carry.{name}", expected, value, hint))
         if value.dtype != dtype:
             expected = f"{dtype}, the dtype of params"
             raise TypeError(sentence(function, f"carry.{name}", expected, value, hint))
-
-
-def _fields(record: Any) -> tuple[str, ...]:
-    return record._fields

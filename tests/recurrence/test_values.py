@@ -1,0 +1,134 @@
+"""Values of step, unroll, unroll_autodiff and trace against a NumPy loop from the equations."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import numpy_unroll, random_problem, worst_relative
+
+import jaxrnn as rnn
+
+jitted_unroll = jax.jit(rnn.unroll, static_argnames="chunk_length")
+jitted_twin = jax.jit(rnn.unroll_autodiff)
+every_run = pytest.mark.parametrize("run", [jitted_unroll, jitted_twin], ids=["hand", "twin"])
+every_cell = pytest.mark.parametrize("name", rnn.CELLS)
+
+
+@every_cell
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+@every_run
+def test_follows_the_equations(name, batch, run):
+    params, carry, xs = random_problem(name, batch=batch)
+    expected_carry, expected_hs, _ = numpy_unroll(name, params, carry, xs)
+    last, hs = run(rnn.CELLS[name], params, carry, xs)
+    np.testing.assert_allclose(hs, expected_hs, rtol=1e-13, atol=1e-14)
+    for field, value in last._asdict().items():
+        np.testing.assert_allclose(value, expected_carry[field], rtol=1e-13, atol=1e-14)
+
+
+@every_cell
+@every_run
+def test_token_ids_are_one_hot_rows_by_index(name, run):
+    params, carry, tokens = random_problem(name, tokens=True)
+    one_hot = jax.nn.one_hot(tokens, 3, dtype=jnp.float64)
+    by_index = run(rnn.CELLS[name], params, carry, tokens)
+    by_product = run(rnn.CELLS[name], params, carry, one_hot)
+    assert worst_relative(by_index, by_product) < 1e-14
+
+
+@every_cell
+def test_step_by_step_is_unroll(name):
+    cell = rnn.CELLS[name]
+    params, carry, xs = random_problem(name)
+    last, hs = jitted_unroll(cell, params, carry, xs)
+    for x, expected in zip(xs, hs, strict=True):
+        carry, h = jax.jit(rnn.step)(cell, params, carry, x)
+        np.testing.assert_allclose(h, expected, rtol=1e-13)
+    assert worst_relative(carry, last) < 1e-13
+
+
+@every_cell
+def test_the_carry_continues_a_sequence(name):
+    cell = rnn.CELLS[name]
+    params, carry, xs = random_problem(name, length=9)
+    last, hs = jitted_unroll(cell, params, carry, xs)
+    middle, first = jitted_unroll(cell, params, carry, xs[:4])
+    end, second = jitted_unroll(cell, params, middle, xs[4:])
+    assert worst_relative((end, jnp.concatenate([first, second])), (last, hs)) < 1e-13
+
+
+@every_cell
+def test_chunks_change_nothing(name):
+    cell = rnn.CELLS[name]
+    params, carry, xs = random_problem(name)
+    expected = jitted_unroll(cell, params, carry, xs, chunk_length=7)
+    for chunk_length in (1, 3, 100):
+        run = functools.partial(jitted_unroll, chunk_length=chunk_length)
+        assert worst_relative(run(cell, params, carry, xs), expected) < 1e-14
+
+
+@every_cell
+def test_trace_shows_what_unroll_did(name):
+    cell = rnn.CELLS[name]
+    params, carry, xs = random_problem(name)
+    last, hs = jitted_unroll(cell, params, carry, xs)
+    _, _, gates = numpy_unroll(name, params, carry, xs)
+    seen = jax.jit(rnn.trace)(cell, params, carry, xs)
+    assert worst_relative(seen.carries.h, hs) < 1e-15
+    assert worst_relative(jax.tree.map(lambda a: a[-1], seen.carries), last) < 1e-15
+    assert seen.gates.keys() == gates.keys() == seen.pre_activations.keys()
+    for gate, value in gates.items():
+        np.testing.assert_allclose(seen.gates[gate], value, rtol=1e-12, atol=1e-14)
+
+
+def test_pre_activations_are_what_the_nonlinearity_takes():
+    params, carry, xs = random_problem("lstm")
+    seen = jax.jit(rnn.trace)(rnn.LSTM, params, carry, xs)
+    before = np.concatenate([np.asarray(carry.h)[None], seen.carries.h[:-1]])
+    product = np.asarray(xs) @ np.asarray(params.w_xh) + before @ np.asarray(params.w_hh)
+    packed = np.concatenate([seen.pre_activations[gate] for gate in "ifgo"], axis=-1)
+    np.testing.assert_allclose(packed, product + np.asarray(params.b_h), rtol=1e-12)
+
+
+@every_cell
+def test_a_token_outside_the_vocabulary_is_seen(name):
+    params, carry, tokens = random_problem(name, tokens=True)
+    _, hs = jitted_unroll(rnn.CELLS[name], params, carry, tokens.at[2, 0].set(3))
+    assert np.isfinite(hs[:2]).all()
+    assert np.isnan(hs[2, 0]).all()
+    assert np.isfinite(hs[:, 1]).all()
+
+
+@every_cell
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.05), (jnp.float16, 0.01)]
+)
+def test_narrow_dtypes_stay_near_float64(name, dtype, tolerance):
+    cell = rnn.CELLS[name]
+    params, carry, xs = random_problem(name, dtype=dtype)
+    wide = lambda tree: jax.tree.map(lambda a: a.astype(jnp.float64), tree)  # noqa: E731
+
+    def loss(params, carry, xs):
+        _, hs = jitted_unroll(cell, params, carry, xs)
+        return jnp.sum(hs.astype(jnp.float64) ** 2)
+
+    with_gradient = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
+    value, gradient = with_gradient(params, carry, xs)
+    expected, expected_gradient = with_gradient(wide(params), wide(carry), wide(xs))
+    assert jax.tree.map(lambda a: a.dtype, gradient) == jax.tree.map(
+        lambda a: a.dtype, (params, carry, xs)
+    )
+    assert abs(value - expected) < tolerance * expected
+    assert worst_relative(wide(gradient), expected_gradient) < 2 * tolerance
+
+
+def test_bfloat16_products_are_summed_in_float32():
+    # 1 + 256 · 2⁻⁸ is 2; a bfloat16 sum sticks at 1 from where 2⁻⁸ is half a unit in the last place.
+    params = rnn.init(rnn.ELMAN_RELU, jax.random.key(0), 257, 1, dtype=jnp.bfloat16)
+    column = jnp.full((257, 1), 2.0**-8, jnp.bfloat16).at[0].set(1)
+    params = params._replace(w_xh=column)
+    carry = rnn.zero_carry(rnn.ELMAN_RELU, params)
+    _, h = rnn.step(rnn.ELMAN_RELU, params, carry, jnp.ones(257, jnp.bfloat16))
+    assert float(h[0]) == 2.0

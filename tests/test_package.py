@@ -1,0 +1,91 @@
+"""What the package promises as a whole: lazy public names, layers that import one way."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxrnn as rnn
+
+ROOT = Path(rnn.__file__).parent
+
+# A layer may import itself and what stands before it; the microscope hangs off the side.
+LAYERS = [
+    {"errors"},
+    {"cells"},
+    {"recurrence"},
+    {"gradient_check", "optimizers", "networks"},
+    {"charlm"},
+    {"microscope"},
+    {"command_line"},
+    {"__main__"},
+]
+
+
+def rank(part):
+    return next(rank for rank, layer in enumerate(LAYERS) if part in layer)
+
+
+def imports_of(path):
+    """(module, whether at the file's top level) of every import in a file."""
+    tree = ast.parse(path.read_text())
+    top = set(map(id, tree.body))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, id(node) in top
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", id(node) in top
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_layers_import_one_way(path):
+    if path == ROOT / "__init__.py":
+        return
+    mine = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for module, _ in imports_of(path):
+        parts = module.split(".")
+        if (
+            parts[0] == "jaxrnn"
+            and len(parts) > 1
+            and (ROOT / parts[1]).with_suffix("")
+            and ((ROOT / parts[1]).is_dir() or (ROOT / f"{parts[1]}.py").is_file())
+        ):
+            assert rank(parts[1]) <= rank(mine), f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_extras_are_imported_where_they_are_used(path):
+    extras = ("tqdm", "bokeh", "matplotlib", "torch", "flax", "equinox", "haiku", "keras")
+    top_level = {module.split(".")[0] for module, at_top in imports_of(path) if at_top}
+    assert not top_level & set(extras)
+
+
+def test_public_names_exist_and_are_documented():
+    for name in rnn.__all__:
+        value = getattr(rnn, name)
+        assert value.__doc__, name
+    assert dir(rnn) == sorted(rnn.__all__)
+
+
+def test_type_checkers_see_what_python_sees():
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.name for node in block.body for alias in node.names}
+    assert seen == set(rnn.__all__)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'unrol'"):
+        rnn.unrol  # noqa: B018
+
+
+def test_importing_the_package_does_not_import_jax():
+    code = "import sys, jaxrnn; sys.exit('jax' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
