@@ -10,7 +10,7 @@ from benchmarks.suites.suite import Suite
 from benchmarks.tables import ordered_peers, text_table
 
 LENGTHS = (64, 128, 256, 512, 1024)
-QUICK_LENGTHS = (4, 8, 16)
+QUICK_LENGTHS = (4, 16)
 
 
 def problems(
