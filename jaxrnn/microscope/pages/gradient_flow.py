@@ -4,14 +4,13 @@ import html
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool
-from numpy.typing import NDArray
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.gradient_flow import GradientFlow
+from jaxrnn.microscope.gradient_flow import FlowOverTraining
 from jaxrnn.microscope.pages.html import embedded_json, options, packed
 from jaxrnn.microscope.pages.plots import SERIES, heat_map, plot, plot_page
 
@@ -19,22 +18,6 @@ MOST_STEPS = 200
 POWERS = 12
 """Powers of ten that curves and colours cover; what is smaller is lost in float32 beside the
 largest."""
-
-
-class FlowOverTraining(NamedTuple):
-    """One model's gradients at several moments of its training, on one text.
-
-    Attributes:
-        moments: E names of the moments in order, e.g. "before training", "epoch 10".
-        gradients: [E, T, H], ∂L/∂h_t for the loss at the last step.
-        flows: E GradientFlows, of every pair of steps.
-        words: what was found, e.g. a Verdict's words.
-    """
-
-    moments: tuple[str, ...]
-    gradients: NDArray[np.float64]
-    flows: tuple[GradientFlow, ...]
-    words: str = ""
 
 
 def gradient_flow_page(
@@ -57,9 +40,9 @@ def gradient_flow_page(
     if not models:
         raise ValueError(sentence("gradient_flow_page", "models", "at least one", "none"))
     first = next(iter(models.values()))
-    steps, moments = first.gradients.shape[1], len(first.moments)
+    steps, moments = first.histograms.counts.shape[1], len(first.moments)
     for name, flow in models.items():
-        shapes = [flow.gradients.shape[:2], *(one.norms.shape for one in flow.flows)]
+        shapes = [flow.histograms.counts.shape[:2], *(one.norms.shape for one in flow.flows)]
         expected = [(moments, steps)] + [(steps, steps)] * moments
         if shapes != expected or len(flow.moments) != moments:
             rule = f"{moments} moments of {steps} steps, as of the first model"
@@ -100,8 +83,8 @@ def _model(name: str, flow: FlowOverTraining) -> dict[str, Any]:
         "name": name,
         "moments": flow.moments,
         "words": flow.words,
-        "gradients": packed(flow.gradients),
-        "units": flow.gradients.shape[2],
+        "edges": packed(flow.histograms.edges),
+        "counts": packed(flow.histograms.counts),
         "norms": packed(np.stack([one.norms for one in flow.flows])),
         "means": packed(np.stack([one.by_distance for one in flow.flows])),
         "factors": [one.factor_a_step for one in flow.flows],
@@ -114,7 +97,7 @@ def _histogram() -> Any:
         height=280,
         name="histogram",
         x_axis_label="entry of ∂L/∂h",
-        y_axis_label="units",
+        y_axis_label="entries",
     )
     source = ColumnDataSource({"left": [-1.0], "right": [1.0], "count": [0]}, name="bars")
     bars = drawn.quad(
@@ -127,7 +110,7 @@ def _histogram() -> Any:
         line_color=None,
     )
     drawn.y_range.start = 0
-    tooltips = [("from", "@left{0.0e+0}"), ("to", "@right{0.0e+0}"), ("units", "@count{0}")]
+    tooltips = [("from", "@left{0.0e+0}"), ("to", "@right{0.0e+0}"), ("entries", "@count{0}")]
     drawn.add_tools(HoverTool(renderers=[bars], tooltips=tooltips))
     return drawn
 
@@ -200,8 +183,9 @@ _BODY = """<header>
 <h2>Entries of the gradient at one step</h2>
 <div class="row"><label class="wide-range">steps back from the last loss
 <input id="back" type="range" min="0" max="{last_step}" value="0"></label>
-<b id="back-name"></b>
-<label><input id="own-scale" type="checkbox" checked> own scale at each step</label></div>
+<b id="back-name"></b></div>
+<p class="quiet">One scale for all steps and moments: what has vanished has gathered in the middle
+bar.</p>
 <div class="plot"><!--histogram--></div>
 <h2>Every loss, every state</h2>
 <p class="quiet">How large the gradient of the loss at s is at the state of t, in powers of ten.</p>

@@ -12,7 +12,7 @@ from jaxrnn.microscope.training_step.listings import PHASES
 
 MOST_UNITS = 16
 MOST_STEPS = 32
-MOST_CHARACTERS = 64
+MOST_CHARACTERS = 128
 
 _PHASE_TITLES = {
     "forward": "Forward",
@@ -57,7 +57,10 @@ def stepper_page(
         **_tensors(first, characters),
         "length": len(first.inputs),
         "inputs": [visible(characters[i]) for i in first.inputs],
-        "targets": [visible(characters[i]) for i in first.targets],
+        "targets": [
+            visible(characters[i]) if t in first.final("p") else ""
+            for t, i in enumerate(first.targets)
+        ],
         "targetIds": first.targets,
         "columnsWithNumbers": 6,
         "sides": [_side(name, recording) for name, recording in recordings.items()],

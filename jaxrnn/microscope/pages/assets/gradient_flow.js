@@ -4,7 +4,7 @@ const data = readData("flow");
 const T = data.steps;
 const byId = (id) => document.getElementById(id);
 for (const one of data.models)
-  for (const name of ["gradients", "norms", "means"]) one[name] = unpack(one[name]).values;
+  for (const name of ["edges", "counts", "norms", "means"]) one[name] = unpack(one[name]).values;
 const at = { model: 0, moment: 0, back: 0 };
 let timer = null;
 
@@ -24,17 +24,11 @@ function showCurves() {
 }
 
 function showHistogram() {
-  const { gradients, units } = data.models[at.model], t = T - 1 - at.back;
-  const entries = (step) => gradients.subarray((at.moment * T + step) * units, (at.moment * T + step + 1) * units);
-  // The scale of one step shows the shape; the scale of the last step shows how much is left.
-  const from = entries(byId("own-scale").checked ? t : T - 1);
-  const most = from.reduce((a, v) => Math.max(a, Math.abs(v)), 0) || 1;
-  const bins = Math.max(15, Math.min(61, 2 * Math.floor(units / 4) + 1));
-  const width = (2 * most) / bins, count = new Array(bins).fill(0);
-  for (const value of entries(t))
-    if (Math.abs(value) <= most) count[Math.min(bins - 1, Math.floor((value + most) / width))] += 1;
-  const left = count.map((_, i) => -most + i * width);
-  model("bars").data = { left, right: left.map((v) => v + width), count };
+  const one = data.models[at.model], bins = one.edges.length - 1, t = T - 1 - at.back;
+  const from = (at.moment * T + t) * bins;
+  const count = Array.from(one.counts.subarray(from, from + bins));
+  const left = Array.from(one.edges.subarray(0, bins)), right = Array.from(one.edges.subarray(1));
+  model("bars").data = { left, right, count };
   byId("back-name").textContent = `${at.back} back: t = ${t}`;
 }
 
@@ -78,7 +72,6 @@ window.tapped = (event) => window.hovered(null, { geometry: event });
 
 byId("model").addEventListener("change", (event) => { at.model = Number(event.target.value); show(); });
 byId("moment").addEventListener("input", (event) => { play(false); at.moment = Number(event.target.value); show(); });
-byId("own-scale").addEventListener("change", showHistogram);
 byId("back").addEventListener("input", (event) => { at.back = Number(event.target.value); showHistogram(); });
 
 function play(on) {

@@ -73,7 +73,7 @@ for (const side of sides)
 function makeCard(side, tensor) {
   const [rows, columns] = tensor.shape;
   const width = columns <= data.columnsWithNumbers ? 36 : Math.max(5, Math.min(18, Math.floor(180 / columns) - 1));
-  const height = rows <= 6 ? 20 : rows <= 16 ? 15 : Math.max(5, Math.floor(240 / rows));
+  const height = rows <= 6 ? 20 : rows <= 16 ? 15 : Math.max(4, Math.floor(240 / rows));
   const grid = element("div", { class: "grid" });
   const card = element("div", { class: "card", "data-name": tensor.name },
     element("div", { class: "name" }), grid);
