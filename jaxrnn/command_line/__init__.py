@@ -15,6 +15,8 @@ COMMANDS = {
     "train": "train a character model on a text",
     "sample": "write new text with a trained model",
     "gradcheck": "check hand-derived gradients against jax.grad and central differences",
+    "show": "make a page of what happens inside a trained model",
+    "demo": "run an experiment: what was claimed, what was measured, and its page",
 }
 
 BAD_INPUT = 2
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(normalise(parser, rest))
     try:
         return module.run(options)
-    except (ValueError, TypeError, OSError, ArithmeticError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError) as error:
         if isinstance(error, BrokenPipeError):
             # The reader (`| head`) has seen enough; Python would complain once more at its exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
         print(f"jaxrnn: {error}", file=sys.stderr)
-        return DIVERGED if isinstance(error, ArithmeticError) else BAD_INPUT
+        return DIVERGED if isinstance(error, FloatingPointError) else BAD_INPUT
     except KeyboardInterrupt:
         print("jaxrnn: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -77,7 +79,7 @@ def _overview() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     parser = argparse.ArgumentParser(
         prog="jaxrnn",
-        description="Recurrent networks in JAX: train character models, sample, check gradients.",
+        description="Recurrent networks in JAX: train character models, sample, look inside.",
         epilog="commands:\n"
         + "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
         + "\n\njaxrnn COMMAND --help tells more. With JAXRNN_TRACEBACK=1 errors come with their "

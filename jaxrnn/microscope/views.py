@@ -206,7 +206,7 @@ def connectivity_view(
     subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
 ) -> View:
     """Which earlier characters mattered for each prediction."""
-    from jaxrnn.microscope.pages.connectivity import connectivity_page
+    from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
 
     subject = _only(subjects, "connectivity")
     start, end = stretch.bounds(150)
@@ -221,15 +221,14 @@ def connectivity_view(
         )
     progress("drawing", len(names), len(names))
     several = len(names) > 1 and end - start > 6
+    agreement = rank_agreement(matrices) if several else None
     page = connectivity_page(
         stretch.text[start : end + 1],
-        matrices,
-        np.asarray(seen.logits),
+        {subject.name: ConnectedModel(matrices, seen.logits, agreement)},
         subject.run.vocab.characters,
         title=f"What mattered to {subject.name}",
         description=f"Characters {start:,} to {end:,} of {stretch.source}.",
         first=start,
-        agreement=rank_agreement(matrices) if several else None,
     )
     lines = [
         f"  {name.replace('_', ' '):28} {np.mean(reach(matrix)):6.1f} characters"
@@ -403,4 +402,4 @@ def _meaning(finding: Finding) -> str:
     return (
         f"{finding.meaning} (correlation {finding.confirmation:+.2f}; the best untrained unit "
         f"{finding.untrained:.2f})"
-    )
+    ).replace("-", "−")

@@ -10,7 +10,7 @@ from jaxrnn.microscope.gradient_flow import (
     gradient_flow,
     gradient_histograms,
 )
-from jaxrnn.microscope.pages.connectivity import connectivity_page
+from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
 from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 from jaxrnn.microscope.pages.html import write_page
 from jaxrnn.microscope.pages.training import training_page
@@ -58,9 +58,11 @@ def connectivity_example():
 @pytest.mark.browser
 def test_connectivity_in_the_browser(browser, tmp_path):
     text, matrices, logits, characters = connectivity_example()
-    page = connectivity_page(
-        text, matrices, logits, characters, title="<t>", first=5, agreement=rank_agreement(matrices)
-    )
+    models = {
+        "<first>": ConnectedModel({name: 2 * m for name, m in matrices.items()}, logits),
+        "second": ConnectedModel(matrices, logits, rank_agreement(matrices)),
+    }
+    page = connectivity_page(text, models, characters, title="<t>", first=5)
     ready(browser, page, tmp_path)
     assert browser.run("return spans.length") == len(text)
 
@@ -75,6 +77,7 @@ def test_connectivity_in_the_browser(browser, tmp_path):
     target = p[characters.index(text[30])]
     assert browser.find("#chance").text == f"p = {target:.4f}, {-math.log(target):.4f} nats"
 
+    browser.choose("#model", "second")
     # Kept, hovering over an earlier character shows its number.
     browser.click("#fixed")
     for definition, name in (
@@ -112,9 +115,12 @@ def test_connectivity_in_the_browser(browser, tmp_path):
 def test_connectivity_limits_are_sentences():
     text, matrices, logits, characters = connectivity_example()
     with pytest.raises(ValueError, match=r"expected \[\d+, \d+\], the characters of the text"):
-        connectivity_page(text + "x", matrices, logits, characters, title="")
+        connectivity_page(text + "x", {"m": ConnectedModel(matrices, logits)}, characters, title="")
+    large = ConnectedModel({"occlusion": np.ones((3000, 3000))}, [[0.0]])
     with pytest.raises(ValueError, match=r"at most .* numbers .* Hint: .*--from"):
-        connectivity_page("x" * 3001, {"occlusion": np.ones((3000,) * 2)}, [[0.0]], "x", title="")
+        connectivity_page("x" * 3001, {"m": large}, "x", title="")
+    with pytest.raises(ValueError, match="one model or more, with the same definitions"):
+        connectivity_page(text, {}, characters, title="")
 
 
 def flow_example(steps=30, units=8, moments=2):

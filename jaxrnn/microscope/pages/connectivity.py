@@ -1,8 +1,9 @@
 """Connectivity: hover over a character and see which earlier ones mattered for expecting it."""
 
 import html
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d, Span
@@ -34,28 +35,38 @@ MEANINGS = {
 }
 
 
+class ConnectedModel(NamedTuple):
+    """What one model made of the text.
+
+    Attributes:
+        matrices: by definition, [S = T, T] from `microscope.connectivity`.
+        logits: [T, V].
+        agreement: how far the definitions agree; shown as a table.
+    """
+
+    matrices: Mapping[str, ArrayLike]
+    logits: ArrayLike
+    agreement: RankAgreement | None = None
+
+
 def connectivity_page(
     text: str,
-    matrices: Mapping[str, ArrayLike],
-    logits: ArrayLike,
+    models: Mapping[str, ConnectedModel],
     characters: Sequence[str],
     *,
     title: str,
     description: str = "",
     first: int = 0,
-    agreement: RankAgreement | None = None,
 ) -> str:
     """A page of which earlier characters mattered for each prediction.
 
     Args:
-        text: T + 1 characters; the model read the first T and expected the last T.
-        matrices: by definition, [S = T, T] from `microscope.connectivity`.
-        logits: [T, V].
+        text: T + 1 characters; the models read the first T and expected the last T.
+        models: by name, all with the same definitions.
         characters: V of them; token id k is `characters[k]`.
         title: of the page.
         description: a sentence under the title.
         first: the place of the first character in the whole text.
-        agreement: how far the definitions agree; shown as a table.
 
     Returns:
         HTML.
@@ -63,54 +74,82 @@ def connectivity_page(
     Raises:
         ValueError: arrays that do not fit the text, or more than a page can carry.
     """
-    steps = len(text) - 1
-    arrays = {name: np.asarray(matrix, np.float64) for name, matrix in matrices.items()}
-    if not arrays or steps < 1:
-        rule, got = "a text of two characters or more and a matrix", f"{len(text)}, {len(arrays)}"
-        raise ValueError(sentence("connectivity_page", "text, matrices", rule, got))
-    for name, array in arrays.items():
-        if array.shape != (steps, steps):
-            rule = f"[{steps}, {steps}], the characters of the text that were read"
-            raise ValueError(sentence("connectivity_page", f"matrices[{name!r}]", rule, array))
-    hint = "take a shorter stretch of the text: --from, --to"
-    bits = bits_that_fit("connectivity_page", steps * steps * len(arrays), hint)
-
-    images, definitions = {}, []
-    for name, array in arrays.items():
-        # Rows are of very different size (a gradient squared spans many powers of ten), so each
-        # is kept as parts of its own largest.
-        largest = np.abs(array).max(axis=1)
-        image = quantise(array / np.where(largest > 0, largest, 1.0)[:, None], bits)
-        images[name] = image.steps
-        definitions.append(
-            {
-                "name": name,
-                "meaning": MEANINGS.get(name, ""),
-                "scale": image.scale,
-                "largest": largest.tolist(),
-                "reach": reach(array).tolist(),
-            }
-        )
-    # Opens at the prediction that looks back the farthest.
-    start = int(np.argmax(definitions[0]["reach"]))
+    steps, names = len(text) - 1, _definitions(models)
+    if steps < 1:
+        rule = "two characters or more"
+        raise ValueError(sentence("connectivity_page", "text", rule, f"{len(text)}"))
+    hint = "take a shorter stretch of the text (--from, --to) or one --definition"
+    cells = steps * steps * len(names) * len(models)
+    bits = bits_that_fit("connectivity_page", cells, hint)
+    images: dict[str, NDArray[Any]] = {}
+    drawn, arrays = [], {}
+    for model, (name, connected) in enumerate(models.items()):
+        own = {
+            definition: _matrix(f"models[{name!r}]", matrix, steps)
+            for definition, matrix in connected.matrices.items()
+        }
+        definitions = []
+        for definition, array in own.items():
+            # Rows are of very different size (a gradient squared spans many powers of ten), so
+            # each is kept as parts of its own largest.
+            largest = np.abs(array).max(axis=1)
+            image = quantise(array / np.where(largest > 0, largest, 1.0)[:, None], bits)
+            column = f"{model} {definition}"
+            images[column] = image.steps
+            definitions.append(
+                {
+                    "column": column,
+                    "meaning": MEANINGS.get(definition, ""),
+                    "scale": image.scale,
+                    "largest": largest.tolist(),
+                    "reach": reach(array).tolist(),
+                }
+            )
+            label = definition.replace("_", " ")
+            arrays[f"{name}: {label}" if len(models) > 1 else label] = array
+        logits = np.asarray(connected.logits, np.float64)
+        drawn.append({"definitions": definitions, **_predictions(text, logits, characters)})
     data = {
-        **_predictions(text, np.asarray(logits, np.float64), characters),
         "steps": steps,
         "first": first,
-        "start": start,
+        # Opens at the prediction that looks back the farthest.
+        "start": int(np.argmax(drawn[-1]["definitions"][0]["reach"])),
         "characters": [visible(character) for character in text],
         "text": [readable(character) for character in text],
-        "definitions": definitions,
+        "models": drawn,
     }
     body = _BODY.format(
         title=html.escape(title),
         description=html.escape(description),
-        definitions=options([name.replace("_", " ") for name in arrays]),
-        agreement=_agreement_table(agreement),
+        models=options(models),
+        model_hidden="" if len(models) > 1 else "hidden",
+        definitions=options([name.replace("_", " ") for name in names]),
+        agreement="".join(
+            _agreement_table(name if len(models) > 1 else "", connected.agreement)
+            for name, connected in models.items()
+            if connected.agreement is not None
+        ),
         data=embedded_json("connectivity", data),
     )
     plots = {"map": _map(images, steps), "reached": _reach_curves(arrays)}
     return plot_page(title, body, plots, assets=("connectivity.css", "connectivity.js"))
+
+
+def _definitions(models: Mapping[str, ConnectedModel]) -> list[str]:
+    """The definitions that all models have."""
+    each = [[*model.matrices] for model in models.values()]
+    if not each or not each[0] or any(names != each[0] for names in each):
+        rule = "one model or more, with the same definitions"
+        raise ValueError(sentence("connectivity_page", "models", rule, str(each)))
+    return each[0]
+
+
+def _matrix(argument: str, matrix: ArrayLike, steps: int) -> NDArray[np.float64]:
+    array = np.asarray(matrix, np.float64)
+    if array.shape != (steps, steps):
+        rule = f"[{steps}, {steps}], the characters of the text that were read"
+        raise ValueError(sentence("connectivity_page", argument, rule, array))
+    return array
 
 
 def _predictions(
@@ -157,7 +196,7 @@ def _reach_curves(arrays: Mapping[str, NDArray[np.float64]]) -> Any:
         tooltips="$name: @share{0.000} within @distance",
     )
     farthest = 1
-    for colour, (name, array) in zip(SERIES, arrays.items(), strict=False):
+    for colour, (name, array) in zip(itertools.cycle(SERIES), arrays.items(), strict=False):
         means = mean_by_distance(np.abs(array))
         # A mean along a diagonal has fewer members the longer the distance; the sum weighs them.
         weights = means * np.arange(len(means), 0, -1)
@@ -170,8 +209,8 @@ def _reach_curves(arrays: Mapping[str, NDArray[np.float64]]) -> Any:
             source=source,
             color=colour,
             line_width=2,
-            name=name.replace("_", " "),
-            legend_label=name.replace("_", " "),
+            name=name,
+            legend_label=name,
         )
     drawn.x_range = Range1d(0, farthest)
     drawn.add_layout(
@@ -182,9 +221,7 @@ def _reach_curves(arrays: Mapping[str, NDArray[np.float64]]) -> Any:
     return drawn
 
 
-def _agreement_table(agreement: RankAgreement | None) -> str:
-    if agreement is None:
-        return ""
+def _agreement_table(model: str, agreement: RankAgreement) -> str:
     names = [name.replace("_", " ") for name in agreement.definitions]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     rows = "".join(
@@ -194,8 +231,9 @@ def _agreement_table(agreement: RankAgreement | None) -> str:
         for name, row in zip(names, agreement.correlations, strict=True)
     )
     return (
-        "<h2>Do the definitions agree?</h2><p class='quiet'>Rank correlation of the sizes, mean "
-        f'over predictions.</p><div class="wide"><table class="list"><tr><td></td>{head}</tr>'
+        f"<h2>Do the definitions agree? {html.escape(model)}</h2><p class='quiet'>Rank "
+        'correlation of the sizes, mean over predictions.</p><div class="wide">'
+        f'<table class="list"><tr><td></td>{head}</tr>'
         f"{rows}</table></div>"
     )
 
@@ -206,6 +244,7 @@ _BODY = """<header>
 </header>
 <main>
 <div class="row">
+<label {model_hidden}>model <select id="model">{models}</select></label>
 <label>definition <select id="definition">{definitions}</select></label>
 <label><input type="checkbox" id="fixed"> keep this prediction</label>
 </div>

@@ -5,13 +5,15 @@ const T = data.steps;
 const byId = (id) => document.getElementById(id);
 const box = byId("text");
 const spans = fillText(box, data.text);
-const at = { definition: 0, step: 0, fixed: false };
-let shares = []; // For each definition [T, T], parts of the row's largest.
+const at = { model: 0, definition: 0, step: 0, fixed: false };
+let shares = []; // For each model and definition [T, T], parts of the row's largest.
 
 /** How much the character at t mattered for what was expected after step s. */
-function value(s, t, definition = at.definition) {
-  return shares[definition][s * T + t] * data.definitions[definition].scale * data.definitions[definition].largest[s];
+function value(s, t) {
+  const { scale, largest } = chosen();
+  return shares[at.model][at.definition][s * T + t] * scale * largest[s];
 }
+const chosen = () => data.models[at.model].definitions[at.definition];
 
 function precise(number) {
   return number.toPrecision(3).replaceAll("-", "−");
@@ -20,25 +22,25 @@ function precise(number) {
 /** Shows the prediction after step s, of the character at s + 1. */
 function showStep(s) {
   at.step = Math.max(0, Math.min(T - 1, s));
-  const { step } = at, top = 1 / data.definitions[at.definition].scale;
+  const { step } = at, definition = chosen(), top = 1 / definition.scale;
   spans.forEach((span, t) => {
-    span.style.backgroundColor = t <= step ? tint(shares[at.definition][step * T + t] / top, 1) : "";
+    span.style.backgroundColor = t <= step ? tint(shares[at.model][at.definition][step * T + t] / top, 1) : "";
     span.classList.toggle("target", t === step + 1);
     span.style.opacity = t > step + 1 ? 0.45 : 1;
   });
-  const definition = data.definitions[at.definition];
+  const { predictions, chances, losses } = data.models[at.model];
   byId("readout").replaceChildren("what mattered for ",
     element("b", {}, element("bdi", {}, data.characters[step + 1])),
     ` at place ${data.first + step + 1}: 90 % of it within ${definition.reach[step]} characters`,
     ` · largest ${precise(definition.largest[step])}`, at.fixed ? " · fixed" : "");
   byId("readout").dataset.step = step;
-  byId("predictions").replaceChildren(...data.predictions[step].map(([character, p, right]) =>
+  byId("predictions").replaceChildren(...predictions[step].map(([character, p, right]) =>
     element("tr", right ? { class: "right" } : {},
       element("td", { class: "text-cell" }, element("bdi", {}, character)),
       element("td", { class: "number" }, p.toFixed(4)),
       element("td", { class: "bar" }, element("span", { style: `width:${(100 * p).toFixed(1)}%` })))));
   byId("chance").textContent =
-    `p = ${data.chances[step].toFixed(4)}, ${data.losses[step].toFixed(4)} nats`;
+    `p = ${chances[step].toFixed(4)}, ${losses[step].toFixed(4)} nats`;
   model("row").setv({ bottom: step, top: step + 1 });
 }
 
@@ -53,10 +55,10 @@ function showOne(s, t) {
   Object.assign(line.dataset, { step: s, place: t, value: value(s, t) });
 }
 
-function setDefinition(definition) {
-  at.definition = definition;
-  model("map").glyph.image = { field: data.definitions[definition].name };
-  byId("meaning").textContent = data.definitions[definition].meaning;
+function choose(number, definition) {
+  Object.assign(at, { model: number, definition });
+  model("map").glyph.image = { field: chosen().column };
+  byId("meaning").textContent = chosen().meaning;
   showStep(at.step);
 }
 
@@ -88,7 +90,8 @@ box.addEventListener("keydown", (event) => {
   if (by) { event.preventDefault(); showStep(at.step + by); }
   if (event.key === "Enter") fix(!at.fixed);
 });
-byId("definition").addEventListener("change", (event) => setDefinition(Number(event.target.value)));
+byId("definition").addEventListener("change", (event) => choose(at.model, Number(event.target.value)));
+byId("model").addEventListener("change", (event) => choose(Number(event.target.value), at.definition));
 
 window.hovered = (_, { geometry }) => {
   const t = Math.floor(geometry.x), s = Math.floor(geometry.y);
@@ -100,7 +103,8 @@ window.tapped = (event) => window.hovered(null, { geometry: event });
 
 whenPlotted(() => {
   const source = model("map").data_source;
-  shares = data.definitions.map(({ name }) => Int16Array.from(source.data[name][0]));
-  setDefinition(0);
+  shares = data.models.map(({ definitions }) =>
+    definitions.map(({ column }) => Int16Array.from(source.data[column][0])));
+  choose(0, 0);
   showStep(data.start);
 });

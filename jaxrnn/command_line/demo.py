@@ -1,0 +1,63 @@
+"""`jaxrnn demo NAME`: an experiment, what was claimed of it, what was measured, and its page."""
+
+import argparse
+
+from jaxrnn.errors import sentence
+
+NAMES = {
+    "alternating": "1010…: three units learn it, and need no memory",
+    "counting": "110110…: three units learn it by memory",
+    "order": "word order, which a bag of words cannot see",
+    "parentheses": "a GRU with 15 units, its distance to the exact floor, what its units encode",
+    "gradients": "vanishing gradients of RNN, LSTM and GRU over training",
+    "connectivity": "how far back the predictions of an RNN and an LSTM look",
+}
+READ_TEXT = ("gradients", "connectivity")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of `jaxrnn demo`."""
+    width = max(map(len, NAMES))
+    parser = argparse.ArgumentParser(
+        prog="jaxrnn demo",
+        description="Runs an experiment: trains what it needs in seconds to a minute or two, says "
+        "what was claimed, what was measured and the verdict, and writes a page to look at.",
+        epilog="experiments:\n"
+        + "\n".join(f"  {name:{width}}  {text}" for name, text in NAMES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", metavar="NAME", choices=NAMES, help="an experiment, see below")
+    parser.add_argument("--out", metavar="PAGE", help="the page; default: NAME.html")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all that is random (0)"
+    )
+    parser.add_argument(
+        "--text",
+        metavar="FILE",
+        help=f"a text for {' and '.join(READ_TEXT)}; default: Python's own documentation",
+    )
+    parser.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="of the text file (utf-8)"
+    )
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the experiment, writes its page and prints the report."""
+    if options.text is not None and options.name not in READ_TEXT:
+        rule, got = f"one of {', '.join(READ_TEXT)} beside --text", options.name
+        raise ValueError(sentence("demo", "NAME", rule, got))
+    from jaxrnn.charlm import corpus
+    from jaxrnn.command_line.compilation_cache import use_compilation_cache
+    from jaxrnn.command_line.task_bar import TaskBar
+    from jaxrnn.microscope.demos import run_demo
+    from jaxrnn.microscope.experiments.record import report
+    from jaxrnn.microscope.pages.html import write_page
+
+    use_compilation_cache()
+    text = None if options.text is None else corpus.read_text(options.text, options.encoding).text
+    with TaskBar() as bar:
+        experiment, page = run_demo(options.name, options.seed, bar, text)
+    print(report(experiment))
+    print(f"page      {write_page(options.out or f'{options.name}.html', page)}")
+    return 0

@@ -1,0 +1,100 @@
+"""Curves of several trainings on one plot: one colour a variant, one line a seed."""
+
+import html
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.models import ColumnDataSource, HoverTool, Span
+from numpy.typing import ArrayLike
+
+from jaxrnn.errors import sentence
+from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
+
+MOST_POINTS = 1_000
+
+
+def curves_page(
+    curves: Mapping[str, Sequence[ArrayLike]],
+    *,
+    title: str,
+    description: str = "",
+    x_label: str = "update",
+    y_label: str = "loss in nats",
+    x: ArrayLike | None = None,
+    levels: Mapping[str, float] | None = None,
+    rows: Sequence[tuple[str, str]] = (),
+) -> str:
+    """A page of curves that are compared.
+
+    Args:
+        curves: by variant, one array [N] a seed.
+        title: of the page.
+        description: a paragraph under the title.
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+        x: [N], where the values stand; None: 1 … N of each curve.
+        levels: values to mark with a dashed line, by what they mean.
+        rows: of a table below: what was measured, and the value.
+
+    Returns:
+        HTML.
+
+    Raises:
+        ValueError: no curves, or a curve without values.
+
+    Example:
+        >>> curves_page({"one-hot": [[3.0, 2.0]], "embedding": [[3.0, 1.9]]}, title="Two")[:15]
+        '<!doctype html>'
+    """
+    arrays = {
+        name: [np.asarray(values, np.float64) for values in seeds] for name, seeds in curves.items()
+    }
+    if not arrays or any(not seeds or any(not v.size for v in seeds) for seeds in arrays.values()):
+        rule = "one variant or more, each with a curve"
+        raise ValueError(sentence("curves_page", "curves", rule, str([*curves])))
+    drawn = plot(height=400, x_axis_label=x_label, y_axis_label=y_label, name="curves")
+    for colour, (name, seeds) in zip(itertools.cycle(SERIES), arrays.items(), strict=False):
+        lines = [
+            _line(drawn, values, x, colour, name, alpha=1 if len(seeds) == 1 else 0.55)
+            for values in seeds
+        ]
+        tooltips = [("", name), (x_label, "@x{0,0}"), (y_label, "@y{0.0000}")]
+        drawn.add_tools(HoverTool(renderers=lines, tooltips=tooltips))
+    for label, level in (levels or {}).items():
+        dashed = {"line_color": "#888888", "line_dash": "dashed"}
+        drawn.add_layout(Span(location=level, dimension="width", **dashed))
+        drawn.line([], [], legend_label=label, **dashed)
+    drawn.legend.click_policy = "hide"
+    body = _BODY.format(
+        title=html.escape(title),
+        description=html.escape(description),
+        rows="".join(
+            f'<tr><td>{html.escape(name)}</td><td class="number">{html.escape(value)}</td></tr>'
+            for name, value in rows
+        ),
+    )
+    return plot_page(title, body, {"curves": drawn}, assets=("curves.js",))
+
+
+def _line(
+    drawn: Any, values: Any, x: ArrayLike | None, colour: str, name: str, *, alpha: float
+) -> Any:
+    places = np.arange(1, len(values) + 1) if x is None else np.asarray(x, np.float64)
+    every = -(-len(values) // MOST_POINTS)
+    kept = np.unique(np.append(np.arange(0, len(values), every), len(values) - 1))
+    source = ColumnDataSource({"x": places[kept], "y": values[kept]})
+    return drawn.line(
+        "x", "y", source=source, color=colour, alpha=alpha, line_width=1.5, legend_label=name
+    )
+
+
+_BODY = """<header>
+<h1>{title}</h1>
+<p>{description}</p>
+</header>
+<main>
+<div class="plot"><!--curves--></div>
+<table class="list">{rows}</table>
+</main>"""
