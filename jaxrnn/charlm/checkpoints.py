@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from jaxrnn.errors import sentence
 
 FORMAT = 1
+TEMPORARY = ".tmp"
 _FACTS = "facts"
 _COMMENT = b"sha256:"
 _COMMENT_SIZE = len(_COMMENT) + 64
@@ -37,7 +38,7 @@ class BrokenCheckpointError(ValueError):
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file so that whoever reads it, even after a crash, sees the old or the new bytes."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
     with open(temporary, "wb") as file:
         file.write(data)
         file.flush()

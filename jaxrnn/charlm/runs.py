@@ -104,6 +104,11 @@ class Run:
         with open(self.metrics_path, "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
+    def remove_unfinished(self) -> None:
+        """Removes files that a kill left half written."""
+        for file in self.path.rglob(f".*{checkpoints.TEMPORARY}"):
+            file.unlink()
+
     def cut_metrics(self, step: int) -> None:
         """Drops the lines of metrics.jsonl after a step, and a last line cut short."""
         if not self.metrics_path.exists():
@@ -155,6 +160,7 @@ def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -
     (path / "checkpoints").mkdir(parents=True, exist_ok=True)
     run = Run(path, settings, vocab, corpus.source, corpus.sha256)
     # What a start that was killed may have left behind.
+    run.remove_unfinished()
     for left in [*run.step_paths(), run.best_path, run.metrics_path]:
         left.unlink(missing_ok=True)
     return run

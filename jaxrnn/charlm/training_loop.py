@@ -37,7 +37,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 OPERATIONS_A_DISPATCH = 4e10  # about 0.2 s on two cores
 
 
-class DivergedError(ArithmeticError):
+class DivergedError(FloatingPointError):
     """Training has left the ground; the message says how and what to try."""
 
 
@@ -172,6 +172,7 @@ def resume(run: Run, corpus: Corpus, note: runs.Note) -> Work:
     everything = checkpoints.restore(template, arrays, path)
     journal = Journal(**{name: facts[name] for name in Journal._fields})
     run.cut_metrics(journal.step)
+    run.remove_unfinished()
     return Work(run, plan, everything, journal)
 
 

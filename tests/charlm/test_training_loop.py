@@ -109,8 +109,10 @@ def test_a_broken_last_checkpoint_falls_back_and_says_so(tmp_path, whole):
     last.write_bytes(last.read_bytes()[:-100])
     with open(run.metrics_path, "a") as file:
         file.write('{"step": 6')  # a line cut short by a kill
+    (last.parent / ".step-000000070.npz.tmp").write_bytes(b"half")
     notes = []
     work = training_loop.resume(run, corpus, notes.append)
+    assert not list(run.path.rglob("*.tmp"))
     assert work.journal.step == 56
     assert str(last) in notes[0]
     assert str(before) in notes[1]
