@@ -6,11 +6,15 @@ and y_s its logit there:
     loss_gradient_squared         Σ_i (∂L_s/∂x_t,i)²
     logit_gradient_norm           ‖∂y_s/∂x_t‖₂                        Madsen (2019), the article
     logit_gradient_norm_squared   ‖∂y_s/∂x_t‖₂²                       Madsen (2019), its code
-    integrated_gradients          Σ_i x_t,i ∫₀¹ ∂y_s/∂x_t,i (α x) dα  Sundararajan et al. (2017)
+    integrated_gradients          Σ_i (x − x̄)_t,i ∫₀¹ ∂y_s/∂x_t,i (x̄ + α (x − x̄)) dα
+                                                                      Sundararajan et al. (2017)
     occlusion                     y_s(x) − y_s(x with x_t = 0)        Zeiler and Fergus (2014)
 
 The first three are sizes; the last two have a sign, positive where the character spoke for the
-token. Integrated gradients are complete: Σ_t is y_s(x) − y_s(0).
+token. Integrated gradients are complete: Σ_t is y_s(x) − y_s(x̄). Their starting point x̄ is the
+mean input of the text at every step. (Starting from no input at all, a trained RNN can pass through
+chaos on its way to the text: in the project's own experiment the distance that holds 90 % came out
+as 62 characters instead of 12.)
 """
 
 from collections.abc import Callable, Mapping
@@ -30,9 +34,11 @@ from jaxrnn.microscope.interventions import add, input_vectors, run_with_edits, 
 Array = jax.Array
 Matrix = NDArray[np.float64]
 
-FEWEST_NODES, MOST_NODES = 32, 512
-"""Points of Gauss and Legendre's on the path of integrated gradients. They are doubled until the
-sum is complete to 0.5 %; a chaotic network can need more than the most."""
+NODES = 8
+"""Points of Gauss and Legendre's in each interval of the path of integrated gradients."""
+
+NARROWEST = 2.0**-11
+"""Intervals of the path are halved until they are complete to 0.5 %, or as narrow as this."""
 
 
 class RankAgreement(NamedTuple):
@@ -116,23 +122,34 @@ def logit_gradient_norm_squared(
 def integrated_gradients(
     config: Config, params: Params, carry: Any, inputs: Array, tokens: Array
 ) -> Array:
-    """Σ_i x_t,i ∫₀¹ ∂y_s/∂x_t,i (α x) dα, from no input at all to the text.
+    """Σ_i (x − x̄)_t,i ∫₀¹ ∂y_s/∂x_t,i (x̄ + α (x − x̄)) dα, from the mean input to the text.
 
-    The number of points on the path is doubled until `completeness_error` is below 0.5 %.
+    An interval of α whose parts do not add up to its change in y_s is halved, so that points go
+    where the path bends.
     """
-    count = FEWEST_NODES
-    while True:
-        parts = _integrate(config, params, carry, inputs, tokens, count)
-        error = completeness_error(config, params, carry, inputs, tokens, parts)
-        if count >= MOST_NODES or float(jnp.max(error)) < 0.005:
-            return parts
-        count *= 2
+    start, change = _path(config, params, inputs)
+    total = jnp.zeros((len(inputs), len(inputs)), change.dtype)
+    intervals = [(0.0, 1.0)]
+    while intervals:
+        low, high = intervals.pop()
+        ends = jnp.asarray([low, high], change.dtype)
+        parts, rise = _integrate(config, params, carry, start, change, tokens, ends)
+        # A tenth of a logit along the whole path counts as nothing to be exact about.
+        tolerance = 0.005 * (jnp.sum(jnp.abs(parts), axis=1) + 0.1 * (high - low))
+        if high - low <= NARROWEST or bool(
+            jnp.all(jnp.abs(jnp.sum(parts, axis=1) - rise) < tolerance)
+        ):
+            total += parts
+        else:
+            middle = (low + high) / 2
+            intervals += [(middle, high), (low, middle)]
+    return total
 
 
 def completeness_error(
     config: Config, params: Params, carry: Any, inputs: Array, tokens: Array, parts: Array
 ) -> Array:
-    """How far integrated gradients are from adding up to y_s(x) − y_s(0).
+    """How far integrated gradients are from adding up to y_s(x) − y_s(x̄).
 
     Args:
         config: the model.
@@ -145,11 +162,11 @@ def completeness_error(
     Returns:
         [T], the absolute difference over Σ_t |part|.
     """
-    xs = input_vectors(config, params, inputs)
-    change = _logits(config, params, carry, xs, tokens) - _logits(
-        config, params, carry, jnp.zeros_like(xs), tokens
+    start, change = _path(config, params, inputs)
+    rise = _logits(config, params, carry, start + change, tokens) - _logits(
+        config, params, carry, start, tokens
     )
-    return jnp.abs(jnp.sum(parts, axis=1) - change) / jnp.sum(jnp.abs(parts), axis=1)
+    return jnp.abs(jnp.sum(parts, axis=1) - rise) / jnp.sum(jnp.abs(parts), axis=1)
 
 
 def occlusion(config: Config, params: Params, carry: Any, inputs: Array, tokens: Array) -> Array:
@@ -228,18 +245,40 @@ def reach(matrix: ArrayLike, share: float = 0.9) -> NDArray[np.int64]:
     return np.array(distances, np.int64)
 
 
-def _integrate(
-    config: Config, params: Params, carry: Any, inputs: Array, tokens: Array, count: int
-) -> Array:
-    nodes, weights = np.polynomial.legendre.leggauss(count)
+def _path(config: Config, params: Params, inputs: Array) -> tuple[Array, Array]:
+    """The mean input at every step, and the way from there to the inputs: each [T, I]."""
     xs = input_vectors(config, params, inputs)
-    total = jnp.zeros((len(inputs), len(inputs)), xs.dtype)
-    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        gradients = input_gradients(
-            config, params, carry, jnp.asarray(node, xs.dtype) * xs, tokens, chosen_logits
-        )
-        total += jnp.asarray(weight, xs.dtype) * jnp.einsum("sti,ti->st", gradients, xs)
-    return total
+    start = jnp.broadcast_to(jnp.mean(xs, axis=0, keepdims=True), xs.shape)
+    return start, xs - start
+
+
+@jax.jit
+def _integrate(
+    config: Config,
+    params: Params,
+    carry: Any,
+    start: Array,
+    change: Array,
+    tokens: Array,
+    ends: Array,
+) -> tuple[Array, Array]:
+    """The parts [T, T] of one interval of the path, and how far y_s [T] rises in it."""
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    width = ends[1] - ends[0]
+
+    def at(place: Array) -> Array:
+        return start + place * change
+
+    def one_node(total: Array, node: tuple[Array, Array]) -> tuple[Array, None]:
+        xs = at(ends[0] + width * node[0])
+        gradients = input_gradients(config, params, carry, xs, tokens, chosen_logits)
+        return total + node[1] * width * jnp.einsum("sti,ti->st", gradients, change), None
+
+    places = jnp.asarray((nodes + 1) / 2, change.dtype), jnp.asarray(weights / 2, change.dtype)
+    nothing = jnp.zeros((len(tokens), len(tokens)), change.dtype)
+    parts, _ = jax.lax.scan(one_node, nothing, places)
+    high, low = (_logits(config, params, carry, at(ends[side]), tokens) for side in (1, 0))
+    return parts, high - low
 
 
 @jax.jit

@@ -8,6 +8,7 @@ reset where the text starts over.
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.nn import initializers
@@ -60,7 +61,9 @@ def run_alternating(key: Array, progress: Progress = silent) -> Experiment:
     swing = float(np.abs(h[0] - h[1]).max())
     measurements = (
         Measurement("least p of the right character, untrained", before.min(), "", "0.45 to 0.55"),
-        Measurement("largest p of the right character, untrained", before.max(), "", "0.45 to 0.55"),
+        Measurement(
+            "largest p of the right character, untrained", before.max(), "", "0.45 to 0.55"
+        ),
         Measurement("least p of the right character, trained", after.min(), "", "above 0.99"),
         Measurement("the same with the memory cut", forgetful.min(), "", "above 0.5"),
         Measurement("largest move of a unit from one character to the next", swing, "", "about 2"),
@@ -130,7 +133,7 @@ def _learn(language: Language, key: Array, progress: Progress, updates: int) -> 
     # Three windows of warming up are whole periods of both languages, so `text` begins with 1.
     warm_up, window = text[: 3 * LENGTH], text[3 * LENGTH : 4 * LENGTH + 1]
     zero = charlm.zero_carry(config, params, ())
-    carry, _ = charlm.apply(config, fitted.params, zero, vocab.encode(warm_up))
+    carry, _ = charlm.apply(config, fitted.params, zero, jnp.asarray(vocab.encode(warm_up)))
     inputs, targets = encode_text(vocab, window)
     before = trace_model(config, fitted.untrained, zero, inputs, targets)
     after = trace_model(config, fitted.params, carry, inputs, targets)

@@ -1,5 +1,6 @@
 """Training the small models of the experiments, and keeping them at several moments."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,8 +13,13 @@ from numpy.typing import NDArray
 from jaxrnn import charlm
 from jaxrnn.charlm.losses import Loss
 from jaxrnn.microscope.experiments.record import Progress
+from jaxrnn.networks import Unroll
+from jaxrnn.recurrence import unroll
 
 DISPATCHES = 20
+
+# The same model trained again, from other parameters, is not compiled again.
+_train_windows = functools.lru_cache(maxsize=8)(charlm.make_train_windows)
 
 
 class Fitted(NamedTuple):
@@ -58,6 +64,7 @@ def fit(
     length: int,
     loss: Loss = charlm.cross_entropy,
     keep: Sequence[int] = (),
+    unroll: Unroll = unroll,
 ) -> Fitted:
     """Trains by truncated backpropagation through time over contiguous streams of a text.
 
@@ -75,13 +82,14 @@ def fit(
             the text starts over.
         loss: what is minimised.
         keep: moments between the first and the last at which to keep the parameters.
+        unroll: how a layer is run over a window.
 
     Returns:
         The parameters at every moment and the losses.
     """
     capacity = -(-updates // DISPATCHES)
     streams = jnp.asarray(charlm.make_streams(vocab.encode(text), batch_size, length))
-    train = charlm.make_train_windows(config, optimizer, length, capacity, loss)
+    train = _train_windows(config, optimizer, length, capacity, loss, unroll=unroll)
     # The first state is donated to the first dispatch, so what is kept must be a copy.
     state = charlm.initial_state(jax.tree.map(jnp.copy, params), optimizer)
     carry = charlm.zero_carry(config, params, batch_size)

@@ -97,7 +97,9 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
     twin_named = sum(finding.named for finding in search.untrained_findings)
     measurements = (
         Measurement("floor", floor, "bits a character", "0.70249"),
-        Measurement("excess over the floor on fresh text", excess, "bits a character", "below 0.01"),
+        Measurement(
+            "excess over the floor on fresh text", excess, "bits a character", "below 0.01"
+        ),
         Measurement("units with a name that holds on the other half", len(named), "of 15"),
         Measurement("units of the untrained twin with one", twin_named, "of 15"),
         Measurement("named units that beat every unit of the twin by 0.1", len(beyond), "of 15"),
