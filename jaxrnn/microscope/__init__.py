@@ -1,1 +1,51 @@
-"""Looking into a recurrent network: traces, measurements, languages with known entropy."""
+"""Looking into a recurrent network: what it does, what it passes back, what its units mean.
+
+What happened:
+    traces              everything inside a model as it reads a text
+    gradient_traces     gradients by the step that causes them and the step that they reach
+    interventions       running a model while its state is changed
+
+Measurements of it:
+    gradient_flow       how gradients shrink or grow with distance; Jacobians; spectra
+    connectivity        how much each earlier character mattered, by five definitions
+    gate_statistics     open and closed gates, dead and saturated units
+    probes, unit_search what the units encode, by measurement on held-out text
+    clamping            what changes when a unit is held
+    surprise            where the loss is, and what the model would rather have said
+    error_breakdown     what knowledge would have prevented the errors
+    copying             what a sample took from the training text word for word
+
+Known ground, and trials on it:
+    languages           languages with an exactly known floor
+    experiments         claims of well-known write-ups, tried
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+_MODULES = (
+    "clamping",
+    "connectivity",
+    "copying",
+    "error_breakdown",
+    "experiments",
+    "gate_statistics",
+    "gradient_flow",
+    "gradient_traces",
+    "interventions",
+    "languages",
+    "probes",
+    "surprise",
+    "traces",
+    "unit_search",
+)
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'jaxrnn.microscope' has no attribute {name!r}")
+    return import_module(f"jaxrnn.microscope.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULES)

@@ -53,7 +53,7 @@ class RankAgreement(NamedTuple):
     correlations: Matrix
 
 
-def connectivity(
+def connectivity_matrix(
     config: Config,
     params: Params,
     carry: tuple[Any, ...],
@@ -84,13 +84,16 @@ def connectivity(
         >>> params = charlm.init(config, jax.random.key(0))
         >>> tokens = jnp.array([0, 3, 1, 4])
         >>> carry = charlm.zero_carry(config, params, ())
-        >>> connectivity(config, params, carry, tokens[:-1], tokens[1:], "occlusion").shape
+        >>> connectivity_matrix(config, params, carry, tokens[:-1], tokens[1:], "occlusion").shape
         (3, 3)
     """
     if definition not in DEFINITIONS:
         raise ValueError(
             sentence(
-                "connectivity", "definition", f"one of {', '.join(DEFINITIONS)}", repr(definition)
+                "connectivity_matrix",
+                "definition",
+                f"one of {', '.join(DEFINITIONS)}",
+                repr(definition),
             )
         )
     return DEFINITIONS[definition](config, params, carry, inputs, tokens)

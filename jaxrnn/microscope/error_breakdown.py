@@ -26,7 +26,7 @@ from jaxrnn.microscope.surprise import Group, group_losses
 CAUSES = ("n-gram", "memory", "rare word", "start of a word", "punctuation", "other")
 
 
-def error_breakdown(
+def errors_by_cause(
     text: str,
     losses: ArrayLike,
     training: SortedSuffixes,
@@ -53,7 +53,7 @@ def error_breakdown(
     """
     values = np.asarray(losses, np.float64)
     if values.shape != (len(text) - 1,):
-        raise ValueError(sentence("error_breakdown", "losses", f"shape [{len(text) - 1}]", values))
+        raise ValueError(sentence("errors_by_cause", "losses", f"shape [{len(text) - 1}]", values))
     counts = Counter(re.findall(r"\w+", training.text))
     words = {at: match for match in re.finditer(r"\w+", text) for at in range(*match.span())}
 

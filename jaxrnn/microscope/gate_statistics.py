@@ -46,7 +46,7 @@ class UnitActivity(NamedTuple):
     saturated: NDArray[np.bool_]
 
 
-def gate_statistics(cell: Cell, layer: Trace) -> tuple[GateStatistics, ...]:
+def saturated_gates(cell: Cell, layer: Trace) -> tuple[GateStatistics, ...]:
     """The share of the time that each sigmoid gate is nearly closed and nearly open.
 
     Args:

@@ -106,7 +106,7 @@ class Verdict(NamedTuple):
     words: str
 
 
-def gradient_flow(state_gradient: ArrayLike) -> GradientFlow:
+def flow_of_gradients(state_gradient: ArrayLike) -> GradientFlow:
     """Norms of ∂L_s/∂h_t and how they fall with the distance s − t.
 
     Args:
@@ -120,13 +120,13 @@ def gradient_flow(state_gradient: ArrayLike) -> GradientFlow:
         ValueError: another shape.
 
     >>> halves = 0.5 ** np.maximum(np.arange(4)[:, None] - np.arange(4), 0)
-    >>> flow = gradient_flow(np.tril(halves)[:, :, None])
+    >>> flow = flow_of_gradients(np.tril(halves)[:, :, None])
     >>> flow.by_distance, round(flow.factor_a_step, 6)
     (array([1.   , 0.5  , 0.25 , 0.125]), 0.5)
     """
     gradient = np.asarray(state_gradient, np.float64)
     if gradient.ndim < 3 or gradient.shape[-3] != gradient.shape[-2]:
-        raise ValueError(sentence("gradient_flow", "state_gradient", "[*N, T, T, H]", gradient))
+        raise ValueError(sentence("flow_of_gradients", "state_gradient", "[*N, T, T, H]", gradient))
     norms = np.linalg.norm(gradient, axis=-1)
     norms = norms.reshape(-1, *norms.shape[-2:]).mean(axis=0)
     means = mean_by_distance(norms)

@@ -11,11 +11,11 @@ import numpy as np
 from jaxrnn import charlm
 from jaxrnn.charlm import corpus, runs, training_loop
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.connectivity import DEFINITIONS, connectivity, rank_agreement, reach
+from jaxrnn.microscope.connectivity import DEFINITIONS, connectivity_matrix, rank_agreement, reach
 from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.gradient_flow import (
     FlowOverTraining,
-    gradient_flow,
+    flow_of_gradients,
     gradient_histograms,
 )
 from jaxrnn.microscope.gradient_traces import state_gradients
@@ -171,7 +171,7 @@ def activations_view(
     start, end = stretch.bounds(min(2000, fitting))
     progress("reading the text", 0, 3)
     seen = _trace(subject, subject.params, stretch.text, start, end)
-    arrays = layer_fields(seen.layers[layer])
+    arrays = layer_fields(cell, seen.layers[layer])
     progress("searching for what units encode", 1, 3)
     findings = _search(subject, stretch, layer)
     progress("drawing", 2, 3)
@@ -217,7 +217,9 @@ def connectivity_view(
     for number, name in enumerate(names):
         progress(name.replace("_", " "), number, len(names))
         matrices[name] = np.asarray(
-            connectivity(subject.run.config, subject.params, carry, seen.inputs, seen.targets, name)
+            connectivity_matrix(
+                subject.run.config, subject.params, carry, seen.inputs, seen.targets, name
+            )
         )
     progress("drawing", len(names), len(names))
     several = len(names) > 1 and end - start > 6
@@ -256,7 +258,7 @@ def gradient_flow_view(
             by_moment.append(gradients[layer])
         for field in by_moment[0]._fields:
             arrays = [np.asarray(getattr(moment, field), np.float64) for moment in by_moment]
-            flows = tuple(gradient_flow(array) for array in arrays)
+            flows = tuple(flow_of_gradients(array) for array in arrays)
             name = subject.name if field == "h" else f"{subject.name}, {field}"
             models[name] = FlowOverTraining(
                 ("before training", f"after {subject.step:,} steps"),

@@ -8,7 +8,7 @@ from jaxrnn import charlm
 from jaxrnn.microscope.connectivity import (
     DEFINITIONS,
     completeness_error,
-    connectivity,
+    connectivity_matrix,
     integrated_gradients,
     rank_agreement,
     reach,
@@ -29,7 +29,8 @@ def test_definitions_against_brute_force(random_model, cell, embed_size):
 
     values, slopes = logits(xs), jax.jacrev(logits)(xs)
     found = {
-        name: connectivity(config, params, carry, inputs, tokens, name) for name in DEFINITIONS
+        name: connectivity_matrix(config, params, carry, inputs, tokens, name)
+        for name in DEFINITIONS
     }
     for s, token in enumerate(tokens):
         squared = (slopes[s, token] ** 2).sum(axis=-1)
@@ -106,4 +107,4 @@ def test_reach_counts_characters_back():
 def test_unknown_definition(random_model):
     config, params, carry, inputs, tokens = random_model("gru", 1)
     with pytest.raises(ValueError, match=r"one of loss_gradient_squared, .* got 'attention'"):
-        connectivity(config, params, carry, inputs, tokens, "attention")
+        connectivity_matrix(config, params, carry, inputs, tokens, "attention")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxrnn.microscope.copying import sort_suffixes
-from jaxrnn.microscope.error_breakdown import CAUSES, error_breakdown
+from jaxrnn.microscope.error_breakdown import CAUSES, errors_by_cause
 
 TRAINING = sort_suffixes(
     "the cat sat. the dog ran. the cow ate! " + "zig zag zog " * 6 + "rarely; then there"
@@ -13,7 +13,7 @@ WRONG, RIGHT = np.log(4.0), np.log(1.5)
 def causes(text, *places):
     losses = np.full(len(text) - 1, RIGHT)
     losses[[at - 1 for at in places]] = WRONG
-    return {group.label: group.characters for group in error_breakdown(text, losses, TRAINING)}
+    return {group.label: group.characters for group in errors_by_cause(text, losses, TRAINING)}
 
 
 def test_each_cause_by_hand():
@@ -31,11 +31,11 @@ def test_only_errors_count_and_all_of_them():
     rng = np.random.default_rng(0)
     text = TRAINING.text
     losses = rng.exponential(0.7, len(text) - 1)
-    groups = error_breakdown(text, losses, TRAINING)
+    groups = errors_by_cause(text, losses, TRAINING)
     assert sum(group.characters for group in groups) == (losses > np.log(2)).sum()
     assert sum(group.share for group in groups) == pytest.approx(1)
     assert {group.label for group in groups} <= set(CAUSES)
-    assert error_breakdown(text, np.zeros(len(text) - 1), TRAINING) == ()
+    assert errors_by_cause(text, np.zeros(len(text) - 1), TRAINING) == ()
 
 
 def test_ngrams_against_counting():
@@ -58,4 +58,4 @@ def test_ngrams_against_counting():
 
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"losses: expected shape \[2\], got float64\[3\]"):
-        error_breakdown("abc", np.zeros(3), TRAINING)
+        errors_by_cause("abc", np.zeros(3), TRAINING)

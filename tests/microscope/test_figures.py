@@ -16,7 +16,7 @@ from jaxrnn.microscope.figures.curves import (
     draw_training,
 )
 from jaxrnn.microscope.figures.maps import draw_activations, draw_pairs
-from jaxrnn.microscope.gradient_flow import gradient_flow, gradient_histograms
+from jaxrnn.microscope.gradient_flow import flow_of_gradients, gradient_histograms
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_curves_have_a_colour_a_variant(axes):
 
 def test_gradient_pictures_show_the_records(axes):
     gradient = np.tril(np.random.default_rng(0).normal(size=(5, 5)))[:, :, None]
-    flow = gradient_flow(gradient)
+    flow = flow_of_gradients(gradient)
     draw_gradient_norms(axes, {"RNN": flow})
     np.testing.assert_allclose(axes.lines[0].get_ydata(), flow.by_distance)
     assert axes.get_yscale() == "log"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import jaxrnn as rnn
-from jaxrnn.microscope.gate_statistics import gate_statistics, unit_activity
+from jaxrnn.microscope.gate_statistics import saturated_gates, unit_activity
 from jaxrnn.microscope.traces import trace_model
 from jaxrnn.recurrence import Trace
 
@@ -13,7 +13,7 @@ def test_shares_by_hand():
         "z": np.full((4, 2), 0.1),
         "n": np.full((4, 2), -0.99),
     }
-    reset, update = gate_statistics(rnn.GRU, Trace(None, gates, {}))
+    reset, update = saturated_gates(rnn.GRU, Trace(None, gates, {}))
     assert (reset.gate, update.gate) == ("r", "z")
     assert reset.left_saturated.tolist() == [0.25, 0.25]
     assert reset.right_saturated.tolist() == [0.5, 0.25]
@@ -26,7 +26,7 @@ def test_shares_by_hand():
 def test_sigmoid_gates_of_every_cell(random_model, cell, names):
     config, params, carry, inputs, targets = random_model(cell, 1)
     layer = trace_model(config, params, carry, inputs, targets).layers[0]
-    found = gate_statistics(rnn.CELLS[cell], layer)
+    found = saturated_gates(rnn.CELLS[cell], layer)
     assert "".join(each.gate for each in found) == names
     for each in found:
         brute = [np.mean([v < 0.1 for v in layer.gates[each.gate][:, unit]]) for unit in range(4)]

@@ -8,7 +8,7 @@ from jaxrnn.microscope.gradient_flow import (
     GradientFlow,
     RecurrentSpectrum,
     explode_or_vanish,
-    gradient_flow,
+    flow_of_gradients,
     gradient_histograms,
     mean_by_distance,
     product_singular_values,
@@ -65,7 +65,7 @@ def test_linear_network_decays_as_its_eigenvalue():
             gradient[s, s] = [1.0, -2.0, 0.5, 1.0]
             for t in range(s - 1, -1, -1):
                 gradient[s, t] = gradient[s, t + 1] @ np.asarray(jacobians[t + 1])
-        flow = gradient_flow(gradient)
+        flow = flow_of_gradients(gradient)
         assert flow.factor_a_step == pytest.approx(scale, rel=1e-6)
         (spectrum,) = recurrent_spectrum(rnn.ELMAN, params)
         assert spectrum.largest_singular_value == pytest.approx(scale)
@@ -79,14 +79,14 @@ def test_norms_means_and_reach_by_hand():
     gradient = np.zeros((4, 4, 2))
     gradient[:, :, 0] = 3 * np.tril(np.ones((4, 4)))
     gradient[:, :, 1] = 4 * np.tril(np.ones((4, 4)))
-    flow = gradient_flow(gradient)
+    flow = flow_of_gradients(gradient)
     np.testing.assert_allclose(flow.norms, 5 * np.tril(np.ones((4, 4))))
     np.testing.assert_allclose(flow.by_distance, 5)
     assert (flow.factor_a_step, flow.reach) == (pytest.approx(1), 4)
     gradient[2, 0] = gradient[3, 1] = gradient[3, 0] = 0.01
-    assert gradient_flow(gradient).reach == 2
-    both = gradient_flow(np.stack([gradient, 3 * gradient]))
-    np.testing.assert_allclose(both.norms, 2 * gradient_flow(gradient).norms)
+    assert flow_of_gradients(gradient).reach == 2
+    both = flow_of_gradients(np.stack([gradient, 3 * gradient]))
+    np.testing.assert_allclose(both.norms, 2 * flow_of_gradients(gradient).norms)
     matrix = np.arange(9.0).reshape(3, 3)
     assert mean_by_distance(matrix).tolist() == [4.0, 5.0, 6.0]
 
@@ -124,4 +124,4 @@ def test_histograms_count_every_unit_once():
 
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"expected \[\*N, T, T, H\], got float64\[2, 3, 4\]"):
-        gradient_flow(np.zeros((2, 3, 4)))
+        flow_of_gradients(np.zeros((2, 3, 4)))

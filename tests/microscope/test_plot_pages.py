@@ -7,7 +7,7 @@ pytest.importorskip("bokeh")
 from jaxrnn.microscope.connectivity import rank_agreement
 from jaxrnn.microscope.gradient_flow import (
     FlowOverTraining,
-    gradient_flow,
+    flow_of_gradients,
     gradient_histograms,
 )
 from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
@@ -133,7 +133,7 @@ def flow_example(steps=30, units=8, moments=2):
             draw.normal(size=(steps, steps, units)) * factor ** distance[:, :, None] * later
             for _ in range(moments)
         ]
-        flows = tuple(gradient_flow(gradient) for gradient in gradients)
+        flows = tuple(flow_of_gradients(gradient) for gradient in gradients)
         last = np.stack([gradient[-1] for gradient in gradients])
         names = tuple(f"moment {moment}" for moment in range(moments))
         histograms = gradient_histograms(last)

@@ -16,7 +16,7 @@ from jaxrnn import charlm
 from jaxrnn.microscope.connectivity import (
     DEFINITIONS,
     RankAgreement,
-    connectivity,
+    connectivity_matrix,
     rank_agreement,
     reach,
 )
@@ -86,7 +86,9 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
             found.append(
                 {
                     definition: np.asarray(
-                        connectivity(config, params, zero, tokens[:-1], tokens[1:], definition),
+                        connectivity_matrix(
+                            config, params, zero, tokens[:-1], tokens[1:], definition
+                        ),
                         np.float64,
                     )
                     for definition in DEFINITIONS

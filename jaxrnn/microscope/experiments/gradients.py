@@ -21,7 +21,7 @@ from jaxrnn.microscope.gradient_flow import (
     RecurrentSpectrum,
     Verdict,
     explode_or_vanish,
-    gradient_flow,
+    flow_of_gradients,
     gradient_histograms,
     recurrent_spectrum,
 )
@@ -143,7 +143,7 @@ def _flows(name: str, fitted: Fitted, windows: Array) -> dict[str, FlowOverTrain
             gradient_histograms(
                 np.stack([_of_last_loss(getattr(gradient, field)) for gradient in found])
             ),
-            tuple(gradient_flow(getattr(gradient, field)) for gradient in found),
+            tuple(flow_of_gradients(getattr(gradient, field)) for gradient in found),
         )
         for field in fields
     }
