@@ -118,7 +118,8 @@ def restore(template: Any, arrays: Mapping[str, NDArray[Any]], path: Path, withi
     """
     leaves = []
     for name, leaf in _named_leaves(template):
-        name = f"{within}.{name}" if within else name
+        if within:
+            name = within + ("" if name.startswith("[") else ".") + name
         array = arrays.get(name)
         if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
             shape = ", ".join(map(str, leaf.shape))

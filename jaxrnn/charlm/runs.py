@@ -229,6 +229,20 @@ def load_params(run: Run, note: Note) -> tuple[model.Params, dict[str, Any]]:
     return checkpoints.restore(template, arrays, path, "state.params"), facts
 
 
+def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
+    """The parameters of the best checkpoint, and the carry that its first stream had reached.
+
+    That carry is one that the model knows from training, which the zero carry need not be: a
+    model that has not come to the end of its text has been at zero once.
+    """
+    path, arrays, _ = read_best(run, note)
+    template = jax.eval_shape(lambda: blank_params(run))
+    params = checkpoints.restore(template, arrays, path, "state.params")
+    blank = model.zero_carry(run.config, params, run.settings.batch_size)
+    carry = checkpoints.restore(blank, arrays, path, "carry")
+    return params, jax.tree.map(lambda leaf: leaf[0], carry)
+
+
 def blank_params(run: Run) -> model.Params:
     """Parameters of the run's shapes and dtype."""
     dtype = jnp.dtype(run.settings.dtype)

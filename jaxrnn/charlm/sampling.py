@@ -37,6 +37,7 @@ def sample(
     *,
     top_k: int | None = None,
     top_p: float | None = None,
+    carry: Any = None,
 ) -> str:
     """A text that continues `prime`.
 
@@ -50,6 +51,7 @@ def sample(
         temperature: above 1 more varied, below 1 more careful; 0 takes the likeliest (greedy).
         top_k: draws from the k likeliest characters only.
         top_p: draws from the fewest likeliest characters whose probabilities reach p.
+        carry: what came before the prime, as `zero_carry(config, params, ())`; None: nothing.
 
     Returns:
         `length` characters, those after the prime.
@@ -66,7 +68,17 @@ def sample(
         20
     """
     return sample_many(
-        config, params, vocab, key, 1, length, prime, temperature, top_k=top_k, top_p=top_p
+        config,
+        params,
+        vocab,
+        key,
+        1,
+        length,
+        prime,
+        temperature,
+        top_k=top_k,
+        top_p=top_p,
+        carry=carry,
     )[0]
 
 
@@ -82,6 +94,7 @@ def sample_many(
     *,
     top_k: int | None = None,
     top_p: float | None = None,
+    carry: Any = None,
 ) -> list[str]:
     """Several texts that continue `prime`, side by side as one batch, in one dispatch.
 
@@ -96,6 +109,7 @@ def sample_many(
         temperature: as in `sample`.
         top_k: as in `sample`.
         top_p: as in `sample`.
+        carry: as in `sample`.
 
     Returns:
         `count` texts of `length` characters.
@@ -105,7 +119,7 @@ def sample_many(
     """
     _check(config, vocab, count, length, prime, temperature, top_k, top_p)
     chunks = _generate(
-        config, params, vocab, key, count, length, prime, temperature, top_k, top_p, None
+        config, params, vocab, key, count, length, prime, temperature, top_k, top_p, carry, None
     )
     return [vocab.decode(row) for row in np.concatenate(list(chunks), axis=0).T]
 
@@ -121,6 +135,7 @@ def stream(
     *,
     top_k: int | None = None,
     top_p: float | None = None,
+    carry: Any = None,
 ) -> Iterator[str]:
     """The text of `sample`, piece by piece as it comes, for terminals.
 
@@ -134,6 +149,7 @@ def stream(
         temperature: as in `sample`.
         top_k: as in `sample`.
         top_p: as in `sample`.
+        carry: as in `sample`.
 
     Returns:
         Pieces of text; together they are what `sample` returns for the same arguments.
@@ -143,7 +159,7 @@ def stream(
     """
     _check(config, vocab, 1, length, prime, temperature, top_k, top_p)
     chunks = _generate(
-        config, params, vocab, key, 1, length, prime, temperature, top_k, top_p, STREAM_STEPS
+        config, params, vocab, key, 1, length, prime, temperature, top_k, top_p, carry, STREAM_STEPS
     )
     return (vocab.decode(tokens[:, 0]) for tokens in chunks)
 
@@ -195,6 +211,7 @@ def _generate(
     temperature: float,
     top_k: int | None,
     top_p: float | None,
+    carry: Any,
     steps: int | None,
 ) -> Iterator[NDArray[np.int32]]:
     """New tokens [n, count] at a time; n is `steps` a dispatch, or everything in one."""
@@ -205,7 +222,9 @@ def _generate(
         forced = np.asarray(jax.random.randint(first, (1, count), 0, len(vocab), jnp.int32))
         yield forced[:length]
         length = max(0, length - 1)
-    carry = model.zero_carry(config, params, count)
+    if carry is None:
+        carry = model.zero_carry(config, params, ())
+    carry = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), carry)
     token = jnp.broadcast_to(jnp.asarray(forced[0]), (count,))
     free = np.full(length, -1, np.int32)
     given = np.concatenate([forced[1:], free]) if prime else free

@@ -252,7 +252,7 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
                 journal = journal._replace(best_validation=value)
             yield record(validation_loss=value, best=best)
         if sample_every and (finished or due(sample_every)):
-            yield record(sample=_sample(run, state.params, journal.step))
+            yield record(sample=_sample(run, state.params, carry, journal.step))
         late = time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS
         if validated or finished or stopping or late or due(validate_every):
             journal = journal._replace(seconds=before + time.monotonic())
@@ -407,8 +407,10 @@ def _floats(everything: Everything) -> list[Array]:
     return [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
-def _sample(run: Run, params: model.Params, step: int) -> str:
+def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:
+    """A text that goes on from where the first stream is, as in min-char-rnn."""
     key = jax.random.fold_in(jax.random.key(run.settings.seed), step)
     prime = "\n" if "\n" in run.vocab else ""
     length = run.settings.sample_length
-    return sampling.sample(run.config, params, run.vocab, key, length, prime, temperature=0.8)
+    first = jax.tree.map(lambda leaf: leaf[0], carry)
+    return sampling.sample(run.config, params, run.vocab, key, length, prime, 0.8, carry=first)

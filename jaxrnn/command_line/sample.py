@@ -63,15 +63,15 @@ def run(options: argparse.Namespace) -> int:
     trained = runs.open_run(options.run)
     if trained.settings.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    params, _ = runs.load_params(trained, lambda note: print(note, file=sys.stderr))
+    params, carry = runs.load_sampler(trained, lambda note: print(note, file=sys.stderr))
     newline = "\n" if "\n" in trained.vocab else ""
     prime = newline if options.prime is None else options.prime
     temperature = 0.0 if options.greedy or options.sample == 0 else options.temperature
     key = jax.random.key(options.seed)
     arguments = (trained.config, params, trained.vocab, key)
-    cut = {"top_k": options.top_k, "top_p": options.top_p}
+    more = {"top_k": options.top_k, "top_p": options.top_p, "carry": carry}
     if options.count == 1:
-        pieces = sampling.stream(*arguments, options.length, prime, temperature, **cut)
+        pieces = sampling.stream(*arguments, options.length, prime, temperature, **more)
         sys.stdout.write(options.prime or "")
         for piece in pieces:
             sys.stdout.write(piece)
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write("\n")
         return 0
     texts = sampling.sample_many(
-        *arguments, options.count, options.length, prime, temperature, **cut
+        *arguments, options.count, options.length, prime, temperature, **more
     )
     for number, text in enumerate(texts, 1):
         print(f"--- {number} ---\n{options.prime or ''}{text}")

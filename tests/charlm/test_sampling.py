@@ -54,6 +54,16 @@ def test_streaming_writes_the_same_text(params, prime, length):
     assert len(text) == length
 
 
+def test_a_carry_is_what_came_before(params):
+    whole = greedy_by_hand(params, "bad cab", 25)
+    carry = charlm.zero_carry(CONFIG, params, ())
+    carry, _ = charlm.apply(CONFIG, params, carry, jnp.asarray(VOCAB.encode("bad c")))
+    key = jax.random.key(0)
+    assert charlm.sample(CONFIG, params, VOCAB, key, 25, "ab", 0.0, carry=carry) == whole
+    texts = charlm.sample_many(CONFIG, params, VOCAB, key, 2, 25, "ab", 0.0, carry=carry)
+    assert texts == [whole, whole]
+
+
 def test_several_texts_differ_but_for_greedy(params):
     key = jax.random.key(0)
     texts = charlm.sample_many(CONFIG, params, VOCAB, key, 4, 30, "ab")

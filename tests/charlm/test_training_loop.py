@@ -73,6 +73,15 @@ def test_best_is_the_lowest_validation_and_can_be_evaluated(whole):
     np.testing.assert_allclose(value, lowest, rtol=1e-6)
 
 
+def test_samplers_start_where_the_first_stream_is(whole):
+    run, *_ = whole
+    params, carry = runs.load_sampler(run, pytest.fail)
+    arrays, _ = checkpoints.read(run.best_path)
+    np.testing.assert_array_equal(params.w_hy, arrays["state.params.w_hy"])
+    np.testing.assert_array_equal(carry[0].h, arrays["carry[0].h"][0])
+    assert np.abs(carry[0].h).max() > 0
+
+
 @pytest.mark.parametrize("stop_after", [1, 6])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, whole, stop_after):
     run, corpus = fresh(tmp_path / "run")
