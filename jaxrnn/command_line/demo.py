@@ -11,8 +11,10 @@ NAMES = {
     "parentheses": "a GRU with 15 units, its distance to the exact floor, what its units encode",
     "gradients": "vanishing gradients of RNN, LSTM and GRU over training",
     "connectivity": "how far back the predictions of an RNN and an LSTM look",
+    "embedding-or-one-hot": "whether a character model reads better through an embedding table",
+    "last-or-every-step": "a loss at the last step only against one at every step",
 }
-READ_TEXT = ("gradients", "connectivity")
+READ_TEXT = ("gradients", "connectivity", "embedding-or-one-hot", "last-or-every-step")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,7 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--text",
         metavar="FILE",
-        help=f"a text for {' and '.join(READ_TEXT)}; default: Python's own documentation",
+        help=f"a text for {', '.join(READ_TEXT)}; default: Python's own documentation",
     )
     parser.add_argument(
         "--encoding", default="utf-8", metavar="NAME", help="of the text file (utf-8)"

@@ -1,33 +1,19 @@
-"""The demos: each runs an experiment and draws its page."""
+"""The experiments with their pages, as `jaxrnn demo` runs them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 
 from jaxrnn import charlm
-from jaxrnn.microscope.experiments import binary, connectivity, gradients, order, parentheses
+from jaxrnn.microscope.experiments import EXPERIMENTS, Experiment, Progress
 from jaxrnn.microscope.experiments.binary import BinaryData
 from jaxrnn.microscope.experiments.connectivity import ConnectivityData
+from jaxrnn.microscope.experiments.embedding_or_one_hot import EmbeddingData
 from jaxrnn.microscope.experiments.gradients import GradientsData
+from jaxrnn.microscope.experiments.last_or_every_step import LossData
 from jaxrnn.microscope.experiments.order import SENTENCES, TOKENS, OrderData
 from jaxrnn.microscope.experiments.parentheses import ParenthesesData
-from jaxrnn.microscope.experiments.record import Experiment
 from jaxrnn.microscope.training_step import record
-
-
-class Demo(NamedTuple):
-    """A demo.
-
-    Attributes:
-        run: `(key, progress) -> Experiment`, and `text=` for those that read a text.
-        page: `(Experiment) -> HTML`.
-        reads_text: whether it can be given a text.
-    """
-
-    run: Callable[..., Experiment]
-    page: Callable[[Experiment], str]
-    reads_text: bool = False
 
 
 def binary_page(experiment: Experiment) -> str:
@@ -76,7 +62,7 @@ def parentheses_page(experiment: Experiment) -> str:
     }
     return activations_page(
         data.text[:-1],
-        layer_fields(data.trace.layers[0]),
+        layer_fields(data.fitted.config.recurrent_cell, data.trace.layers[0]),
         title=_title(experiment),
         description=_story(experiment),
         meanings=meanings,
@@ -91,7 +77,7 @@ def gradients_page(experiment: Experiment) -> str:
     return gradient_flow_page(data.flows, title=_title(experiment), description=_story(experiment))
 
 
-def connectivity_page_of(experiment: Experiment) -> str:
+def connected_page(experiment: Experiment) -> str:
     """Connectivity of both models on the same text."""
     from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
 
@@ -106,37 +92,76 @@ def connectivity_page_of(experiment: Experiment) -> str:
     )
 
 
-DEMOS: dict[str, Demo] = {
-    "alternating": Demo(binary.run_alternating, binary_page),
-    "counting": Demo(binary.run_counting, binary_page),
-    "order": Demo(order.run, order_page),
-    "parentheses": Demo(parentheses.run, parentheses_page),
-    "gradients": Demo(gradients.run, gradients_page, reads_text=True),
-    "connectivity": Demo(connectivity.run, connectivity_page_of, reads_text=True),
+def embedding_page(experiment: Experiment) -> str:
+    """Losses of the contenders, a line a seed."""
+    from jaxrnn.microscope.pages.curves import curves_page
+
+    data: EmbeddingData = experiment.data
+    return curves_page(
+        {each.name: [*charlm.bits(1.0) * each.losses] for each in data.contenders},
+        title=_title(experiment),
+        description=_story(experiment),
+        y_label="training loss, bits a character",
+        smooth=10,
+        rows=_rows(experiment),
+    )
+
+
+def loss_page(experiment: Experiment) -> str:
+    """What each model minimised, and what each writes."""
+    from jaxrnn.microscope.pages.curves import curves_page
+
+    data: LossData = experiment.data
+    return curves_page(
+        {name: [charlm.bits(1.0) * fitted.losses] for name, fitted in data.fitted.items()},
+        title=_title(experiment),
+        description=_story(experiment),
+        y_label="what is minimised, bits a character",
+        smooth=25,
+        rows=_rows(experiment),
+        texts={f"Trained on the {name}, it writes": text for name, text in data.samples.items()},
+    )
+
+
+PAGES: dict[str, Callable[[Experiment], str]] = {
+    "alternating": binary_page,
+    "counting": binary_page,
+    "order": order_page,
+    "parentheses": parentheses_page,
+    "gradients": gradients_page,
+    "connectivity": connected_page,
+    "embedding-or-one-hot": embedding_page,
+    "last-or-every-step": loss_page,
 }
+"""The page of every experiment."""
 
 
 def run_demo(
-    name: str, seed: int, progress: Callable[[str, int, int], None], text: str | None = None
+    name: str, seed: int, progress: Progress, text: str | None = None
 ) -> tuple[Experiment, str]:
     """Runs an experiment and draws its page.
 
     Args:
-        name: a key of `DEMOS`.
+        name: a key of `EXPERIMENTS`.
         seed: of everything random.
         progress: is told of the work.
-        text: for those that read one; None: the documentation that comes with Python.
+        text: for the experiments that read one; None: the documentation that comes with Python.
 
     Returns:
         The outcome, and the page's HTML.
     """
-    demo = DEMOS[name]
-    given = {"text": text} if demo.reads_text else {}
-    experiment = demo.run(jax.random.key(seed), progress, **given)
+    given = {} if text is None else {"text": text}
+    experiment = EXPERIMENTS[name](jax.random.key(seed), progress, **given)
     progress("drawing", 0, 1)
-    page = demo.page(experiment)
+    page = PAGES[name](experiment)
     progress("drawing", 1, 1)
     return experiment, page
+
+
+def _rows(experiment: Experiment) -> list[tuple[str, str]]:
+    return [
+        (each.name, f"{each.value:.4g} {each.unit}".strip()) for each in experiment.measurements
+    ]
 
 
 def _title(experiment: Experiment) -> str:

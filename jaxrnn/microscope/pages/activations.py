@@ -9,6 +9,7 @@ from bokeh.core.properties import value
 from bokeh.models import BoxAnnotation, ColumnDataSource, Span
 from numpy.typing import ArrayLike, NDArray
 
+from jaxrnn.cells import Cell
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.html import embedded_json, options, readable, visible
 from jaxrnn.microscope.pages.plots import (
@@ -23,17 +24,19 @@ from jaxrnn.microscope.pages.plots import (
 MOST_STEPS = 20_000
 
 
-def layer_fields(layer: Any) -> dict[str, NDArray[np.float64]]:
+def layer_fields(cell: Cell, layer: Any) -> dict[str, NDArray[np.float64]]:
     """What there is to see of a layer: its carry and its gates, each [T, H].
 
     Args:
+        cell: of the layer.
         layer: a `jaxrnn.recurrence.Trace` without a batch axis, e.g. of `ModelTrace.layers`.
 
     Returns:
-        Arrays by the name of the carry's field or of the gate; h first.
+        Arrays by the name of the carry's field or of the gate, in the cell's order; h first.
     """
     seen = {**layer.carries._asdict(), **layer.gates}
-    return {name: np.asarray(values, np.float64) for name, values in seen.items()}
+    names = dict.fromkeys([*cell.Carry._fields, *cell.gates])
+    return {name: np.asarray(seen[name], np.float64) for name in names}
 
 
 def activations_page(

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Span
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.pages.html import readable
 from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
 
 MOST_POINTS = 1_000
@@ -24,7 +25,9 @@ def curves_page(
     y_label: str = "loss in nats",
     x: ArrayLike | None = None,
     levels: Mapping[str, float] | None = None,
+    smooth: int = 1,
     rows: Sequence[tuple[str, str]] = (),
+    texts: Mapping[str, str] | None = None,
 ) -> str:
     """A page of curves that are compared.
 
@@ -36,7 +39,9 @@ def curves_page(
         y_label: of the vertical axis.
         x: [N], where the values stand; None: 1 … N of each curve.
         levels: values to mark with a dashed line, by what they mean.
+        smooth: values that a point is the mean of, itself and those before it.
         rows: of a table below: what was measured, and the value.
+        texts: to read below, e.g. samples, by what they are.
 
     Returns:
         HTML.
@@ -74,8 +79,21 @@ def curves_page(
             f'<tr><td>{html.escape(name)}</td><td class="number">{html.escape(value)}</td></tr>'
             for name, value in rows
         ),
+        texts="".join(
+            f'<h2>{html.escape(name)}</h2><div class="text" tabindex="0">'
+            f"{html.escape(''.join(map(readable, text)))}</div>"
+            for name, text in (texts or {}).items()
+        ),
     )
     return plot_page(title, body, {"curves": drawn}, assets=("curves.js",))
+
+
+def _running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """The mean of each value and the up to `width` − 1 values before it."""
+    sums = np.cumsum(np.append(0.0, values))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - width, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
 
 
 def _line(
@@ -97,4 +115,5 @@ _BODY = """<header>
 <main>
 <div class="plot"><!--curves--></div>
 <table class="list">{rows}</table>
+{texts}
 </main>"""
