@@ -6,8 +6,8 @@ import jax
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
-from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params
-from jaxrnn.recurrence.steps import project
+from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params, is_token_ids
+from jaxrnn.recurrence.steps import projection
 
 
 def unroll_autodiff(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any, Array]:
@@ -33,7 +33,8 @@ def unroll_autodiff(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any
         >>> import jax, jax.numpy as jnp, jaxrnn as rnn
         >>> params = rnn.init(rnn.ELMAN, jax.random.key(0), input_size=3, hidden_size=4)
         >>> carry = rnn.zero_carry(rnn.ELMAN, params)
-        >>> run = lambda p: rnn.unroll_autodiff(rnn.ELMAN, p, carry, jnp.ones((5, 3)))[1]
+        >>> xs = jnp.ones((5, 3), jnp.float32)
+        >>> run = lambda p: rnn.unroll_autodiff(rnn.ELMAN, p, carry, xs)[1]
         >>> hs, change = jax.jvp(run, (params,), (params,))
         >>> change.shape
         (5, 4)
@@ -42,8 +43,10 @@ def unroll_autodiff(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any
     batch = check_inputs("unroll_autodiff", params, xs, time_axes=1)
     check_carry("unroll_autodiff", cell, params, carry, batch)
 
+    project = projection(params, is_token_ids(xs))
+
     def one_step(carry: Any, x: Array) -> tuple[Any, Array]:
-        carry, _ = cell.forward(params, carry, project(params, x))
+        carry, _ = cell.forward(params, carry, project(x))
         return carry, carry.h
 
     return jax.lax.scan(one_step, carry, xs)

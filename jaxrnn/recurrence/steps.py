@@ -1,5 +1,6 @@
 """Parameters, the zero carry, one time step."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -72,24 +73,28 @@ def zero_carry(cell: Cell, params: Any, batch_shape: tuple[int, ...] = ()) -> An
     return cell.Carry(*(jnp.zeros(shape, params.w_hh.dtype) for _ in cell.Carry._fields))
 
 
-def project(params: Any, xs: Array) -> Array:
-    """The inputs' share of the pre-activations, x w_xh + b_h, for any leading axes.
+def projection(params: Any, token_ids: bool) -> Callable[[Array], Array]:
+    """The function from inputs to their share of the pre-activations, x w_xh + b_h.
 
     Args:
         params: a cell's params.
-        xs: [..., I], or token ids [...], which pick rows of w_xh: a gather, no product. An id
-            outside 0 … I−1 gives NaN, so that it is seen.
+        token_ids: whether the inputs will be token ids, which pick rows of w_xh: a gather, no
+            product. An id outside 0 … I−1 gives NaN, so that it is seen.
 
     Returns:
-        [..., G·H], in float32 or wider.
+        [..., I] (or [...]) -> [..., G·H] in float32 or wider, for any leading axes.
     """
-    w_xh = params.w_xh
-    if is_token_ids(xs):
+    w_xh, b_h = params.w_xh, params.b_h
+    if token_ids:
         rows = w_xh.astype(accumulator(w_xh.dtype))
-        rows = rows + bias(params.b_h, rows)
-        return jnp.take(rows, xs, axis=0, mode="fill", fill_value=jnp.nan)
-    x_gates = dot(xs, w_xh)
-    return x_gates + bias(params.b_h, x_gates)
+        rows = rows + bias(b_h, rows)
+        return lambda x: jnp.take(rows, x, axis=0, mode="fill", fill_value=jnp.nan)
+
+    def of_numbers(x: Array) -> Array:
+        x_gates = dot(x, w_xh)
+        return x_gates + bias(b_h, x_gates)
+
+    return of_numbers
 
 
 def step(cell: Cell, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
@@ -111,11 +116,11 @@ def step(cell: Cell, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
         >>> import jax, jax.numpy as jnp, jaxrnn as rnn
         >>> params = rnn.init(rnn.GRU, jax.random.key(0), input_size=3, hidden_size=4)
         >>> carry = rnn.zero_carry(rnn.GRU, params)
-        >>> carry, h = rnn.step(rnn.GRU, params, carry, jnp.ones(3))
+        >>> carry, h = rnn.step(rnn.GRU, params, carry, jnp.ones(3, jnp.float32))
         >>> h.shape
         (4,)
     """
     check_params("step", cell, params)
     check_carry("step", cell, params, carry, check_inputs("step", params, x, time_axes=0))
-    carry, _ = cell.forward(params, carry, project(params, x))
+    carry, _ = cell.forward(params, carry, projection(params, is_token_ids(x))(x))
     return carry, carry.h

@@ -69,6 +69,30 @@ def join_time(chunks: Chunked) -> Any:
     return jax.tree.map(lambda w, r: jnp.concatenate([flat(w), r]), chunks.whole, chunks.rest)
 
 
+def chunk_starts(first: Any, after: Any, chunk_length: int) -> Chunked:
+    """The state before each chunk: `first`, then what stood `after` each chunk but the last.
+
+    Args:
+        first: arrays [...].
+        after: arrays [T, ...], after each step.
+        chunk_length: K.
+
+    Returns:
+        Arrays [n, ...] for the whole chunks, [...] for the rest.
+    """
+    length = jax.tree.leaves(after)[0].shape[0]
+    count, rest = divmod(length, chunk_length)
+
+    def at_ends(first: jax.Array, after: jax.Array) -> jax.Array:
+        return jnp.concatenate([first[None], after[chunk_length - 1 :: chunk_length]])
+
+    states = jax.tree.map(at_ends, first, after)
+    return Chunked(
+        jax.tree.map(lambda s: s[:count], states) if count else None,
+        jax.tree.map(lambda s: s[count], states) if rest else None,
+    )
+
+
 def scan_chunks(
     body: Callable[[Any, Any], tuple[Any, Any]], state: Any, chunks: Chunked, reverse: bool = False
 ) -> tuple[Any, Chunked]:

@@ -6,8 +6,8 @@ import jax
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array, blocks
-from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params
-from jaxrnn.recurrence.steps import project
+from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params, is_token_ids
+from jaxrnn.recurrence.steps import projection
 
 
 class Trace(NamedTuple):
@@ -43,7 +43,7 @@ def trace(cell: Cell, params: Any, carry: Any, xs: Array) -> Trace:
         >>> import jax, jax.numpy as jnp, jaxrnn as rnn
         >>> params = rnn.init(rnn.LSTM, jax.random.key(0), input_size=3, hidden_size=4)
         >>> carry = rnn.zero_carry(rnn.LSTM, params)
-        >>> seen = rnn.trace(rnn.LSTM, params, carry, jnp.ones((5, 3)))
+        >>> seen = rnn.trace(rnn.LSTM, params, carry, jnp.ones((5, 3), jnp.float32))
         >>> seen.carries.c.shape, sorted(seen.gates)
         ((5, 4), ['f', 'g', 'i', 'o'])
     """
@@ -55,7 +55,7 @@ def trace(cell: Cell, params: Any, carry: Any, xs: Array) -> Trace:
         carry, _ = cell.forward(params, carry, x_gates)
         return carry, (carry, pre_activations)
 
-    _, (carries, packed) = jax.lax.scan(one_step, carry, project(params, xs))
+    _, (carries, packed) = jax.lax.scan(one_step, carry, projection(params, is_token_ids(xs))(xs))
     pre_activations = dict(zip(cell.gates, blocks(packed, len(cell.gates)), strict=True))
     gates = {
         name: function(pre_activations[name])

@@ -11,6 +11,7 @@ from oracles import random_problem, worst_relative
 
 import jaxrnn as rnn
 from jaxrnn.gradient_check import central_differences
+from jaxrnn.recurrence import bptt
 
 every_cell = pytest.mark.parametrize("name", rnn.CELLS)
 
@@ -49,6 +50,45 @@ def test_hand_is_autodiff(name, loss, tokens, length, chunk_length):
     hand = functools.partial(rnn.unroll, chunk_length=chunk_length)
     by_autodiff = gradient(loss, rnn.unroll_autodiff, name, problem)
     assert worst_relative(gradient(loss, hand, name, problem), by_autodiff) < 1e-10
+
+
+@every_cell
+@pytest.mark.parametrize(("length", "chunk_length"), [(7, 3), (9, None)])
+def test_recomputed_chunks(name, length, chunk_length):
+    problem = random_problem(name, length=length)
+    again = functools.partial(rnn.unroll, recompute=True, chunk_length=chunk_length)
+    by_autodiff = gradient(all_steps, rnn.unroll_autodiff, name, problem)
+    assert worst_relative(gradient(all_steps, again, name, problem), by_autodiff) < 1e-10
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_inputs_projected_step_by_step(monkeypatch, tokens):
+    monkeypatch.setattr(bptt, "PROJECTED_BYTES", 0)
+    problem = random_problem("gru", tokens=tokens)
+    by_autodiff = gradient(all_steps, rnn.unroll_autodiff, "gru", problem)
+    assert worst_relative(gradient(all_steps, rnn.unroll, "gru", problem), by_autodiff) < 1e-10
+
+
+def test_a_large_vocabulary_is_summed_by_scatter():
+    vocabulary = bptt.ONE_HOT_VOCABULARY + 1
+    problem = random_problem("lstm", tokens=True, inputs=vocabulary)
+    by_autodiff = gradient(all_steps, rnn.unroll_autodiff, "lstm", problem)
+    assert worst_relative(gradient(all_steps, rnn.unroll, "lstm", problem), by_autodiff) < 1e-10
+
+
+def test_memory_of_recomputed_chunks_grows_with_the_root_of_time():
+    def temporaries(run, length):
+        params, carry, xs = random_problem("lstm", length=length, batch=(8,), hidden=64, inputs=8)
+        loss = functools.partial(last_step, run, "lstm")
+        compiled = jax.jit(jax.grad(loss, (0, 1, 2))).lower(params, carry, xs).compile()
+        outputs = 2 * length * 8 * 64 * 8  # hs and its gradient, which every method holds
+        return compiled.memory_analysis().temp_size_in_bytes - outputs
+
+    again = functools.partial(rnn.unroll, recompute=True)
+    short, long = temporaries(again, 64), temporaries(again, 1024)
+    # 16 times the steps: at most 4 times the memory, and a constant on top (the weights' gradient).
+    assert long <= 4 * short, (short, long)
+    assert long < temporaries(rnn.unroll, 1024) / 4
 
 
 @every_cell

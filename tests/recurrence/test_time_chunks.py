@@ -5,6 +5,7 @@ import pytest
 from jaxrnn.recurrence.time_chunks import (
     CHUNK_BYTES,
     cache_sized_chunk,
+    chunk_starts,
     join_time,
     scan_chunks,
     split_time,
@@ -16,6 +17,15 @@ from jaxrnn.recurrence.time_chunks import (
 def test_join_undoes_split(length, chunk_length):
     x = jnp.arange(2.0 * length).reshape(length, 2)
     np.testing.assert_array_equal(join_time(split_time(x, chunk_length)), x)
+
+
+@pytest.mark.parametrize("chunk_length", [1, 2, 3, 7, 10])
+def test_chunk_starts(chunk_length):
+    x = jnp.arange(1.0, 8.0)
+    starts = chunk_starts(jnp.zeros(()), x, chunk_length)
+    found = [] if starts.whole is None else list(np.asarray(starts.whole))
+    found += [] if starts.rest is None else [float(starts.rest)]
+    assert found == [float(i) for i in range(0, 7, chunk_length)]
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -125,7 +125,7 @@ def test_narrow_dtypes_stay_near_float64(name, dtype, tolerance):
 
 
 def test_bfloat16_products_are_summed_in_float32():
-    # 1 + 256 · 2⁻⁸ is 2; a bfloat16 sum sticks at 1 from where 2⁻⁸ is half a unit in the last place.
+    # 1 + 256 · 2⁻⁸ is 2; a sum in bfloat16 stays at 1, whose last place is 2⁻⁷.
     params = rnn.init(rnn.ELMAN_RELU, jax.random.key(0), 257, 1, dtype=jnp.bfloat16)
     column = jnp.full((257, 1), 2.0**-8, jnp.bfloat16).at[0].set(1)
     params = params._replace(w_xh=column)
