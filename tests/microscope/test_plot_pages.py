@@ -98,6 +98,11 @@ def test_connectivity_in_the_browser(browser, tmp_path):
     assert all(colours[:30])
     assert not any(colours[30:])
 
+    # Of several models, the curves of the chosen definition.
+    visible = "return [...everyModel()].filter(m => m.type === 'LegendItem' && m.visible)"
+    labels = browser.run(visible + ".map(m => m.label.value + ' ' + m.tags[0])")
+    assert sorted(labels) == ["<first> definition 1", "second definition 1"]
+
     # The map, and the keyboard.
     browser.click("#fixed")
     hover_plot(browser, "map", 10.5, 20.5)
@@ -172,7 +177,9 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
     np.testing.assert_allclose(bars["left"], flow.histograms.edges[:-1], rtol=1e-6)
     browser.click("#play")
     assert browser.find("#moment-name").text == "moment 0"
+    assert "It is so." not in browser.find("#words").text
     browser.wait("return document.getElementById('moment-name').textContent === 'moment 1'")
+    assert browser.find("#words").text.endswith("It is so.")
     assert browser.console() == []
     assert browser.requests() == []
     assert browser.distinct_colours() > 20

@@ -1,12 +1,12 @@
 """Connectivity: hover over a character and see which earlier ones mattered for expecting it."""
 
 import html
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d, Span
+from bokeh.core.properties import value
+from bokeh.models import BoxAnnotation, ColumnDataSource, Legend, LegendItem, Range1d, Span
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
@@ -105,8 +105,7 @@ def connectivity_page(
                     "reach": reach(array).tolist(),
                 }
             )
-            label = definition.replace("_", " ")
-            arrays[f"{name}: {label}" if len(models) > 1 else label] = array
+        arrays[name] = own
         logits = np.asarray(connected.logits, np.float64)
         drawn.append({"definitions": definitions, **_predictions(text, logits, characters)})
     data = {
@@ -186,38 +185,49 @@ def _map(images: Mapping[str, NDArray[Any]], steps: int) -> Any:
     return drawn
 
 
-def _reach_curves(arrays: Mapping[str, NDArray[np.float64]]) -> Any:
+def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Any:
+    """Share within a distance: by definition for one model, by model for several.
+
+    For several models only the chosen definition is visible; the page's script chooses.
+    """
     drawn = plot(
-        height=260,
+        height=280,
         x_axis_label="distance in characters",
         y_axis_label="share within it",
         y_range=(0, 1.02),
         tools="xpan,xwheel_zoom,reset,save,hover",
         tooltips="$name: @share{0.000} within @distance",
     )
-    farthest = 1
-    for colour, (name, array) in zip(itertools.cycle(SERIES), arrays.items(), strict=False):
-        means = mean_by_distance(np.abs(array))
-        # A mean along a diagonal has fewer members the longer the distance; the sum weighs them.
-        weights = means * np.arange(len(means), 0, -1)
-        share = np.cumsum(weights) / (weights.sum() or 1.0)
-        farthest = max(farthest, int(np.argmax(share >= 0.999)) + 1)
-        source = ColumnDataSource({"distance": np.arange(len(share)), "share": share})
-        drawn.line(
-            "distance",
-            "share",
-            source=source,
-            color=colour,
-            line_width=2,
-            name=name,
-            legend_label=name,
-        )
+    farthest, items = 1, []
+    for model, (name, arrays) in enumerate(models.items()):
+        for number, (definition, array) in enumerate(arrays.items()):
+            means = mean_by_distance(np.abs(array))
+            # A diagonal has fewer members the longer the distance; the sum weighs them.
+            weights = means * np.arange(len(means), 0, -1)
+            share = np.cumsum(weights) / (weights.sum() or 1.0)
+            farthest = max(farthest, int(np.argmax(share >= 0.999)) + 1)
+            one = len(models) == 1
+            label = definition.replace("_", " ") if one else name
+            line = drawn.line(
+                "distance",
+                "share",
+                source=ColumnDataSource({"distance": np.arange(len(share)), "share": share}),
+                color=SERIES[(number if one else model) % len(SERIES)],
+                line_width=2,
+                name=label,
+                visible=one or number == 0,
+                tags=[f"definition {number}"],
+            )
+            items.append(
+                LegendItem(
+                    label=value(label), renderers=[line], visible=line.visible, tags=[*line.tags]
+                )
+            )
     drawn.x_range = Range1d(0, farthest)
     drawn.add_layout(
         Span(location=0.9, dimension="width", line_color="#888888", line_dash="dashed")
     )
-    drawn.legend.location = "bottom_right"
-    drawn.legend.label_text_font_size = "11px"
+    drawn.add_layout(Legend(items=items, location="bottom_right", label_text_font_size="11px"))
     return drawn
 
 

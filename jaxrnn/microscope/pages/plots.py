@@ -113,6 +113,9 @@ def plot(**options: Any) -> Any:
         "toolbar_location": "above",
         "output_backend": "canvas",
         "min_border_right": 12,
+        # The page's ground shows through; a first paint in white would leave its edges behind.
+        "border_fill_color": None,
+        "background_fill_color": None,
     }
     drawn = figure(**(defaults | options))
     drawn.toolbar.logo = None

@@ -59,6 +59,9 @@ function choose(number, definition) {
   Object.assign(at, { model: number, definition });
   model("map").glyph.image = { field: chosen().column };
   byId("meaning").textContent = chosen().meaning;
+  if (data.models.length > 1)
+    for (const one of everyModel())
+      if (String(one.tags[0]).startsWith("definition ")) one.visible = one.tags[0] === `definition ${definition}`;
   showStep(at.step);
 }
 

@@ -45,9 +45,11 @@ function showMatrix() {
 function showWords() {
   const one = data.models[at.model];
   byId("moment-name").textContent = one.moments[at.moment];
+  // What was found is about the trained model.
+  const found = at.moment === one.moments.length - 1 ? one.words : "";
   byId("words").textContent = `${one.name}, ${one.moments[at.moment]}: the gradient changes by a factor of ` +
     `${one.factors[at.moment].toFixed(3)} with each step back, and stays above 1 % of its largest for ` +
-    `${one.reaches[at.moment]} of ${T} steps. ${one.words}`;
+    `${one.reaches[at.moment]} of ${T} steps. ${found.charAt(0).toUpperCase()}${found.slice(1)}`;
 }
 
 function show() {
