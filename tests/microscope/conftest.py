@@ -4,6 +4,7 @@ import shutil
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxrnn import charlm
@@ -128,17 +129,18 @@ def browser(tmp_path_factory):
 
 def _random_model(cell, num_layers=2, embed_size=None, length=6):
     config = charlm.Config(5, cell, 4, num_layers, embed_size)
-    params = charlm.init(config, jax.random.key(0), dtype=jnp.float64)
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    noisy = [
-        leaf + 0.3 * jax.random.normal(key, leaf.shape, leaf.dtype)
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    params = jax.tree.unflatten(structure, noisy)
-    carry = jax.tree.map(lambda x: x + 0.5, charlm.zero_carry(config, params, ()))
-    tokens = jax.random.randint(jax.random.key(2), (length + 1,), 0, 5)
-    return config, params, carry, tokens[:-1], tokens[1:]
+    rng = np.random.default_rng(0)
+
+    # Drawn by NumPy: JAX would compile dozens of tiny programs in every test process.
+    def drawn(shape):
+        return jnp.asarray(rng.normal(0, 0.6, shape.shape))
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: charlm.init(config, key, dtype=jnp.float64), key)
+    params = jax.tree.map(drawn, shapes)
+    carry = jax.eval_shape(lambda params: charlm.zero_carry(config, params, ()), shapes)
+    tokens = jnp.asarray(rng.integers(0, 5, length + 1))
+    return config, params, jax.tree.map(drawn, carry), tokens[:-1], tokens[1:]
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from jaxrnn.microscope.connectivity import (
     rank_agreement,
     reach,
 )
+from jaxrnn.microscope.surprise import softmax
 
 
 @pytest.mark.parametrize(("cell", "embed_size"), [("lstm", None), ("gru", 3)])
@@ -27,21 +28,22 @@ def test_definitions_against_brute_force(random_model, cell, embed_size):
             _, xs = rnn.unroll(config.recurrent_cell, layer, state, xs)
         return xs @ params.w_hy + params.b_y[None]
 
-    values, slopes = logits(xs), jax.jacrev(logits)(xs)
+    values, slopes = np.asarray(logits(xs)), np.asarray(jax.jit(jax.jacrev(logits))(xs))
+    occluded = [np.asarray(logits(xs.at[t].set(0))) for t in range(len(tokens))]
     found = {
         name: connectivity_matrix(config, params, carry, inputs, tokens, name)
         for name in DEFINITIONS
     }
-    for s, token in enumerate(tokens):
+    for s, token in enumerate(tokens.tolist()):
         squared = (slopes[s, token] ** 2).sum(axis=-1)
         np.testing.assert_allclose(found["logit_gradient_norm_squared"][s], squared, atol=1e-13)
         np.testing.assert_allclose(found["logit_gradient_norm"][s], squared**0.5, atol=1e-13)
         # ∂L/∂y = p − one-hot.
-        error = jax.nn.softmax(values[s]) - jax.nn.one_hot(token, 5, dtype=jnp.float64)
-        of_loss = (jnp.einsum("v,vti->ti", error, slopes[s]) ** 2).sum(axis=-1)
+        error = softmax(values[s]) - np.eye(5)[token]
+        of_loss = (np.einsum("v,vti->ti", error, slopes[s]) ** 2).sum(axis=-1)
         np.testing.assert_allclose(found["loss_gradient_squared"][s], of_loss, atol=1e-13)
         for t in range(len(tokens)):
-            removed = values[s, token] - logits(xs.at[t].set(0))[s, token]
+            removed = values[s, token] - occluded[t][s, token]
             np.testing.assert_allclose(found["occlusion"][s, t], removed, atol=1e-13)
 
 
@@ -86,11 +88,11 @@ def test_rank_agreement_by_hand():
     agreement = rank_agreement({"a": first, "b": second}, earliest=2)
     assert agreement.definitions == ("a", "b")
     np.testing.assert_allclose(agreement.correlations, [[1, 0.5], [0.5, 1]])
-    tied = np.zeros((3, 3))
-    tied[2] = [7, 7, 1]
-    # Ranks 2.5, 2.5, 1 against 1, 2, 3.
-    expected = np.corrcoef([2.5, 2.5, 1], [1, 2, 3])[0, 1]
-    assert rank_agreement({"a": first, "t": tied}, 2).correlations[0, 1] == pytest.approx(expected)
+    distinct, tied = np.zeros((5, 5)), np.zeros((5, 5))
+    distinct[4], tied[4] = [1, 2, 3, 4, 5], [7, 7, 7, 1, 2]
+    expected = np.corrcoef([1, 2, 3, 4, 5], [4, 4, 4, 1, 2])[0, 1]
+    found = rank_agreement({"distinct": distinct, "tied": tied}, 4).correlations[0, 1]
+    assert found == pytest.approx(expected)
     with pytest.raises(ValueError, match="earliest: expected 2 to 2"):
         rank_agreement({"a": first}, 3)
 

@@ -23,7 +23,7 @@ def test_elman_jacobian_is_its_closed_form(random_model):
     (layer,), (state,) = params.layers, carry
     jacobians = step_jacobians(rnn.ELMAN, layer, state, inputs)
     _, hs = rnn.unroll(rnn.ELMAN, layer, state, inputs)
-    expected = (1 - hs**2)[:, :, None] * layer.w_hh.T[None]
+    expected = (1 - np.asarray(hs) ** 2)[:, :, None] * np.asarray(layer.w_hh).T
     np.testing.assert_allclose(jacobians, expected, atol=1e-14)
 
 
@@ -31,9 +31,9 @@ def test_elman_jacobian_is_its_closed_form(random_model):
 def test_chained_jacobians_give_the_state_gradients(random_model, cell):
     """∂L_s/∂carry_t = ∂L_s/∂carry_s · J_s · … · J_{t+1}, two ways that share no code."""
     config, params, carry, inputs, targets = random_model(cell, 1)
-    jacobians = step_jacobians(rnn.CELLS[cell], params.layers[0], carry[0], inputs)
+    jacobians = np.asarray(step_jacobians(rnn.CELLS[cell], params.layers[0], carry[0], inputs))
     fields = state_gradients(config, params, carry, inputs, targets)[0]
-    matrix = jnp.concatenate(list(fields), axis=-1)
+    matrix = np.concatenate([np.asarray(field) for field in fields], axis=-1)
     for s in range(len(inputs)):
         row = matrix[s, s]
         for t in range(s - 1, -1, -1):
@@ -109,6 +109,17 @@ def test_spectrum_names_every_gate():
     for each, scale in zip(found, (1, 2, 3, 4), strict=True):
         assert each.largest_singular_value == pytest.approx(scale)
         assert each.spectral_radius == pytest.approx(scale)
+
+
+def test_spectrum_of_a_matrix_that_is_not_normal():
+    w_hh = jnp.array([[0.5, 2.0], [0.0, -0.9]])
+    params = rnn.ELMAN.Params(jnp.ones((3, 2)), w_hh, jnp.ones(2))
+    (found,) = recurrent_spectrum(rnn.ELMAN, params)
+    assert found.spectral_radius == pytest.approx(0.9)
+    # σ² are the roots of λ² − ‖W‖² λ + det², ‖W‖² = 0.25 + 4 + 0.81.
+    assert found.largest_singular_value**2 == pytest.approx(
+        (5.06 + np.sqrt(5.06**2 - 4 * 0.45**2)) / 2
+    )
 
 
 def test_histograms_count_every_unit_once():
