@@ -216,8 +216,8 @@ def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> An
                 line_width=2,
                 name=label,
                 visible=one or number == 0,
-                tags=[f"definition {number}"],
             )
+            line.tags = [f"definition {number}"]
             items.append(
                 LegendItem(
                     label=value(label), renderers=[line], visible=line.visible, tags=[*line.tags]
