@@ -11,6 +11,7 @@ from jaxrnn.microscope.gradient_flow import (
     gradient_histograms,
 )
 from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
+from jaxrnn.microscope.pages.curves import curves_page
 from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 from jaxrnn.microscope.pages.html import write_page
 from jaxrnn.microscope.pages.training import training_page
@@ -250,3 +251,37 @@ def test_a_run_without_losses_is_a_sentence():
     page = training_page([{"step": 1, "loss": 2.0}], title="")
     assert "1 steps" in page
     assert page.count("hidden") >= 2
+
+
+@pytest.mark.browser
+def test_curves_in_the_browser(browser, tmp_path):
+    curves = {"<a>": [[3.0, 2.0, 1.0], [3.0, 2.5, 2.0]], "b": [np.linspace(4, 1, 5000)]}
+    page = curves_page(
+        curves,
+        title="Curves",
+        smooth=2,
+        levels={"floor": 0.7},
+        rows=[("<gain>", "0.1 bits")],
+        texts={"it wrote": HOSTILE},
+    )
+    ready(browser, page, tmp_path, width=390, height=844, dark=True)
+    sources = browser.run(
+        "return [...everyModel()].filter(m => m.type === 'ColumnDataSource' && m.data.y?.length)"
+        ".map(m => [Array.from(m.data.x), Array.from(m.data.y)])"
+    )
+    short = sorted(y for x, y in sources if x == [1, 2, 3])
+    assert short == [[3.0, 2.5, 1.5], [3.0, 2.75, 2.25]]
+    [long] = [x for x, _ in sources if len(x) > 3]
+    assert long[0] == 1
+    assert long[-1] == 5000
+    assert len(long) <= 1001
+    assert browser.find(".text").text.startswith("a</script>␀U+202Eש")
+    assert browser.find("table").text == "<gain> 0.1 bits"
+    assert browser.overflow() <= 0
+    assert browser.console() == []
+    assert browser.distinct_colours() > 20
+
+
+def test_curves_without_values_are_a_sentence():
+    with pytest.raises(ValueError, match="one variant or more, each with a curve"):
+        curves_page({"a": []}, title="")

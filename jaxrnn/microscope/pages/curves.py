@@ -54,7 +54,8 @@ def curves_page(
         '<!doctype html>'
     """
     arrays = {
-        name: [np.asarray(values, np.float64) for values in seeds] for name, seeds in curves.items()
+        name: [_running_mean(np.asarray(values, np.float64), smooth) for values in seeds]
+        for name, seeds in curves.items()
     }
     if not arrays or any(not seeds or any(not v.size for v in seeds) for seeds in arrays.values()):
         rule = "one variant or more, each with a curve"

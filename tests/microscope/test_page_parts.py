@@ -1,0 +1,93 @@
+import html
+import json
+import re
+
+import numpy as np
+import pytest
+
+from jaxrnn.microscope.pages.html import embedded_json, packed, page, visible
+from jaxrnn.microscope.pages.notation import code_html, equation_html
+from jaxrnn.microscope.training_step.listings import CELL_LISTINGS, UPDATES, assemble
+
+PARAMETERS = ("w_xh", "w_hh", "b_h", "b_hn", "w_hy", "b_y", "embedding")
+
+
+def lines_of_every_listing():
+    for cell in CELL_LISTINGS:
+        for update in UPDATES:
+            for embedded in (True, False):
+                blocks = assemble(cell, PARAMETERS, ("h", "c"), embedded=embedded, update=update)
+                lines = [line for block in blocks for line in block.lines]
+                names = {*PARAMETERS, *(name for line in lines for name, _ in line.defines)}
+                for line in lines:
+                    yield line, names
+
+
+def test_code_is_shown_as_it_runs():
+    for line, names in lines_of_every_listing():
+        shown = code_html(line.code, names)
+        assert html.unescape(re.sub(r"<[^>]*>", "", shown)) == line.code
+        marked = re.findall(r'data-name="([^"]*)" data-index="([^"]*)"', shown)
+        assert marked[: len(line.defines)] == [tuple(defined) for defined in line.defines]
+
+
+def test_equation_has_the_symbols_of_its_code():
+    for line, names in lines_of_every_listing():
+        pattern = r'data-name="([^"]*)" data-index="([^"]*)"'
+        code = set(re.findall(pattern, code_html(line.code, names)))
+        equation = set(re.findall(pattern, equation_html(line.code, names)))
+        # 0 stands for zeros_like(w), which therefore names w in the code only.
+        left_out = code - equation if "zeros_like" in line.code else set()
+        assert equation == code - left_out
+
+
+@pytest.mark.parametrize(
+    ("code", "equation"),
+    [
+        ("d_h[t-1] = d_a[t] @ w_hh.T", "∂h_{t−1} = ∂a_{t} w_{hh}^{⊤}"),
+        (
+            "h[t] = (1 - z[t]) * n[t] + z[t] * h[t-1]",
+            "h_{t} = (1 − z_{t}) ⊙ n_{t} + z_{t} ⊙ h_{t−1}",
+        ),
+        ("d_w_hh += outer(h[t-1], d_a[t])", "∂w_{hh} += h_{t−1}^{⊤} ∂a_{t}"),
+        ("d_a[t] = d_h[t] * (1 - h[t] ** 2)", "∂a_{t} = ∂h_{t} ⊙ (1 − h_{t}^{2})"),
+        ("b_h -= learning_rate * clip(d_b_h, -limit, limit)", "b_{h} −= η clip_{±limit}(∂b_{h})"),
+    ],
+)
+def test_equations_are_typeset(code, equation):
+    names = {"h", "z", "n", "d_h", "d_a", "w_hh", "d_w_hh", "b_h", "d_b_h"}
+    shown = equation_html(code, names)
+    for tag, mark in (("sub", "_{"), ("sup", "^{")):
+        shown = shown.replace(f"<{tag}>", mark).replace(f"</{tag}>", "}")
+    assert re.sub(r"<[^>]*>", "", shown) == equation
+
+
+def test_every_character_survives_the_way_into_the_page():
+    text = "".join(map(chr, [*range(0x250), 0x5D0, 0x202E, 0x2028, 0x2029, 0x1F642, 0xD800]))
+    element = embedded_json("x", text + "</script><!--<script>")
+    inside = element.removeprefix('<script type="application/json" id="x">').removesuffix(
+        "</script>"
+    )
+    assert not set("<>&") & set(inside)
+    assert inside.isascii()
+    assert json.loads(inside) == text + "</script><!--<script>"
+
+
+def test_nothing_invisible_is_shown_as_it_is():
+    for code in [*range(0x300), 0x200B, 0x200F, 0x202A, 0x202E, 0x2066, 0x2069, 0xFEFF, 0xD800]:
+        shown = visible(chr(code))
+        assert shown.isprintable()
+        assert shown.strip()
+
+
+def test_title_is_text():
+    assert "<title>&lt;b&gt; &amp; &quot;</title>" in page('<b> & "', "")
+
+
+def test_packed_arrays_are_little_endian_float32():
+    import base64
+
+    values = np.array([[1.5, -2.0, 3.25]])
+    kept = packed(values)
+    assert kept["shape"] == (1, 3)
+    assert np.frombuffer(base64.b64decode(kept["f4"]), "<f4").tolist() == values[0].tolist()
