@@ -98,6 +98,16 @@ def clamping_effects(
 
     Raises:
         ValueError: a layer or field that the model does not have.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxrnn import charlm
+        >>> config = charlm.Config(vocab_size=5, cell="gru", hidden_size=8, num_layers=1)
+        >>> params = charlm.init(config, jax.random.key(0))
+        >>> tokens = jnp.array([0, 3, 1, 4])
+        >>> carry = charlm.zero_carry(config, params, ())
+        >>> clamping_effects(config, params, carry, tokens[:-1], tokens[1:]).shape
+        (8,)
     """
     size = params.w_hy.shape[0]
     each = [_overwrites(carry, [Clamp(layer, unit, value, field)]) for unit in range(size)]

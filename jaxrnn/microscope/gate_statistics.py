@@ -56,6 +56,13 @@ def saturated_gates(cell: Cell, layer: Trace) -> tuple[GateStatistics, ...]:
     Returns:
         One record a gate with values in (0, 1), in the cell's order; tanh gates are left out.
 
+    >>> from jaxrnn import GRU
+    >>> gates = {"r": np.array([[0.05], [0.5]]), "z": np.array([[0.95], [0.99]]), "n": None}
+    >>> for found in saturated_gates(GRU, Trace(None, gates, {})):
+    ...     print(found.gate, found.left_saturated, found.right_saturated)
+    r [0.5] [0.]
+    z [0.] [1.]
+
     Source: Karpathy, Johnson and Li (2015), section 4.2.
     """
     found = []

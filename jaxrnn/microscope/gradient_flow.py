@@ -232,6 +232,12 @@ def recurrent_spectrum(cell: Cell, params: Any) -> tuple[RecurrentSpectrum, ...]
 
     Returns:
         One record a gate, in the order of the blocks.
+
+    >>> from jaxrnn import ELMAN
+    >>> w_hh = np.array([[0.5, 2.0], [0.0, 0.9]])
+    >>> found, = recurrent_spectrum(ELMAN, ELMAN.Params(None, w_hh, None))
+    >>> round(found.spectral_radius, 6), found.largest_singular_value > 2
+    (0.9, True)
     """
     names = cell.gates
     blocks = np.split(np.asarray(params.w_hh, np.float64), len(names), axis=1)

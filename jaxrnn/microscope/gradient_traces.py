@@ -47,6 +47,17 @@ def state_gradients(
 
     Raises:
         ValueError: a batch axis, or more numbers than `LARGEST`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxrnn import charlm
+        >>> config = charlm.Config(vocab_size=5, cell="lstm", hidden_size=8, num_layers=1)
+        >>> params = charlm.init(config, jax.random.key(0))
+        >>> tokens = jnp.array([0, 3, 1, 4])
+        >>> carry = charlm.zero_carry(config, params, ())
+        >>> (layer,) = state_gradients(config, params, carry, tokens[:-1], tokens[1:])
+        >>> layer.h.shape, bool(layer.h[2, 0].any()), bool(layer.h[0, 2].any())
+        ((3, 3, 8), True, False)
     """
     _check("state_gradients", inputs, len(inputs) ** 2 * _size(carry))
     return _state_gradients(config, params, carry, inputs, targets)
@@ -76,6 +87,17 @@ def weight_contributions(
 
     Raises:
         ValueError: a batch axis, or more numbers than `LARGEST`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxrnn import charlm
+        >>> config = charlm.Config(vocab_size=5, cell="gru", hidden_size=8, num_layers=1)
+        >>> params = charlm.init(config, jax.random.key(0))
+        >>> tokens = jnp.array([0, 3, 1, 4])
+        >>> carry = charlm.zero_carry(config, params, ())
+        >>> parts = weight_contributions(config, params, carry, tokens[:-1], tokens[1:])
+        >>> parts.layers[0].w_hh.shape
+        (3, 8, 24)
     """
     _check("weight_contributions", inputs, len(inputs) * _size(params))
     return _weight_contributions(config, params, carry, inputs, targets, loss)
@@ -110,7 +132,11 @@ def input_gradients(
 
 
 def chosen_logits(logits: Array, tokens: Array) -> Array:
-    """The logit of one token a step: [..., V], integers [...] -> [...]."""
+    """The logit of one token a step: [..., V], integers [...] -> [...].
+
+    >>> print(chosen_logits(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, 0])))
+    [2. 3.]
+    """
     return jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
 
 
