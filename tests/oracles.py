@@ -57,6 +57,7 @@ def random_problem(
     shapes = {"w_xh": (inputs, columns), "w_hh": (hidden, columns), "b_h": (columns,)}
     shapes |= {field: (hidden,) for field in cell.Params._fields if field not in shapes}
     params = cell.Params(**{field: 0.5 * normal(*shape) for field, shape in shapes.items()})
+    params = params._replace(b_h=jnp.abs(params.b_h))  # else relu units die, and test nothing
     carry = cell.Carry(*(0.5 * normal(*batch, hidden) for _ in cell.Carry._fields))
     if tokens:
         return params, carry, jnp.asarray(random.integers(0, inputs, (length, *batch)), jnp.int32)

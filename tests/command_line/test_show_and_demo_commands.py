@@ -89,6 +89,15 @@ def test_show_training_and_stepper(folder):
     assert data["length"] == 6
 
 
+@pytest.mark.parametrize("view", ["activations", "connectivity", "gradient-flow", "training"])
+def test_show_draws_still_pictures(folder, tmp_path, capsys, view):
+    out = tmp_path / "new" / "a.PNG"
+    arguments = ["--view", view, "--to", "30", "--definition", "occlusion", "--out", str(out)]
+    assert main(["show", str(folder / "small"), *arguments]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert f"picture: {out}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -100,6 +109,7 @@ def test_show_training_and_stepper(folder):
         (["deep", "--layer", "0"], "--layer: expected a layer, counted from 1, got 0"),
         (["deep", "--from", "90", "--to", "20"], "--from, --to: expected a stretch within"),
         (["deep", "small", "--view", "training"], "expected one run for the view training, got 2"),
+        (["small", "--view", "stepper", "--out", "a.png"], "ending in .html for this view"),
         (["small", "--text", "unknown.txt"], "got 'ü' (U+00FC) at position 4"),
         (["small", "--text", "empty.txt"], "at least one character"),
     ],
