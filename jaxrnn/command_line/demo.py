@@ -1,6 +1,7 @@
 """`jaxrnn demo NAME`: an experiment, what was claimed of it, what was measured, and its page."""
 
 import argparse
+from pathlib import Path
 
 from jaxrnn.errors import sentence
 
@@ -49,6 +50,10 @@ def run(options: argparse.Namespace) -> int:
     if options.text is not None and options.name not in READ_TEXT:
         rule, got = f"one of {', '.join(READ_TEXT)} beside --text", options.name
         raise ValueError(sentence("demo", "NAME", rule, got))
+    out = Path(options.out or f"{options.name}.html")
+    if out.suffix.lower() not in ("", ".html", ".htm"):
+        rule = "a page ending in .html"
+        raise ValueError(sentence("demo", "--out", rule, str(out)))
     from jaxrnn.charlm import corpus
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
     from jaxrnn.command_line.task_bar import TaskBar
@@ -61,5 +66,5 @@ def run(options: argparse.Namespace) -> int:
     with TaskBar() as bar:
         experiment, page = run_demo(options.name, options.seed, bar, text)
     print(report(experiment))
-    print(f"page      {write_page(options.out or f'{options.name}.html', page)}")
+    print(f"page      {write_page(out, page)}")
     return 0

@@ -3,9 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxrnn.errors import sentence
 
+if TYPE_CHECKING:
+    from jaxrnn.microscope.views import Subject
+
+PICTURES = (".png", ".svg", ".pdf")
 VIEWS = ("activations", "connectivity", "gradient-flow", "training", "stepper")
 DEFINITIONS = (
     "loss_gradient_squared",
@@ -42,7 +47,10 @@ def make_parser() -> argparse.ArgumentParser:
         "--encoding", default="utf-8", metavar="NAME", help="of the text file (utf-8)"
     )
     parser.add_argument(
-        "--out", metavar="PAGE", help="the page; default: VIEW.html in the folder of the run"
+        "--out",
+        metavar="FILE",
+        help="the page, or a still picture where it ends in .png, .svg or .pdf; default: VIEW.html "
+        "in the folder of the run",
     )
     parser.add_argument(
         "--from", dest="start", type=int, default=0, metavar="N", help="first character (0)"
@@ -82,9 +90,18 @@ def run(options: argparse.Namespace) -> int:
     )
     with TaskBar() as bar:
         view = views.VIEWS[options.view](subjects, stretch, bar)
-    out = options.out or subjects[0].run.path / f"{options.view}.html"
+    out = Path(options.out or subjects[0].run.path / f"{options.view}.html")
+    if out.suffix.lower() not in PICTURES:
+        kind, out = "page", write_page(out, view.page())
+    elif view.draw is not None:
+        from jaxrnn.microscope.figures.canvas import save
+
+        kind, out = "picture", save(view.draw, out)
+    else:
+        rule = "a page ending in .html for this view, which moves"
+        raise ValueError(sentence("show", "--out", rule, str(out)))
     print(view.words)
-    print(f"page: {write_page(out, view.page)}")
+    print(f"{kind}: {out}")
     return 0
 
 
@@ -113,12 +130,11 @@ def _layer(number: int) -> int:
     return number - 1
 
 
-def _text(options: argparse.Namespace, subject: "object") -> tuple[str, str]:
+def _text(options: argparse.Namespace, subject: "Subject") -> tuple[str, str]:
     from jaxrnn.charlm import corpus
     from jaxrnn.microscope import views
 
     if options.text is None:
-        assert isinstance(subject, views.Subject)
         return views.held_out_text(subject.run)
     if options.text == "-":
         raw = sys.stdin.buffer.read()

@@ -1,8 +1,9 @@
 """The views of a trained run: each reads a text with the run's model and makes a page of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +32,9 @@ SEARCHED = 20_000
 """Characters on which units are searched."""
 
 SHORTEST_SEARCH = 400
+
+LEGIBLE = 100
+"""Characters that a still picture of activations can show and still be read."""
 
 
 class Subject:
@@ -124,10 +128,17 @@ class Stretch:
 
 
 class View(NamedTuple):
-    """A page, and what it shows in a few lines of text."""
+    """What a view shows.
 
-    page: str
+    Attributes:
+        page: makes its HTML.
+        words: the same in a few lines of text.
+        draw: `(axes) -> None`, its still picture; None: it has none.
+    """
+
+    page: Callable[[], str]
     words: str
+    draw: Callable[[Any], None] | None = None
 
 
 def held_out_text(run: runs.Run) -> tuple[str, str]:
@@ -174,14 +185,15 @@ def activations_view(
     arrays = layer_fields(cell, seen.layers[layer])
     progress("searching for what units encode", 1, 3)
     findings = _search(subject, stretch, layer)
-    progress("drawing", 2, 3)
+    progress("searching for what units encode", 3, 3)
     wanted = set(units)
     meanings = {
         finding.unit: _meaning(finding)
         for finding in findings
         if finding.named and finding.unit in wanted
     }
-    page = activations_page(
+    page = partial(
+        activations_page,
         stretch.text[start:end],
         {name: array[:, units] for name, array in arrays.items()},
         title=f"Inside {subject.name}",
@@ -191,7 +203,6 @@ def activations_view(
         first=start,
         meanings=meanings,
     )
-    progress("drawing", 3, 3)
     if not findings:
         words = f"Fewer than {SHORTEST_SEARCH} characters: too few to search for what units encode."
     elif not meanings:
@@ -199,7 +210,15 @@ def activations_view(
     else:
         lines = [f"  unit {unit:4}  {meaning}" for unit, meaning in [*meanings.items()][:12]]
         words = f"{len(meanings)} units have a name:\n" + "\n".join(lines)
-    return View(page, words)
+
+    def draw(axes: Any) -> None:
+        from jaxrnn.microscope.figures.maps import draw_activations
+
+        last = min(end, start + LEGIBLE)
+        values = arrays["h"][: last - start, units]
+        draw_activations(axes, stretch.text[start:last], values, units=units)
+
+    return View(page, words, draw)
 
 
 def connectivity_view(
@@ -221,10 +240,11 @@ def connectivity_view(
                 subject.run.config, subject.params, carry, seen.inputs, seen.targets, name
             )
         )
-    progress("drawing", len(names), len(names))
+    progress(names[-1].replace("_", " "), len(names), len(names))
     several = len(names) > 1 and end - start > 6
     agreement = rank_agreement(matrices) if several else None
-    page = connectivity_page(
+    page = partial(
+        connectivity_page,
         stretch.text[start : end + 1],
         {subject.name: ConnectedModel(matrices, seen.logits, agreement)},
         subject.run.vocab.characters,
@@ -236,7 +256,16 @@ def connectivity_view(
         f"  {name.replace('_', ' '):28} {np.mean(reach(matrix)):6.1f} characters"
         for name, matrix in matrices.items()
     ]
-    return View(page, "90 % of the connectivity lies, on average, within\n" + "\n".join(lines))
+
+    def draw(axes: Any) -> None:
+        from jaxrnn.microscope.figures.coloured_text import draw_coloured_text
+
+        text = stretch.text[start : end + 1]
+        matrix = matrices[names[0]]
+        draw_coloured_text(axes, text, matrix[-1], target=len(text) - 1)
+
+    head = "90 % of the connectivity lies, on average, within\n"
+    return View(page, head + "\n".join(lines), draw)
 
 
 def gradient_flow_view(
@@ -260,6 +289,8 @@ def gradient_flow_view(
             arrays = [np.asarray(getattr(moment, field), np.float64) for moment in by_moment]
             flows = tuple(flow_of_gradients(array) for array in arrays)
             name = subject.name if field == "h" else f"{subject.name}, {field}"
+            while name in models:  # Another run in a folder of the same name.
+                name += " (again)"
             models[name] = FlowOverTraining(
                 ("before training", f"after {subject.step:,} steps"),
                 gradient_histograms(np.stack([array[-1] for array in arrays])),
@@ -267,23 +298,27 @@ def gradient_flow_view(
             )
             factors = [f"{flow.factor_a_step:.3f}" for flow in flows]
             lines.append(f"  {name}: {factors[0]} before training, {factors[1]} after")
-    progress("drawing", len(subjects), len(subjects))
-    page = gradient_flow_page(
+    progress("gradients", len(subjects), len(subjects))
+    page = partial(
+        gradient_flow_page,
         models,
         title="How the gradient flows back through time",
         description=f"Characters {start:,} to {end - 1:,} of {stretch.source}.",
     )
-    return View(
-        page, "Factor by which the gradient changes with each step back:\n" + "\n".join(lines)
-    )
+
+    def draw(axes: Any) -> None:
+        from jaxrnn.microscope.figures.curves import draw_gradient_norms
+
+        draw_gradient_norms(axes, {name: flow.flows[-1] for name, flow in models.items()})
+
+    head = "Factor by which the gradient changes with each step back:\n"
+    return View(page, head + "\n".join(lines), draw)
 
 
 def training_view(
     subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
 ) -> View:
     """Loss curves and samples of the run."""
-    import dataclasses
-
     from jaxrnn.microscope.pages.training import training_page
 
     subject = _only(subjects, "training")
@@ -292,12 +327,22 @@ def training_view(
         rule, got = "a run that has begun to train", f"{run.path}, which has no metrics.jsonl"
         raise ValueError(sentence("show", "RUN", rule, got))
     records = run.metrics()
-    settings = dataclasses.asdict(run.settings)
+    settings = asdict(run.settings)
     facts = {name: value for name, value in settings.items() if value is not None}
-    page = training_page(
-        records, title=f"Training of {subject.name}", description=f"On {run.source}.", facts=facts
+    page = partial(
+        training_page,
+        records,
+        title=f"Training of {subject.name}",
+        description=f"On {Path(run.source).name}.",
+        facts=facts,
     )
-    return View(page, f"{len(records):,} records of metrics.jsonl.")
+
+    def draw(axes: Any) -> None:
+        from jaxrnn.microscope.figures.curves import draw_training
+
+        draw_training(axes, records)
+
+    return View(page, f"{len(records):,} records of metrics.jsonl.", draw)
 
 
 def stepper_view(
@@ -324,7 +369,8 @@ def stepper_view(
             run.config, params, carry, inputs, targets, update=update, every_step=every_step
         )
     shown = [stretch.text[start:end], stretch.text[start + 1 : end + 1]]
-    page = stepper_page(
+    page = partial(
+        stepper_page,
         recordings,
         run.vocab.characters,
         title=f"One training step of {subject.name}",

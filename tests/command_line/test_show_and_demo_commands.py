@@ -161,3 +161,5 @@ def test_demo_prints_claim_measurement_verdict_and_page(tmp_path, capsys, monkey
 def test_demo_says_which_experiments_read_a_text(folder, capsys):
     assert main(["demo", "order", "--text", str(folder / "text.txt")]) == 2
     assert "got order" in capsys.readouterr().err
+    assert main(["demo", "order", "--out", "a.png"]) == 2
+    assert "--out: expected a page ending in .html, got a.png" in capsys.readouterr().err

@@ -28,8 +28,8 @@ MEANINGS = {
     "logit_gradient_norm": "‖∂y/∂x‖: how strongly the expected character's logit feels the "
     "character (Madsen 2019, the article).",
     "logit_gradient_norm_squared": "‖∂y/∂x‖²: the same squared (Madsen 2019, its code).",
-    "integrated_gradients": "The character's share of the logit, summed along the way from no "
-    "input to the text; blue spoke for, orange against (Sundararajan et al. 2017).",
+    "integrated_gradients": "The character's share of the logit, summed along the way from the "
+    "text's mean input to the text; blue spoke for, orange against (Sundararajan et al. 2017).",
     "occlusion": "What the logit loses when the character is taken out; blue spoke for, orange "
     "against (Zeiler and Fergus 2014).",
 }
