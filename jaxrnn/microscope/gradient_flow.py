@@ -91,8 +91,8 @@ class Verdict(NamedTuple):
         largest_singular_value: of w_hh.
         spectral_radius: of w_hh.
         factor_a_step: measured change of the gradient with each step back.
-        claimed: what the claim predicts, `explodes` or `vanishes`.
-        measured: `explodes` above a factor of 1, else `vanishes`.
+        claimed: what the claim predicts: `explodes`, `vanishes`, or `stays` within 1 % of 1.
+        measured: the same of the factor a step.
         holds: whether they agree.
         words: the verdict as a sentence.
     """
@@ -266,23 +266,29 @@ def explode_or_vanish(spectrum: RecurrentSpectrum, flow: GradientFlow) -> Verdic
     False
     """
     largest, radius = spectrum.largest_singular_value, spectrum.spectral_radius
-    claimed = "explodes" if largest > 1 else "vanishes"
-    measured = "explodes" if flow.factor_a_step > 1 else "vanishes"
+    claimed, measured = _direction(largest), _direction(flow.factor_a_step)
     holds = claimed == measured
     seen = f"the gradient changes by a factor of {flow.factor_a_step:.3f} with each step back"
+    value = f"largest singular value {largest:.3f}"
     if holds:
-        words = f"largest singular value {largest:.3f}, and {seen}: here the claim holds."
-    elif claimed == "explodes":
+        words = f"{value}, and {seen}: here the claim holds."
+    elif measured == "vanishes":
         words = (
-            f"largest singular value {largest:.3f} is above 1, yet {seen}: above 1 is necessary "
-            "for a gradient to explode, not sufficient."
+            f"{value} is not below 1, yet {seen}: above 1 is necessary for a gradient to explode, "
+            "not sufficient, since saturated units let little through."
+        )
+    elif claimed == "vanishes":
+        words = (
+            f"{value} is below 1, yet {seen}: below 1 suffices to vanish only for a cell whose "
+            "step is a squashed product with w_hh."
         )
     else:
-        words = (
-            f"largest singular value {largest:.3f} is below 1, yet {seen}: below 1 suffices to "
-            "vanish only for a cell whose step is a squashed product with w_hh."
-        )
+        words = f"{value}, and {seen}: the value is only a bound."
     return Verdict(largest, radius, flow.factor_a_step, claimed, measured, holds, words)
+
+
+def _direction(factor: float) -> str:
+    return "explodes" if factor > 1.01 else "vanishes" if factor < 0.99 else "stays"
 
 
 def _factor_a_step(means: Matrix) -> float:

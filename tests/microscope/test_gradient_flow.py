@@ -100,6 +100,15 @@ def test_a_singular_value_above_one_is_not_sufficient():
     assert (below.claimed, below.measured, below.holds) == ("vanishes", "explodes", False)
 
 
+def test_a_singular_value_of_one_promises_neither():
+    flow = GradientFlow(np.ones((2, 2)), np.ones(2), 0.8, 2)
+    for factor, measured in ((0.8, "vanishes"), (1.0, "stays"), (1.2, "explodes")):
+        spectrum = RecurrentSpectrum("h", 1.0000001, 1.0)
+        verdict = explode_or_vanish(spectrum, flow._replace(factor_a_step=factor))
+        assert (verdict.claimed, verdict.measured) == ("stays", measured)
+        assert verdict.holds == (factor == 1.0)
+
+
 def test_spectrum_names_every_gate():
     params = rnn.init(rnn.LSTM, jax.random.key(0), 3, 5, dtype=jnp.float64)
     scaled = params._replace(w_hh=params.w_hh * jnp.repeat(jnp.array([1.0, 2, 3, 4]), 5)[None])
