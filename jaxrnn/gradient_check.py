@@ -1,6 +1,7 @@
 """The gradient, three times: by hand, by `jax.grad`, by central differences; in float64."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import sentence
-from jaxrnn.recurrence import init, unroll, unroll_autodiff, zero_carry
+from jaxrnn.recurrence import init, unroll, unroll_autodiff
 
 # Central differences err by about h² from the third derivative and by about 1e-16/h from rounding;
 # h = 1e-5 balances the two near 1e-10.
@@ -122,18 +123,22 @@ def gradcheck(
         if size < 1:
             raise ValueError(sentence("gradcheck", name, "at least 1", size))
     with jax.enable_x64(True):
-        keys = iter(jax.random.split(key, 40))
-        params = init(cell, next(keys), input_size, hidden_size, dtype=jnp.float64)
-        params = jax.tree.map(lambda w: w + 0.3 * _normal(next(keys), w.shape), params)
-        carry = zero_carry(cell, params, (batch_size,))
-        carry = jax.tree.map(lambda h: 0.5 * _normal(next(keys), h.shape), carry)
-        hs_weight = _normal(next(keys), (length, batch_size, hidden_size))
-        carry_weight = jax.tree.map(lambda h: _normal(next(keys), h.shape), carry)
-        arrays = {**params._asdict(), **{f"carry.{k}": v for k, v in carry._asdict().items()}}
+        # NumPy draws, so that nothing is compiled but the gradients.
+        random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+
+        def draw(shape: tuple[int, ...], scale: float = 1.0) -> Array:
+            return jnp.asarray(scale * random.normal(size=shape), jnp.float64)
+
+        params = jax.eval_shape(lambda key: init(cell, key, input_size, hidden_size), key)
+        state = (batch_size, hidden_size)
+        arrays = {name: draw(w.shape, 0.5) for name, w in params._asdict().items()}
+        arrays |= {f"carry.{name}": draw(state, 0.5) for name in cell.Carry._fields}
+        hs_weight = draw((length, *state))
+        carry_weight = cell.Carry(*(draw(state) for _ in cell.Carry._fields))
         if token_inputs:
-            tokens = jax.random.randint(next(keys), (length, batch_size), 0, input_size)
+            tokens = jnp.asarray(random.integers(0, input_size, (length, batch_size)), jnp.int32)
         else:
-            arrays["xs"] = _normal(next(keys), (length, batch_size, input_size))
+            arrays["xs"] = draw((length, batch_size, input_size))
 
         def loss(run: Callable[..., tuple[Any, Array]], arrays: dict[str, Array]) -> Array:
             last, hs = run(
@@ -150,14 +155,21 @@ def gradcheck(
         def hand(*args: Any) -> tuple[Any, Array]:
             return unroll(*args, chunk_length=chunk_length)
 
-        by_hand = jax.jit(jax.grad(lambda a: loss(hand, a)))(arrays)
-        by_autodiff = jax.jit(jax.grad(lambda a: loss(unroll_autodiff, a)))(arrays)
-        by_difference = central_differences(lambda a: loss(unroll_autodiff, a), arrays)
+        @jax.jit
+        def three_gradients(arrays: dict[str, Array]) -> tuple[dict[str, Array], ...]:
+            by_autodiff = functools.partial(loss, unroll_autodiff)
+            return (
+                jax.grad(functools.partial(loss, hand))(arrays),
+                jax.grad(by_autodiff)(arrays),
+                central_differences(by_autodiff, arrays),
+            )
+
+        by_hand, by_autodiff, by_difference = three_gradients(arrays)
         rows = tuple(
             GradientRow(
                 name,
                 arrays[name].shape,
-                float(np.max(np.abs(by_hand[name]))),
+                float(np.max(np.abs(np.asarray(by_hand[name])))),
                 _relative_error(by_hand[name], by_autodiff[name]),
                 _relative_error(by_hand[name], by_difference[name]),
             )
@@ -186,11 +198,7 @@ def central_differences(
 
         return jax.lax.map(slope, jnp.arange(x.size), batch_size=64).reshape(x.shape)
 
-    return jax.jit(lambda: {name: slopes(name) for name in arrays})()
-
-
-def _normal(key: Array, shape: tuple[int, ...]) -> Array:
-    return jax.random.normal(key, shape, jnp.float64)
+    return {name: slopes(name) for name in arrays}
 
 
 def _relative_error(a: Array, b: Array) -> float:

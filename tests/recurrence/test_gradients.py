@@ -108,7 +108,7 @@ def test_hand_is_central_differences_for_the_last_step(name):
 
     arrays = params._asdict()
     by_hand = jax.jit(jax.grad(loss))(arrays)
-    assert worst_relative(by_hand, central_differences(loss, arrays)) < 1e-6
+    assert worst_relative(by_hand, jax.jit(lambda a: central_differences(loss, a))(arrays)) < 1e-6
 
 
 @every_cell
@@ -128,9 +128,9 @@ def test_composes_with_jit_vmap_and_checkpoint(name):
     assert worst_relative(jax.tree.map(lambda g: g[0], oracle), alone) < 1e-10
 
 
-@every_cell
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru_reset_before"])
 def test_second_order(name):
-    params, carry, xs = random_problem(name, length=4, hidden=2)
+    params, carry, xs = random_problem(name, length=3, hidden=2)
 
     def curvature(run):
         """Gradient of |∇L|²: reverse over reverse."""
