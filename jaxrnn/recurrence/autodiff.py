@@ -6,8 +6,8 @@ import jax
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
-from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params, is_token_ids
-from jaxrnn.recurrence.steps import projection
+from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params
+from jaxrnn.recurrence.steps import project
 
 
 def unroll_autodiff(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any, Array]:
@@ -43,10 +43,8 @@ def unroll_autodiff(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any
     batch = check_inputs("unroll_autodiff", params, xs, time_axes=1)
     check_carry("unroll_autodiff", cell, params, carry, batch)
 
-    project = projection(params, is_token_ids(xs))
-
     def one_step(carry: Any, x: Array) -> tuple[Any, Array]:
-        carry, _ = cell.forward(params, carry, project(x))
+        carry, _ = cell.forward(params, carry, project(params, x))
         return carry, carry.h
 
     return jax.lax.scan(one_step, carry, xs)

@@ -27,7 +27,7 @@ from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array, accumulator, contract, dot, sum_to_bias
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params, is_token_ids
-from jaxrnn.recurrence.steps import projection
+from jaxrnn.recurrence.steps import project
 from jaxrnn.recurrence.time_chunks import (
     Chunked,
     cache_sized_chunk,
@@ -115,15 +115,14 @@ def _step_bytes(params: Any, batch: tuple[int, ...]) -> int:
 
 def _run(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any, tuple[Any, Any]]:
     """(last carry, (the carry after each step, what each step saved))."""
-    project = projection(params, is_token_ids(xs))
     batch = carry.h.shape[:-1]
     at_once = xs.shape[0] * _step_bytes(params, batch) <= PROJECTED_BYTES
 
     def one_step(carry: Any, x: Array) -> tuple[Any, tuple[Any, Any]]:
-        carry, saved = cell.forward(params, carry, x if at_once else project(x))
+        carry, saved = cell.forward(params, carry, x if at_once else project(params, x))
         return carry, (carry, saved)
 
-    return jax.lax.scan(one_step, carry, project(xs) if at_once else xs)
+    return jax.lax.scan(one_step, carry, project(params, xs) if at_once else xs)
 
 
 class _Residuals(NamedTuple):

@@ -1,6 +1,5 @@
 """Parameters, the zero carry, one time step."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -73,28 +72,24 @@ def zero_carry(cell: Cell, params: Any, batch_shape: tuple[int, ...] = ()) -> An
     return cell.Carry(*(jnp.zeros(shape, params.w_hh.dtype) for _ in cell.Carry._fields))
 
 
-def projection(params: Any, token_ids: bool) -> Callable[[Array], Array]:
-    """The function from inputs to their share of the pre-activations, x w_xh + b_h.
+def project(params: Any, xs: Array) -> Array:
+    """The inputs' share of the pre-activations, x w_xh + b_h, for any leading axes.
 
     Args:
         params: a cell's params.
-        token_ids: whether the inputs will be token ids, which pick rows of w_xh: a gather, no
-            product. An id outside 0 … I−1 gives NaN, so that it is seen.
+        xs: [..., I], or token ids [...], which pick rows of w_xh: a gather, no product. An id
+            outside 0 … I−1 gives NaN, so that it is seen.
 
     Returns:
-        [..., I] (or [...]) -> [..., G·H] in float32 or wider, for any leading axes.
+        [..., G·H] in float32 or wider.
     """
-    w_xh, b_h = params.w_xh, params.b_h
-    if token_ids:
-        rows = w_xh.astype(accumulator(w_xh.dtype))
-        rows = rows + bias(b_h, rows)
-        return lambda x: jnp.take(rows, x, axis=0, mode="fill", fill_value=jnp.nan)
-
-    def of_numbers(x: Array) -> Array:
-        x_gates = dot(x, w_xh)
-        return x_gates + bias(b_h, x_gates)
-
-    return of_numbers
+    w_xh = params.w_xh
+    if is_token_ids(xs):
+        x_gates = jnp.take(w_xh, xs, axis=0, mode="fill", fill_value=jnp.nan)
+        x_gates = x_gates.astype(accumulator(w_xh.dtype))
+    else:
+        x_gates = dot(xs, w_xh)
+    return x_gates + bias(params.b_h, x_gates)
 
 
 def step(cell: Cell, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
@@ -122,5 +117,5 @@ def step(cell: Cell, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
     """
     check_params("step", cell, params)
     check_carry("step", cell, params, carry, check_inputs("step", params, x, time_axes=0))
-    carry, _ = cell.forward(params, carry, projection(params, is_token_ids(x))(x))
+    carry, _ = cell.forward(params, carry, project(params, x))
     return carry, carry.h

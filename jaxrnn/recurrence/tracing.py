@@ -6,8 +6,8 @@ import jax
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array, blocks
-from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params, is_token_ids
-from jaxrnn.recurrence.steps import projection
+from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params
+from jaxrnn.recurrence.steps import project
 
 
 class Trace(NamedTuple):
@@ -55,7 +55,7 @@ def trace(cell: Cell, params: Any, carry: Any, xs: Array) -> Trace:
         carry, _ = cell.forward(params, carry, x_gates)
         return carry, (carry, pre_activations)
 
-    _, (carries, packed) = jax.lax.scan(one_step, carry, projection(params, is_token_ids(xs))(xs))
+    _, (carries, packed) = jax.lax.scan(one_step, carry, project(params, xs))
     pre_activations = dict(zip(cell.gates, blocks(packed, len(cell.gates)), strict=True))
     gates = {
         name: function(pre_activations[name])
