@@ -83,6 +83,9 @@ def test_activations_in_the_browser(browser, tmp_path):
     by_mean = np.argsort(fields["h"].mean(axis=0), kind="stable")
     hover_map(20, 3)
     assert readout()[1] == str(by_mean[3])
+    drawn = browser.run("return Array.from(model('activations').data_source.data.f[0])")
+    drawn = np.reshape(drawn, (units, steps)) * browser.run("return data.fields[1].scale")
+    np.testing.assert_allclose(drawn, fields["f"].T[by_mean], atol=1e-4)
     browser.choose("#order", "by what they encode")
     hover_map(20, 0)
     assert "after 'e' (0.9)" in browser.find("#readout").text
