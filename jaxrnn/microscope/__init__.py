@@ -18,6 +18,11 @@ Measurements of it:
 Known ground, and trials on it:
     languages           languages with an exactly known floor
     experiments         claims of well-known write-ups, tried
+
+To look at:
+    training_step       one training step line by line, in the equations' names
+    pages, figures      self-contained HTML pages, and still pictures that draw on an axes
+    views, demos        the pages of a trained run, and of every experiment
 """
 
 from importlib import import_module
@@ -27,17 +32,22 @@ _MODULES = (
     "clamping",
     "connectivity",
     "copying",
+    "demos",
     "error_breakdown",
     "experiments",
+    "figures",
     "gate_statistics",
     "gradient_flow",
     "gradient_traces",
     "interventions",
     "languages",
+    "pages",
     "probes",
     "surprise",
     "traces",
+    "training_step",
     "unit_search",
+    "views",
 )
 
 

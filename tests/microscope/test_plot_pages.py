@@ -186,6 +186,18 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
     assert browser.distinct_colours() > 20
 
 
+@pytest.mark.browser
+def test_one_moment_and_one_model_need_no_choice(browser, tmp_path):
+    ready(browser, gradient_flow_page(flow_example(moments=1), title="Flow"), tmp_path)
+    assert not browser.find("#play").is_displayed()
+    text, matrices, logits, characters = connectivity_example()
+    models = {"one": ConnectedModel(matrices, logits)}
+    ready(browser, connectivity_page(text, models, characters, title=""), tmp_path)
+    assert not browser.find("#model").is_displayed()
+    assert browser.find("#definition").is_displayed()
+    assert browser.console() == []
+
+
 def test_gradient_flow_limits_are_sentences():
     models = flow_example(steps=3)
     with pytest.raises(ValueError, match="models: expected at least one"):
