@@ -50,7 +50,7 @@ def test_pairs_in_powers_of_ten_and_around_zero(axes):
 
 
 def test_coloured_text_colours_each_character(axes):
-    draw_coloured_text(axes, "ab\ncd", [1.0, -0.5, 0.0], target=3)
+    draw_coloured_text(axes, "ab\ncd", [4.0, -2.0, 0.0], target=3)
     texts = {
         (round(t.get_position()[0], 1), round(t.get_position()[1], 1)): t.get_text()
         for t in axes.texts

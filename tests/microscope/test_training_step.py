@@ -40,8 +40,7 @@ def loss_of(cell, model, carry, every_step):
     return losses.sum() if every_step else losses[-1]
 
 
-@pytest.mark.parametrize("embed_size", [None, 5])
-@pytest.mark.parametrize("every_step", [True, False])
+@pytest.mark.parametrize(("embed_size", "every_step"), [(None, True), (None, False), (5, True)])
 @pytest.mark.parametrize("cell", rnn.CELLS.values(), ids=list(rnn.CELLS))
 def test_lines_end_with_the_librarys_gradient(cell, every_step, embed_size):
     config, model, carry = make(cell, embed_size=embed_size)
