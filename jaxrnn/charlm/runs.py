@@ -143,7 +143,7 @@ def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -
     """Makes the folder of a new run; its config.json is left to `Run.write_config`.
 
     Raises:
-        ValueError: the folder holds a run already.
+        ValueError: the folder holds a run already, or files of one.
         OSError: the folder cannot be made.
     """
     path = Path(path)
@@ -157,12 +157,17 @@ def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -
                 "--resume goes on with it; another --out starts a new one",
             )
         )
-    (path / "checkpoints").mkdir(parents=True, exist_ok=True)
     run = Run(path, settings, vocab, corpus.source, corpus.sha256)
-    # What a start that was killed may have left behind.
+    # A start that was killed before it wrote config.json leaves its first checkpoint, no more.
+    first = path / "checkpoints" / "step-000000000.npz"
+    valuable = {*run.step_paths(), run.best_path, run.metrics_path} - {first}
+    found = sorted(str(file) for file in valuable if file.exists())
+    if found:
+        raise ValueError(
+            sentence("train", "--out", "a new folder", f"{path}, where {found[0]} would be lost")
+        )
+    first.parent.mkdir(parents=True, exist_ok=True)
     run.remove_unfinished()
-    for left in [*run.step_paths(), run.best_path, run.metrics_path]:
-        left.unlink(missing_ok=True)
     return run
 
 

@@ -67,9 +67,9 @@ def make_train_step(
         ValueError: (by the step) a model with dropout and no key.
 
     Example:
-        >>> import jax, jax.numpy as jnp, optax
+        >>> import jax, jax.numpy as jnp, jaxrnn as rnn
         >>> config = model.Config(vocab_size=3, cell="elman", hidden_size=8, num_layers=1)
-        >>> optimizer = optax.adam(0.1)
+        >>> optimizer = rnn.karpathy_adagrad(learning_rate=0.1)
         >>> state = initial_state(model.init(config, jax.random.key(0)), optimizer)
         >>> carry = model.zero_carry(config, state.params, 1)
         >>> step = make_train_step(config, optimizer)

@@ -199,6 +199,18 @@ def test_a_run_does_not_overwrite_another(tmp_path, whole):
         fresh(whole[0].path)
 
 
+def test_checkpoints_without_a_config_are_not_overwritten_but_a_killed_start_is(tmp_path):
+    run, corpus = fresh(tmp_path / "run")
+    training_loop.start(run, corpus)
+    (run.path / "config.json").unlink()
+    training_loop.start(fresh(run.path)[0], corpus)
+    (run.path / "config.json").unlink()
+    run.best_path.write_bytes(b"precious")
+    with pytest.raises(ValueError, match=r"best\.npz would be lost"):
+        fresh(run.path)
+    assert run.best_path.read_bytes() == b"precious"
+
+
 def test_too_short_a_text_is_said_before_anything_is_a_run(tmp_path):
     run, corpus = fresh(tmp_path / "run", text="short")
     with pytest.raises(ValueError, match="too short"):
