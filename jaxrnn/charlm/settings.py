@@ -72,7 +72,7 @@ class Settings:
     weight_decay: float = 0.1
     grad_clip: float = 0.0
     grad_clip_norm: float = 1.0
-    max_steps: int | None = 2000
+    max_steps: int | None = 1500
     max_epochs: float | None = None
     seed: int = 123
     print_every: int | None = None
