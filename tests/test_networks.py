@@ -22,7 +22,7 @@ def test_layers_feed_each_other(name):
     xs = jax.random.normal(jax.random.key(1), (6, 2, 3))
     carries = networks.zero_carries(cell, layers, (2,))
     carries = jax.tree.map(lambda c: c + 0.3, carries)
-    last, hs = networks.unroll_layers(cell, layers, carries, xs)
+    last, hs = jax.jit(networks.unroll_layers)(cell, layers, carries, xs)
     expected, expected_last = xs, []
     for params, carry in zip(layers, carries, strict=True):
         carry, expected = rnn.unroll_autodiff(cell, params, carry, expected)

@@ -13,7 +13,9 @@ CONFIG = charlm.Config(vocab_size=len(VOCAB), cell="lstm", hidden_size=12, num_l
 @pytest.fixture(scope="module")
 def params():
     # Large weights, so that what is drawn depends on what came before.
-    drawn = charlm.init(CONFIG, jax.random.key(3), dtype=jnp.float64)
+    drawn = jax.jit(charlm.init, static_argnames="dtype")(
+        CONFIG, jax.random.key(3), dtype=jnp.float64
+    )
     return jax.tree.map(lambda w: 3 * w + 0.05, drawn)
 
 

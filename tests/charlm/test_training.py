@@ -108,7 +108,7 @@ def setup(dropout=0.0, dtype=jnp.float64, batch=3, length=8, cell="lstm"):
         vocab_size=len(vocab), cell=cell, hidden_size=8, num_layers=2, dropout=dropout
     )
     optimizer = optax.chain(optax.clip(1.0), optax.sgd(0.5, momentum=0.9))
-    params = charlm.init(config, jax.random.key(0), dtype=dtype)
+    params = jax.jit(charlm.init, static_argnames="dtype")(config, jax.random.key(0), dtype=dtype)
     state = charlm.initial_state(params, optimizer)
     carry = charlm.zero_carry(config, params, batch)
     # 11 windows an epoch
@@ -116,10 +116,9 @@ def setup(dropout=0.0, dtype=jnp.float64, batch=3, length=8, cell="lstm"):
     return config, optimizer, state, carry, jnp.asarray(streams)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_many_windows_are_the_same_steps_with_a_reset_at_the_start(dropout):
-    config, optimizer, state, carry, streams = setup(dropout)
-    key = jax.random.key(5) if dropout else None
+def test_many_windows_are_the_same_steps_with_a_reset_at_the_start():
+    config, optimizer, state, carry, streams = setup(dropout=0.4, cell="gru")
+    key = jax.random.key(5)
     step = charlm.make_train_step(config, optimizer)
     single, single_carry, losses, norms = state, carry, [], []
     for index in range(25):
@@ -164,13 +163,13 @@ def test_loss_is_that_before_the_update_and_the_norm_that_before_clipping():
     def loss(params):
         return charlm.cross_entropy(charlm.apply(config, params, carry, inputs)[1], targets)
 
-    value, gradient = jax.value_and_grad(loss)(state.params)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(state.params)
     step = charlm.make_train_step(config, optimizer)
     after, carried, metrics = step(state, carry, inputs, targets)
     np.testing.assert_allclose(metrics["loss"], value, rtol=1e-12)
     squares = sum(float((np.asarray(leaf) ** 2).sum()) for leaf in jax.tree.leaves(gradient))
     np.testing.assert_allclose(metrics["gradient_norm"], np.sqrt(squares), rtol=1e-10)
-    expected, _ = charlm.apply(config, state.params, carry, inputs)
+    expected, _ = jax.jit(charlm.apply)(config, state.params, carry, inputs)
     np.testing.assert_allclose(carried[1].c, expected[1].c, rtol=1e-12)
     updates, _ = optimizer.update(gradient, state.opt_state, state.params)
     moved = optax.apply_updates(state.params, updates)
