@@ -51,20 +51,27 @@ def test_layers_import_one_way(path):
     mine = path.relative_to(ROOT).parts[0].removesuffix(".py")
     for module, _ in imports_of(path):
         parts = module.split(".")
-        if (
-            parts[0] == "jaxrnn"
-            and len(parts) > 1
-            and (ROOT / parts[1]).with_suffix("")
-            and ((ROOT / parts[1]).is_dir() or (ROOT / f"{parts[1]}.py").is_file())
-        ):
+        if parts[0] == "jaxrnn" and parts[1:] and any(parts[1] in layer for layer in LAYERS):
             assert rank(parts[1]) <= rank(mine), f"{path.name} imports {module}"
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_extras_are_imported_where_they_are_used(path):
-    extras = ("tqdm", "bokeh", "matplotlib", "torch", "flax", "equinox", "haiku", "keras")
+    extras = {"tqdm", "bokeh", "matplotlib", "torch", "flax", "equinox", "haiku", "keras"}
     top_level = {module.split(".")[0] for module, at_top in imports_of(path) if at_top}
-    assert not top_level & set(extras)
+    assert not top_level & extras
+
+
+def test_the_microscope_asks_for_its_extra_in_one_sentence():
+    code = (
+        "import sys; sys.modules['bokeh'] = sys.modules['matplotlib'] = None\n"
+        "import jaxrnn.microscope\n"
+        "for name in ('pages.activations', 'figures.maps'):\n"
+        "    try: __import__(f'jaxrnn.microscope.{name}')\n"
+        "    except ImportError as error: print(error)\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.count('pip install "jaxrnn[show]" brings it.') == 2, shown
 
 
 def test_public_names_exist_and_are_documented():

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.core.properties import value
-from bokeh.models import BoxAnnotation, ColumnDataSource, Span
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.cells import Cell
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.pages.bokeh_parts import BoxAnnotation, ColumnDataSource, Span, value
 from jaxrnn.microscope.pages.html import embedded_json, options, readable, visible
 from jaxrnn.microscope.pages.plots import (
     bits_that_fit,

@@ -5,13 +5,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from bokeh.core.properties import value
-from bokeh.models import BoxAnnotation, ColumnDataSource, Legend, LegendItem, Range1d, Span
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.connectivity import RankAgreement, reach
 from jaxrnn.microscope.gradient_flow import mean_by_distance
+from jaxrnn.microscope.pages.bokeh_parts import (
+    BoxAnnotation,
+    ColumnDataSource,
+    Legend,
+    LegendItem,
+    Range1d,
+    Span,
+    value,
+)
 from jaxrnn.microscope.pages.html import embedded_json, options, readable, visible
 from jaxrnn.microscope.pages.plots import (
     SERIES,

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, Span
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool, Span
 from jaxrnn.microscope.pages.html import readable
 from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
 

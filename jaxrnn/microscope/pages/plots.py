@@ -12,25 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.pages.bokeh_parts import (
+    ColorBar,
+    CustomJS,
+    HoverTool,
+    LinearColorMapper,
+    Range1d,
+    Resources,
+    TapTool,
+    components,
+    figure,
+)
 from jaxrnn.microscope.pages.html import page
-
-try:
-    from bokeh.embed import components
-    from bokeh.models import (
-        ColorBar,
-        CustomJS,
-        HoverTool,
-        LinearColorMapper,
-        Range1d,
-        TapTool,
-    )
-    from bokeh.plotting import figure
-    from bokeh.resources import Resources
-except ImportError as error:
-    raise ImportError(
-        'Pages with plots are drawn by Bokeh, which is missing; pip install "jaxrnn[show]" '
-        "brings it."
-    ) from error
 
 MOST_BYTES = 5_500_000
 """Of image data in a page, in base64; with Bokeh's 1.3 MB and the text it stays below 8 MB."""

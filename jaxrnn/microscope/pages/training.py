@@ -5,9 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
-
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool, NumeralTickFormatter
 from jaxrnn.microscope.pages.html import embedded_json, readable
 from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
 
