@@ -45,7 +45,7 @@ def test_step_by_step_is_unroll(name):
     last, hs = jitted_unroll(cell, params, carry, xs)
     for x, expected in zip(xs, hs, strict=True):
         carry, h = jax.jit(rnn.step)(cell, params, carry, x)
-        np.testing.assert_allclose(h, expected, rtol=1e-13)
+        np.testing.assert_allclose(h, expected, rtol=1e-13, atol=1e-15)
     assert worst_relative(carry, last) < 1e-13
 
 
