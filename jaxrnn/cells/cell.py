@@ -114,6 +114,24 @@ def blocks(x: Array, count: int) -> list[Array]:
     return jnp.split(x, count, axis=-1)
 
 
+def split_off_last(x: Array, count: int) -> tuple[Array, Array]:
+    """[..., count·H] -> all blocks but the last [..., (count − 1)·H], and the last [..., H]."""
+    first, last = jnp.split(x, [x.shape[-1] // count * (count - 1)], axis=-1)
+    return first, last
+
+
+def draw_weights(
+    key: Array, input_size: int, hidden_size: int, count: int, dtype: Any
+) -> dict[str, Array]:
+    """For a cell of `count` gates: w_xh Glorot uniform, w_hh orthogonal, b_h zero."""
+    key_x, key_h = jax.random.split(key)
+    return {
+        "w_xh": glorot_blocks(key_x, input_size, hidden_size, count, dtype),
+        "w_hh": orthogonal_blocks(key_h, hidden_size, count, dtype),
+        "b_h": jnp.zeros(count * hidden_size, dtype),
+    }
+
+
 def glorot_blocks(key: Array, rows: int, columns: int, count: int, dtype: Any) -> Array:
     """[rows, count·columns], each block uniform within ±√(6/(rows + columns)).
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Array, Cell, contract, dot, glorot_blocks, orthogonal_blocks
+from jaxrnn.cells.cell import Array, Cell, contract, dot, draw_weights
 
 
 class Params(NamedTuple):
@@ -39,12 +39,7 @@ class Saved(NamedTuple):
 
 def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
     """w_xh Glorot uniform, w_hh orthogonal, b_h zero."""
-    key_x, key_h = jax.random.split(key)
-    return Params(
-        w_xh=glorot_blocks(key_x, input_size, hidden_size, 1, dtype),
-        w_hh=orthogonal_blocks(key_h, hidden_size, 1, dtype),
-        b_h=jnp.zeros(hidden_size, dtype),
-    )
+    return Params(**draw_weights(key, input_size, hidden_size, 1, dtype))
 
 
 def init_identity(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:

@@ -22,7 +22,6 @@ swap z and 1 − z (Chung et al. 2014): negate the z blocks to convert.
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.cell import (
@@ -32,9 +31,9 @@ from jaxrnn.cells.cell import (
     blocks,
     contract,
     dot,
-    glorot_blocks,
-    orthogonal_blocks,
+    draw_weights,
     sigmoid,
+    split_off_last,
     sum_to_bias,
 )
 
@@ -71,24 +70,16 @@ class GateGradients(NamedTuple):
 
 def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
     """w_xh Glorot uniform, w_hh orthogonal, biases zero."""
-    key_x, key_h = jax.random.split(key)
-    return Params(
-        w_xh=glorot_blocks(key_x, input_size, hidden_size, 3, dtype),
-        w_hh=orthogonal_blocks(key_h, hidden_size, 3, dtype),
-        b_h=jnp.zeros(3 * hidden_size, dtype),
-        b_hn=jnp.zeros(hidden_size, dtype),
-    )
-
-
-def _split(x: Array) -> tuple[Array, Array]:
-    """[..., 3H] -> the blocks (r, z) [..., 2H] and n [..., H]."""
-    r_z, n = jnp.split(x, [2 * (x.shape[-1] // 3)], axis=-1)
-    return r_z, n
+    weights = draw_weights(key, input_size, hidden_size, 3, dtype)
+    return Params(**weights, b_hn=jnp.zeros(hidden_size, dtype))
 
 
 def _before_n(params: Params, carry: Carry, x_gates: Array) -> tuple[Array, Array, Array]:
     """What goes into (r, z) [*B, 2H]; a_n [*B, H]; m [*B, H]."""
-    (a_rz, a_n), (u_rz, u_n) = _split(x_gates), _split(dot(carry.h, params.w_hh))
+    (a_rz, a_n), (u_rz, u_n) = (
+        split_off_last(x_gates, 3),
+        split_off_last(dot(carry.h, params.w_hh), 3),
+    )
     return a_rz + u_rz, a_n, u_n + bias(params.b_hn, u_n)
 
 
@@ -129,7 +120,7 @@ def gradient_in_bulk(
     h: Array, saved: Saved, d_gates: GateGradients
 ) -> tuple[Array, dict[str, Array]]:
     """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t, ∂b_hn = Σ_t ∂m_t."""
-    d_rz, d_m = _split(d_gates.d_u)
+    d_rz, d_m = split_off_last(d_gates.d_u, 3)
     d_a = jnp.concatenate([d_rz, d_gates.d_n], axis=-1)
     return d_a, {"w_hh": contract(h, d_gates.d_u), "b_hn": sum_to_bias(d_m)}
 

@@ -20,7 +20,6 @@ Backward, from ∂h', with s = r h:
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.cell import (
@@ -29,9 +28,9 @@ from jaxrnn.cells.cell import (
     blocks,
     contract,
     dot,
-    glorot_blocks,
-    orthogonal_blocks,
+    draw_weights,
     sigmoid,
+    split_off_last,
 )
 
 
@@ -65,23 +64,12 @@ class GateGradients(NamedTuple):
 
 def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
     """w_xh Glorot uniform, w_hh orthogonal, biases zero."""
-    key_x, key_h = jax.random.split(key)
-    return Params(
-        w_xh=glorot_blocks(key_x, input_size, hidden_size, 3, dtype),
-        w_hh=orthogonal_blocks(key_h, hidden_size, 3, dtype),
-        b_h=jnp.zeros(3 * hidden_size, dtype),
-    )
-
-
-def _split(x: Array) -> tuple[Array, Array]:
-    """[..., 3H] -> the blocks (r, z) [..., 2H] and n [..., H]."""
-    r_z, n = jnp.split(x, [2 * (x.shape[-1] // 3)], axis=-1)
-    return r_z, n
+    return Params(**draw_weights(key, input_size, hidden_size, 3, dtype))
 
 
 def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
     """(a_r + h w_r, a_z + h w_z, a_n + (r h) w_n) [*B, 3H]."""
-    (a_rz, a_n), (w_rz, w_n) = _split(x_gates), _split(params.w_hh)
+    (a_rz, a_n), (w_rz, w_n) = split_off_last(x_gates, 3), split_off_last(params.w_hh, 3)
     into_rz = a_rz + dot(carry.h, w_rz)
     r = sigmoid(blocks(into_rz, 2)[0]).astype(carry.h.dtype)
     return jnp.concatenate([into_rz, a_n + dot(r * carry.h, w_n)], axis=-1)
@@ -89,7 +77,7 @@ def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
 
 def forward(params: Params, carry: Carry, x_gates: Array) -> tuple[Carry, Saved]:
     """h' = (1 − z) n + z h."""
-    into_rz, into_n = _split(pre_activations(params, carry, x_gates))
+    into_rz, into_n = split_off_last(pre_activations(params, carry, x_gates), 3)
     r_z, n = sigmoid(into_rz), jnp.tanh(into_n)
     _, z = blocks(r_z, 2)
     h = n + z * (carry.h.astype(n.dtype) - n)
@@ -102,7 +90,7 @@ def backward(
 ) -> tuple[Carry, GateGradients]:
     """The block of equations at the head of this file, from ∂h' to ∂h and ∂a."""
     exact, dtype = d_carry.h.dtype, params.w_hh.dtype
-    w_rz, w_n = _split(params.w_hh)
+    w_rz, w_n = split_off_last(params.w_hh, 3)
     r, z = blocks(saved.r_z.astype(exact), 2)
     n, h = saved.n.astype(exact), carry.h.astype(exact)
     d_n = d_carry.h * (1 - z) * (1 - n * n)

@@ -17,7 +17,6 @@ Backward, from ∂h' and ∂c':
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.cell import (
@@ -26,8 +25,7 @@ from jaxrnn.cells.cell import (
     blocks,
     contract,
     dot,
-    glorot_blocks,
-    orthogonal_blocks,
+    draw_weights,
     sigmoid,
     sigmoid_or_tanh,
 )
@@ -60,12 +58,8 @@ def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
     Source of the forget bias: Gers, Schmidhuber and Cummins 2000; Jozefowicz, Zaremba and
     Sutskever 2015.
     """
-    key_x, key_h = jax.random.split(key)
-    return Params(
-        w_xh=glorot_blocks(key_x, input_size, hidden_size, 4, dtype),
-        w_hh=orthogonal_blocks(key_h, hidden_size, 4, dtype),
-        b_h=jnp.zeros(4 * hidden_size, dtype).at[hidden_size : 2 * hidden_size].set(1),
-    )
+    params = Params(**draw_weights(key, input_size, hidden_size, 4, dtype))
+    return params._replace(b_h=params.b_h.at[hidden_size : 2 * hidden_size].set(1))
 
 
 def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
