@@ -64,3 +64,10 @@ def test_central_differences_of_a_cubic():
 def test_sizes_are_checked():
     with pytest.raises(ValueError, match="gradcheck: length: expected at least 1, got 0"):
         rnn.gradcheck(rnn.GRU, jax.random.key(0), length=0)
+
+
+def test_a_relu_that_is_off_is_right():
+    """Of one unit, one step and these draws, some gradients are zero throughout, and right."""
+    for seed in range(4):
+        one = {"hidden_size": 1, "batch_size": 1, "length": 1}
+        assert rnn.gradcheck(rnn.ELMAN_RELU, jax.random.key(seed), **one).ok

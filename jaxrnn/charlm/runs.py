@@ -92,6 +92,7 @@ class Run:
             best: whether no validation loss so far was lower.
         """
         data = checkpoints.to_bytes(tree, facts)
+        (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         if best:
             checkpoints.write_atomically(self.best_path, data)
         name = f"step-{facts['step']:09d}.npz"
@@ -166,7 +167,8 @@ def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -
         raise ValueError(
             sentence("train", "--out", "a new folder", f"{path}, where {found[0]} would be lost")
         )
-    first.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_dir():
+        raise ValueError(sentence("train", "--out", "a new folder", f"{path}, which is a file"))
     run.remove_unfinished()
     return run
 
@@ -201,8 +203,9 @@ def open_run(path: str | Path) -> Run:
             facts["text"]["sha256"],
         )
     except (KeyError, TypeError, ValueError) as error:
+        fault = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(
-            sentence("open_run", str(file), "the settings of a run", f"a file without: {error}")
+            sentence("open_run", str(file), "the settings of a run", f"a file at fault: {fault}")
         ) from None
 
 

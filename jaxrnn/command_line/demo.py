@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from jaxrnn.command_line.arguments import seed
 from jaxrnn.errors import sentence
 
 NAMES = {
@@ -32,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("name", metavar="NAME", choices=NAMES, help="an experiment, see below")
     parser.add_argument("--out", metavar="PAGE", help="the page; default: NAME.html")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of all that is random (0)"
+        "--seed", type=seed, default=0, metavar="N", help="of all that is random (0)"
     )
     parser.add_argument(
         "--text",

@@ -2,6 +2,8 @@
 
 import argparse
 
+from jaxrnn.command_line.arguments import seed
+
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of `jaxrnn gradcheck`."""
@@ -16,7 +18,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--hidden-size", type=int, default=4, metavar="H")
     parser.add_argument("--batch-size", type=int, default=2, metavar="B")
     parser.add_argument("--length", type=int, default=7, metavar="T", help="time steps")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     return parser
 
 

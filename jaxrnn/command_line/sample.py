@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from jaxrnn.command_line.arguments import seed
+
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of `jaxrnn sample`."""
@@ -45,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=1,
         help="char-rnn's switch: 0 is --greedy",
     )
-    parser.add_argument("--seed", type=int, default=123, metavar="N", help="of the drawing (123)")
+    parser.add_argument("--seed", type=seed, default=123, metavar="N", help="of the drawing (123)")
     parser.add_argument(
         "--count", type=int, default=1, metavar="N", help="texts, one after the other (1)"
     )

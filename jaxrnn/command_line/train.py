@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxrnn.charlm.settings import ADJUSTABLE, PRESETS, Settings
+from jaxrnn.command_line.arguments import seed
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="X",
         help="scale the gradient down to this norm; 0: off",
     )
-    add(group, "seed", type=int, metavar="N", help="of everything random")
+    add(group, "seed", type=seed, metavar="N", help="of everything random")
 
     group = parser.add_argument_group("length of the run, and what it tells (may change on resume)")
     add(group, "max_steps", type=int, metavar="N", help="windows to train on")
@@ -213,11 +214,22 @@ def _resume(text: str | None, out: str | None, given: dict[str, Any]) -> "Work":
     settings = dataclasses.replace(old.settings, **_one_end(given))
     _prepare_jax(settings)
     source = text or (None if old.source == "pydoc_data.topics" else old.source)
+    if text is None and source is not None and not Path(source).exists():
+        expected = f"the text {source} where it was when {old.path} began"
+        hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
+        raise FileNotFoundError(sentence("train", "TEXT", expected, "nothing there", hint))
     corpus = _read(source, settings.encoding)
+    new = dataclasses.replace(old, settings=settings)
+    work = training_loop.resume(new, corpus, print)
+    reached, total = work.journal.step, work.plan.total_steps
+    if reached > total:
+        expected = f"an end after step {reached:,}, which {old.path} has reached"
+        raise ValueError(
+            sentence("train", "--max-steps, --max-epochs", expected, f"step {total:,}")
+        )
     if settings != old.settings:
-        old = dataclasses.replace(old, settings=settings)
-        old.write_config()
-    return training_loop.resume(old, corpus, print)
+        new.write_config()
+    return work
 
 
 def choose_settings(

@@ -50,7 +50,8 @@ def unroll(
     """Runs a cell over a sequence; its gradient is hand-derived backpropagation through time.
 
     Reverse mode only, of any order, under `jit`, `vmap` and `jax.checkpoint`; for forward mode
-    (`jax.jvp`) take `unroll_autodiff`.
+    (`jax.jvp`) take `unroll_autodiff`. Tried here it is a TypeError that says so; where the
+    function was jitted before `jax.jvp`, JAX raises its own.
 
     Args:
         cell: one of `CELLS`.
@@ -88,7 +89,7 @@ def unroll(
         chunk_length = math.isqrt(xs.shape[0] - 1) + 1 if xs.shape[0] else 1
     elif chunk_length is None:
         chunk_length = cache_sized_chunk(xs.shape[0], _step_bytes(params, batch))
-    elif chunk_length < 1:
+    elif not isinstance(chunk_length, int) or chunk_length < 1:
         expected = "an integer of at least 1"
         raise ValueError(sentence("unroll", "chunk_length", expected, chunk_length))
     try:
@@ -96,7 +97,7 @@ def unroll(
     except TypeError as error:
         if "custom_vjp" not in str(error):
             raise
-        hint = "jaxrnn.unroll_autodiff has the same signature and forward mode"
+        hint = "jaxrnn.unroll_autodiff takes the same (cell, params, carry, xs) and has it"
         raise TypeError(
             sentence("unroll", "differentiation", "reverse mode", "forward mode (jvp)", hint)
         ) from error

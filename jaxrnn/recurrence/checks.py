@@ -33,9 +33,13 @@ def check_params(function: str, cell: Cell, params: Any) -> None:
         hint = f"make them with jaxrnn.init(jaxrnn.CELLS[{cell.name!r}], ...)"
         raise TypeError(sentence(function, "params", expected, type(params).__name__, hint))
     w_hh = params.w_hh
+    if not hasattr(w_hh, "dtype"):
+        raise TypeError(sentence(function, "params.w_hh", "an array", type(w_hh).__name__))
     if not jnp.issubdtype(w_hh.dtype, jnp.floating):
         raise TypeError(sentence(function, "params.w_hh", "a floating dtype", w_hh))
     for name, w in zip(cell.Params._fields, params, strict=True):
+        if not hasattr(w, "dtype"):
+            raise TypeError(sentence(function, f"params.{name}", "an array", type(w).__name__))
         if w.dtype != w_hh.dtype:
             expected = f"{w_hh.dtype}, the dtype of params.w_hh"
             raise TypeError(sentence(function, f"params.{name}", expected, w))
@@ -48,6 +52,10 @@ def check_params(function: str, cell: Cell, params: Any) -> None:
         raise ValueError(sentence(function, "params.w_xh", expected, params.w_xh))
     if params.b_h.shape != (columns,):
         raise ValueError(sentence(function, "params.b_h", f"[{columns}]", params.b_h))
+    for name in set(cell.Params._fields) - {"w_xh", "w_hh", "b_h"}:
+        extra = getattr(params, name)
+        if name.startswith("b_") and extra.shape != w_hh.shape[:1]:
+            raise ValueError(sentence(function, f"params.{name}", f"[{w_hh.shape[0]}]", extra))
 
 
 def check_inputs(function: str, params: Any, xs: Any, time_axes: int) -> tuple[int, ...]:
@@ -87,6 +95,9 @@ def check_carry(function: str, cell: Cell, params: Any, carry: Any, batch: tuple
         raise TypeError(sentence(function, "carry", expected, type(carry).__name__, hint))
     shape, dtype = (*batch, hidden_size(params)), params.w_hh.dtype
     for name, value in zip(cell.Carry._fields, carry, strict=True):
+        if not hasattr(value, "dtype"):
+            expected = f"an array {list(shape)}"
+            raise TypeError(sentence(function, f"carry.{name}", expected, repr(value), hint))
         if value.shape != shape:
             expected = f"shape {list(shape)}, the batch of the input and the units of w_hh"
             raise ValueError(sentence(function, f"carry.{name}", expected, value, hint))

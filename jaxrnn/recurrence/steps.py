@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array, accumulator, bias, dot
@@ -36,7 +37,7 @@ def init(
 
     Raises:
         TypeError: `cell` is no cell, `key` no key, or `dtype` no floating dtype.
-        ValueError: a size below 1.
+        ValueError: a size below 1; float64 without `jax_enable_x64`.
 
     Example:
         >>> import jax, jaxrnn as rnn
@@ -49,10 +50,13 @@ def init(
         raise TypeError(sentence("init", "key", "a jax.random.key", key, "jax.random.key(0)"))
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(sentence("init", "dtype", "a floating dtype", jnp.dtype(dtype).name))
+    if jnp.finfo(dtype).bits > jnp.finfo(jnp.result_type(float)).bits:
+        hint = 'jax.config.update("jax_enable_x64", True) allows it'
+        raise ValueError(sentence("init", "dtype", "at most 32 bits", jnp.dtype(dtype).name, hint))
     for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-        if not isinstance(size, int) or size < 1:
+        if not isinstance(size, int | np.integer) or size < 1:
             raise ValueError(sentence("init", name, "an integer of at least 1", size))
-    return cell.init(key, input_size, hidden_size, jnp.dtype(dtype))
+    return cell.init(key, int(input_size), int(hidden_size), jnp.dtype(dtype))
 
 
 def zero_carry(cell: Cell, params: Any, batch_shape: tuple[int, ...] = ()) -> Any:
@@ -68,6 +72,9 @@ def zero_carry(cell: Cell, params: Any, batch_shape: tuple[int, ...] = ()) -> An
         (32, 128)
     """
     check_params("zero_carry", cell, params)
+    if not isinstance(batch_shape, tuple | list):
+        hint = f"batch_shape=({batch_shape},)"
+        raise TypeError(sentence("zero_carry", "batch_shape", "a tuple", batch_shape, hint))
     shape = (*batch_shape, hidden_size(params))
     return cell.Carry(*(jnp.zeros(shape, params.w_hh.dtype) for _ in cell.Carry._fields))
 
@@ -85,7 +92,8 @@ def project(params: Any, xs: Array) -> Array:
     """
     w_xh = params.w_xh
     if is_token_ids(xs):
-        x_gates = jnp.take(w_xh, xs, axis=0, mode="fill", fill_value=jnp.nan)
+        rows = w_xh.at[xs]
+        x_gates = rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
         x_gates = x_gates.astype(accumulator(w_xh.dtype))
     else:
         x_gates = dot(xs, w_xh)

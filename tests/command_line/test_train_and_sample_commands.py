@@ -285,3 +285,38 @@ def test_the_bar_counts_characters(monkeypatch, capsys):
     seen = capsys.readouterr()
     assert "loss 0.500 nats, 0.721 bits a character, validation 2.000" in seen.err
     assert "some text" in seen.out
+
+
+def test_an_end_that_the_run_has_passed_is_refused(trained, text, capsys):
+    before = (trained / "config.json").read_bytes()
+    error = fails(capsys, "train", text, "--out", trained, "--resume", "--max-steps", 5)
+    assert "expected an end after step 12" in error
+    assert "got step 5" in error
+    assert (trained / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("wrong", [["--model", "foo"], ["--rnn-size", "0"], ["--optimizer", "x"]])
+def test_a_start_that_fails_leaves_nothing_behind(wrong, text, tmp_path, capsys):
+    fails(capsys, "train", text, "--out", tmp_path / "run", *TINY, *wrong)
+    assert not (tmp_path / "run").exists()
+
+
+def test_out_that_is_a_file(text, capsys):
+    assert "expected a new folder" in fails(capsys, "train", text, "--out", text, *TINY)
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "gradcheck", "demo"])
+def test_a_seed_out_of_range(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--seed", str(2**64)])
+    assert ended.value.code == 2
+    assert "from 0 to 4294967295" in capsys.readouterr().err
+
+
+def test_a_text_that_has_moved_can_be_named(text, tmp_path, capsys):
+    moving = tmp_path / "moving.txt"
+    moving.write_bytes(text.read_bytes())
+    assert main(["train", str(moving), "--out", str(tmp_path / "run"), *TINY]) == 0
+    moving.rename(tmp_path / "moved.txt")
+    error = fails(capsys, "train", "--out", tmp_path / "run", "--resume", "--max-steps", 20)
+    assert "name its new place" in error

@@ -100,9 +100,30 @@ def test_wrong_step():
         rnn.step(rnn.LSTM, PARAMS, CARRY, XS[0, :, :2])
 
 
-def test_wrong_chunk_length():
+@pytest.mark.parametrize("chunk_length", [0, 2.5, "a"])
+def test_wrong_chunk_length(chunk_length):
     with pytest.raises(ValueError, match="unroll: chunk_length: expected an integer of at least 1"):
-        rnn.unroll(rnn.LSTM, PARAMS, CARRY, XS, chunk_length=0)
+        rnn.unroll(rnn.LSTM, PARAMS, CARRY, XS, chunk_length=chunk_length)
+
+
+def test_what_is_no_array_is_named():
+    with pytest.raises(TypeError, match=r"unroll: params.b_h: expected an array, got list"):
+        rnn.unroll(rnn.LSTM, PARAMS._replace(b_h=[0.0] * 16), CARRY, XS)
+    with pytest.raises(TypeError, match=r"unroll: carry.c: expected an array"):
+        rnn.unroll(rnn.LSTM, PARAMS, CARRY._replace(c=0.0), XS)
+    with pytest.raises(TypeError, match="zero_carry: batch_shape: expected a tuple, got 2"):
+        rnn.zero_carry(rnn.LSTM, PARAMS, 2)
+
+
+def test_the_inner_bias_is_checked():
+    one = GRU_PARAMS._replace(b_hn=GRU_PARAMS.b_hn[:1])
+    with pytest.raises(ValueError, match=r"unroll: params.b_hn: expected \[4\]"):
+        rnn.unroll(rnn.GRU, one, GRU_CARRY, XS)
+
+
+def test_float64_needs_x64():
+    with jax.enable_x64(False), pytest.raises(ValueError, match="jax_enable_x64"):
+        rnn.init(rnn.GRU, jax.random.key(0), 2, 3, dtype="float64")
 
 
 def test_a_cell_without_hand_derivative_is_sent_to_the_twin():

@@ -158,7 +158,7 @@ def test_hessian_forward_over_reverse():
 
 def test_forward_mode_says_where_to_go():
     params, carry, xs = random_problem("lstm")
-    with pytest.raises(TypeError, match="unroll_autodiff has the same signature"):
+    with pytest.raises(TypeError, match="unroll_autodiff takes the same"):
         jax.jvp(lambda p: rnn.unroll(rnn.LSTM, p, carry, xs)[1], (params,), (params,))
 
 

@@ -93,9 +93,10 @@ def test_pre_activations_are_what_the_nonlinearity_takes():
 
 
 @every_cell
-def test_a_token_outside_the_vocabulary_is_seen(name):
+@pytest.mark.parametrize("outside", [3, -1])
+def test_a_token_outside_the_vocabulary_is_seen(name, outside):
     params, carry, tokens = random_problem(name, tokens=True)
-    _, hs = jitted_unroll(rnn.CELLS[name], params, carry, tokens.at[2, 0].set(3))
+    _, hs = jitted_unroll(rnn.CELLS[name], params, carry, tokens.at[2, 0].set(outside))
     assert np.isfinite(hs[:2]).all()
     assert np.isnan(hs[2, 0]).all()
     assert np.isfinite(hs[:, 1]).all()
