@@ -49,7 +49,8 @@ def test_scan_visits_chunks_in_order(chunk_length, reverse):
 @pytest.mark.parametrize(
     ("length", "step_bytes", "expected"),
     [
-        (25, 1600, 25),  # all of it fits
+        (25, 1600, 25),  # all of it fits, and 25 has no half
+        (64, 1600, 32),  # all of it fits; two chunks take less memory
         (50, CHUNK_BYTES // 10, 10),  # a divisor
         (100, CHUNK_BYTES // 8, 5),  # 8 is none of 100's divisors
         (101, CHUNK_BYTES // 8, 8),  # a prime length leaves a rest
