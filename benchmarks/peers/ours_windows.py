@@ -1,9 +1,10 @@
 """jaxrnn with many windows in one dispatch: `charlm.make_train_windows`, as `jaxrnn train` has it.
 
 Python and the allocator are paid once for `CAPACITY` windows; a training step's time is that of
-the dispatch divided by the windows in it.
+the dispatch divided by the windows in it. On a CPU the streams are divided over its cores.
 """
 
+import os
 import time
 from typing import Any
 
@@ -29,7 +30,12 @@ def prepare_training(problem: TrainProblem, device: str) -> Prepared:
     optimizer, loss = recipe(problem)
     model = problem.arrays()
     config, _, _ = charlm_parts(problem, model)
-    train = charlm.make_train_windows(config, optimizer, problem.size.time, CAPACITY, loss)
+    devices = jax.device_count() if device == "cpu" else 1
+    batch = problem.size.batch
+    devices = max(n for n in range(1, devices + 1) if batch % n == 0)
+    train = charlm.make_train_windows(
+        config, optimizer, problem.size.time, CAPACITY, loss, devices=devices
+    )
     streams = jax.device_put(model.text.T)
 
     def initial() -> tuple[Any, Any]:
@@ -51,13 +57,15 @@ def prepare_training(problem: TrainProblem, device: str) -> Prepared:
         losses = metrics["loss"][:COMPARED_STEPS].tolist()
         return named_training_results(losses, *trained(after))
 
-    return Prepared({"train_step": run}, results, {"windows_per_dispatch": CAPACITY})
+    facts = {"windows_per_dispatch": CAPACITY, "devices": devices}
+    return Prepared({"train_step": run}, results, facts)
 
 
 PEER = Peer(
     name="jaxrnn-windows",
-    path=f"jaxrnn.charlm.make_train_windows, {CAPACITY} windows in a dispatch",
+    path=f"jaxrnn.charlm.make_train_windows, {CAPACITY} windows in a dispatch, on all cores",
     distribution=None,
     cells=None,
     prepare={"train": prepare_training},
+    environment={"JAX_NUM_CPU_DEVICES": str(os.cpu_count() or 1)},
 )

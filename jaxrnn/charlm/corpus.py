@@ -25,7 +25,7 @@ class Corpus:
         return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def read_text(path: str | Path, encoding: str = "utf-8") -> Corpus:
+def read_text(path: str | Path, encoding: str = "utf-8", argument: str = "TEXT") -> Corpus:
     """Reads a text file.
 
     A byte-order mark is dropped and line ends become `\\n`, as Python's text files have it.
@@ -33,6 +33,7 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> Corpus:
     Args:
         path: the file.
         encoding: a codec's name.
+        argument: what the path is called where it was given, for the sentences of errors.
 
     Returns:
         The corpus.
@@ -44,41 +45,51 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> Corpus:
     """
     path = Path(path)
     if path.is_dir():
+        hint = "name one file in it"
         raise IsADirectoryError(
-            sentence("train", "TEXT", "a text file", f"the directory {path}", "name one file in it")
+            sentence("read_text", argument, "a text file", f"the directory {path}", hint)
         )
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
+        got = f"{path}, which does not exist"
         raise FileNotFoundError(
-            sentence("train", "TEXT", "an existing text file", f"{path}, which does not exist")
+            sentence("read_text", argument, "an existing text file", got)
         ) from None
+    return decode(raw, encoding, str(path), argument, str(path.resolve()))
+
+
+def decode(
+    raw: bytes, encoding: str, name: str, argument: str = "TEXT", source: str | None = None
+) -> Corpus:
+    """Text from bytes, as `read_text` reads it.
+
+    Args:
+        raw: the bytes.
+        encoding: a codec's name.
+        name: what they are from, for the sentences of errors.
+        argument: what that is called where it was given.
+        source: of the corpus; None: the name.
+
+    Raises:
+        ValueError: as `read_text`.
+    """
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
+        got = f"the byte 0x{raw[error.start]:02x} at position {error.start} of {name}"
+        hint = "name the file's encoding, for example --encoding latin-1"
         raise ValueError(
-            sentence(
-                "train",
-                "TEXT",
-                f"text in {encoding}",
-                f"the byte 0x{raw[error.start]:02x} at position {error.start} of {path}",
-                "name the file's encoding, for example --encoding latin-1",
-            )
+            sentence("read_text", argument, f"text in {encoding}", got, hint)
         ) from None
     except LookupError:
-        raise ValueError(
-            sentence(
-                "train",
-                "encoding",
-                "the name of a codec that Python knows",
-                repr(encoding),
-                "utf-8, latin-1 and utf-16 are some",
-            )
-        ) from None
+        rule, hint = "the name of a codec that Python knows", "utf-8, latin-1 and utf-16 are some"
+        raise ValueError(sentence("read_text", "encoding", rule, repr(encoding), hint)) from None
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text:
-        raise ValueError(sentence("train", "TEXT", "at least one character", f"{path}, empty"))
-    return Corpus(text, str(path.resolve()))
+        got = f"{name}, empty"
+        raise ValueError(sentence("read_text", argument, "at least one character", got))
+    return Corpus(text, source or name)
 
 
 def python_documentation() -> Corpus:

@@ -237,6 +237,21 @@ def load_params(run: Run, note: Note) -> tuple[model.Params, dict[str, Any]]:
     return checkpoints.restore(template, arrays, path, "state.params"), facts
 
 
+def load_history(run: Run, note: Note) -> dict[int, model.Params]:
+    """The parameters of every good checkpoint by its step, in order of steps."""
+    template = jax.eval_shape(lambda: blank_params(run))
+    found = {}
+    for path in {*run.step_paths(), run.best_path}:
+        if path.exists():
+            try:
+                arrays, facts = checkpoints.read(path)
+            except BrokenCheckpointError as error:
+                note(str(error))
+                continue
+            found[int(facts["step"])] = checkpoints.restore(template, arrays, path, "state.params")
+    return dict(sorted(found.items()))
+
+
 def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
     """The parameters of the best checkpoint, and the carry that its first stream had reached.
 

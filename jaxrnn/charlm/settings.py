@@ -24,6 +24,8 @@ class Settings:
         val_frac: share after that for validation; 0: none.
         seq_length: T, characters in a window.
         batch_size: B, streams side by side.
+        devices: parts of the batch that are trained side by side, each on a device (of a CPU:
+            on a core or so).
         loss: a key of `jaxrnn.charlm.LOSSES`.
         optimizer: one of `jaxrnn.optimizers.OPTIMIZERS`.
         learning_rate: the highest rate.
@@ -61,6 +63,7 @@ class Settings:
     val_frac: float = 0.1
     seq_length: int = 64
     batch_size: int = 32
+    devices: int = 1
     loss: str = "cross_entropy"
     optimizer: str = "adamw"
     learning_rate: float = 5e-3
@@ -82,8 +85,10 @@ class Settings:
     max_minutes: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("seq_length", "batch_size", "sample_length"):
+        for name in ("seq_length", "batch_size", "devices", "sample_length"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
+        divides = self.batch_size % self.devices == 0
+        self._require("devices", divides, f"a divisor of --batch-size {self.batch_size}")
         for name in ("max_steps", "print_every", "eval_val_every"):
             value = getattr(self, name)
             self._require(name, value is None or value >= 1, "at least 1")

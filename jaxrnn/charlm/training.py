@@ -96,6 +96,7 @@ def make_train_windows(
     loss: Loss = cross_entropy,
     *,
     unroll: networks.Unroll = bptt_unroll,
+    devices: int = 1,
 ) -> Callable[..., tuple[TrainState, Any, Metrics]]:
     """Makes the jitted `(state, carry, streams, count[, key]) -> (state, carry, metrics)`.
 
@@ -112,14 +113,22 @@ def make_train_windows(
         optimizer: any optax transformation.
         length: T, steps in a window.
         capacity: the most windows in one dispatch.
-        loss: `(logits [T, B, V], targets [T, B]) -> []`.
+        loss: `(logits [T, B, V], targets [T, B]) -> []`, a mean over the streams.
         unroll: `jaxrnn.unroll` or `jaxrnn.unroll_autodiff`.
+        devices: a divisor of B: the streams are divided into so many parts, each on a device of
+            its own, and their gradients averaged. `jax.config.update("jax_num_cpu_devices", n)`,
+            before anything is computed, makes n devices of a CPU, whose loops XLA runs on one
+            core each. Numbers depend on it by rounding, and by the masks of dropout.
 
     Returns:
         The function. `streams` [B, W·T + 1] are those of `make_streams`, `count` at most
         `capacity`. `metrics` are arrays [capacity], of which the first `count` are filled.
         `state` and `carry` are donated: use what comes back.
+
+    Raises:
+        ValueError: more devices than JAX has.
     """
+    axis = None if devices == 1 else STREAMS
 
     def train_windows(
         state: TrainState, carry: Any, streams: Array, count: Array, key: Array | None = None
@@ -133,7 +142,7 @@ def make_train_windows(
             carry = jax.tree.map(lambda x: jnp.where(starts_over, jnp.zeros_like(x), x), carry)
             inputs, targets = window(streams, position, length)
             state, carry, now = _update(
-                config, optimizer, loss, unroll, state, carry, inputs, targets, key
+                config, optimizer, loss, unroll, state, carry, inputs, targets, key, axis
             )
             return state, carry, {name: metrics[name].at[index].set(now[name]) for name in now}
 
@@ -143,9 +152,56 @@ def make_train_windows(
 
     def one_update(state: TrainState, carry: Any, streams: Array, key: Array | None) -> Metrics:
         inputs, targets = window(streams, 0, length)
-        return _update(config, optimizer, loss, unroll, state, carry, inputs, targets, key)[2]
+        return _update(config, optimizer, loss, unroll, state, carry, inputs, targets, key, axis)[2]
 
-    return jax.jit(train_windows, donate_argnums=(0, 1))
+    if axis is None:
+        return jax.jit(train_windows, donate_argnums=(0, 1))
+    return _over_devices(train_windows, devices)
+
+
+# The name of the mesh's one axis.
+STREAMS = "streams"
+
+
+def _over_devices(
+    train_windows: Callable[..., tuple[TrainState, Any, Metrics]], devices: int
+) -> Callable[..., tuple[TrainState, Any, Metrics]]:
+    """Jits it with the streams divided over devices, everything else on all of them."""
+    if devices > len(jax.devices()):
+        expected = f"at most the {len(jax.devices())} that JAX has here"
+        hint = 'jax.config.update("jax_num_cpu_devices", n), before all else, makes n of a CPU'
+        raise ValueError(sentence("make_train_windows", "devices", expected, devices, hint))
+    mesh = jax.make_mesh(
+        (devices,),
+        (STREAMS,),
+        axis_types=(jax.sharding.AxisType.Auto,),
+        devices=jax.devices()[:devices],
+    )
+    everywhere, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(STREAMS)
+    # The parts' gradients differ until they are averaged, which JAX's bookkeeping of what is the
+    # same everywhere (check_vma) does not know of a hand-derived backward pass.
+    jitted = jax.jit(
+        jax.shard_map(
+            train_windows,
+            mesh=mesh,
+            in_specs=(everywhere, divided, divided, everywhere, everywhere),
+            out_specs=(everywhere, divided, everywhere),
+            check_vma=False,
+        ),
+        donate_argnums=(0, 1),
+    )
+    on_all = jax.sharding.NamedSharding(mesh, everywhere)
+    by_streams = jax.sharding.NamedSharding(mesh, divided)
+
+    def place_and_train(
+        state: TrainState, carry: Any, streams: Array, count: Array, key: Array | None = None
+    ) -> tuple[TrainState, Any, Metrics]:
+        # Where they are in place already, as from the last dispatch, this copies nothing.
+        state = jax.device_put(state, on_all)
+        carry, streams = jax.device_put((carry, streams), by_streams)
+        return jitted(state, carry, streams, count, key)
+
+    return place_and_train
 
 
 def _update(
@@ -158,6 +214,7 @@ def _update(
     inputs: Array,
     targets: Array,
     key: Array | None,
+    axis: str | None = None,
 ) -> tuple[TrainState, Any, Metrics]:
     dropout_key = None
     if config.dropout:
@@ -165,6 +222,8 @@ def _update(
             expected = f"a jax.random.key for dropout {config.dropout}"
             raise ValueError(sentence("train_step", "key", expected, "None"))
         dropout_key = jax.random.fold_in(key, state.step)
+        if axis is not None:
+            dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(axis))
 
     def objective(params: model.Params) -> tuple[Array, Any]:
         after, logits = model.apply(
@@ -173,6 +232,8 @@ def _update(
         return loss(logits, targets), after
 
     (value, carry), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
+    if axis is not None:
+        value, gradient = jax.lax.pmean((value, gradient), axis)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     # In the loss's dtype: a bfloat16 sum of squares would be good for two digits.

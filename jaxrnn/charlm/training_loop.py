@@ -198,7 +198,12 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
     settings = run.settings
     capacity = dispatch_size(run, everything.state.params)
     train_windows = make_train_windows(
-        run.config, optimizer, settings.seq_length, capacity, LOSSES[settings.loss]
+        run.config,
+        optimizer,
+        settings.seq_length,
+        capacity,
+        LOSSES[settings.loss],
+        devices=settings.devices,
     )
     windows = number_of_windows(streams, settings.seq_length)
     validate_every = settings.eval_val_every or max(capacity, total_steps // 20)
@@ -246,18 +251,24 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
         best = False
         validated = len(validation) > 1 and (finished or due(validate_every))
         if validated:
-            value = validation_loss(run, state.params, validation)
+            value = validation_loss(run, _in_one_place(state.params), validation)
             best = journal.best_validation is None or value < journal.best_validation
             if best:
                 journal = journal._replace(best_validation=value)
             yield record(validation_loss=value, best=best)
         if sample_every and (finished or due(sample_every)):
-            yield record(sample=_sample(run, state.params, carry, journal.step))
+            here, carries = _in_one_place(state.params), _in_one_place(carry)
+            yield record(sample=_sample(run, here, carries, journal.step))
         late = time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS
         if validated or finished or stopping or late or due(validate_every):
             journal = journal._replace(seconds=before + time.monotonic())
             _save(run, Everything(state, carry, everything.key), journal, best)
             last_save = time.monotonic()
+
+
+def _in_one_place(tree: Any) -> Any:
+    """On one device: what is on several would be computed with on all of them."""
+    return jax.device_put(tree, jax.devices()[0])
 
 
 def validation_loss(run: Run, params: model.Params, tokens: NDArray[Any]) -> float:

@@ -1,9 +1,8 @@
 """`jaxrnn demo NAME`: an experiment, what was claimed of it, what was measured, and its page."""
 
 import argparse
-from pathlib import Path
 
-from jaxrnn.command_line.arguments import seed
+from jaxrnn.command_line.arguments import file_to_write, seed
 from jaxrnn.errors import sentence
 
 NAMES = {
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.text is not None and options.name not in READ_TEXT:
         rule, got = f"one of {', '.join(READ_TEXT)} beside --text", options.name
         raise ValueError(sentence("demo", "NAME", rule, got))
-    out = Path(options.out or f"{options.name}.html")
+    out = file_to_write("demo", options.out, f"{options.name}.html")
     if out.suffix.lower() not in ("", ".html", ".htm"):
         rule = "a page ending in .html"
         raise ValueError(sentence("demo", "--out", rule, str(out)))
@@ -63,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
     from jaxrnn.microscope.pages.html import write_page
 
     use_compilation_cache()
-    text = None if options.text is None else corpus.read_text(options.text, options.encoding).text
+    text = None
+    if options.text is not None:
+        text = corpus.read_text(options.text, options.encoding, argument="--text").text
     with TaskBar() as bar:
         experiment, page = run_demo(options.name, options.seed, bar, text)
     print(report(experiment))

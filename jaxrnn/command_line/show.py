@@ -5,13 +5,37 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxrnn.command_line.arguments import file_to_write
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
     from jaxrnn.microscope.views import Subject
 
 PICTURES = (".png", ".svg", ".pdf")
-VIEWS = ("activations", "connectivity", "gradient-flow", "training", "stepper")
+STRETCH = ("text", "encoding", "from", "to")
+# The options that mean something to each view.
+VIEWS = {
+    "activations": (*STRETCH, "layer", "units"),
+    "connectivity": (*STRETCH, "definition"),
+    "gradient-flow": (*STRETCH, "layer"),
+    "training": (),
+    "stepper": STRETCH,
+    "gates": STRETCH,
+    "surprise": STRETCH,
+    "clamping": (*STRETCH, "layer", "units"),
+    "copying": (),
+}
+SUMMARIES = {
+    "activations": "units over time on the text, and what they encode",
+    "connectivity": "which earlier characters mattered for each prediction",
+    "gradient-flow": "what is left of the gradient, step by step back, over training",
+    "training": "loss curves and samples",
+    "stepper": "one training step line by line: forward, backward, update",
+    "gates": "how much of the time each gate is nearly open and nearly closed",
+    "surprise": "where the loss is, and what would have prevented the errors",
+    "clamping": "what depends on each unit: the loss and the text without it",
+    "copying": "how much of a sample stands in the training text word for word",
+}
 DEFINITIONS = (
     "loss_gradient_squared",
     "logit_gradient_norm",
@@ -28,6 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
         description="Reads a text with the model of a run and writes a page of what happens "
         "inside it: one HTML file that needs no network. It takes the checkpoint of the best "
         "validation loss.",
+        epilog="views, and the options that they take beside --out:\n"
+        + "\n".join(f"  {name:13}  {SUMMARIES[name]}{_listed(name)}" for name in VIEWS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "runs",
@@ -36,27 +63,26 @@ def make_parser() -> argparse.ArgumentParser:
         help="the folder of a run; gradient-flow compares several",
     )
     parser.add_argument(
-        "--view", choices=VIEWS, default="activations", help="what to look at (activations)"
+        "--view",
+        choices=VIEWS,
+        default="activations",
+        help="what to look at (activations), see below",
     )
     parser.add_argument(
         "--text",
         metavar="FILE",
         help="a text to read, - for standard input; default: the held-out part of the run's own",
     )
-    parser.add_argument(
-        "--encoding", default="utf-8", metavar="NAME", help="of the text file (utf-8)"
-    )
+    parser.add_argument("--encoding", metavar="NAME", help="of the text file (utf-8)")
     parser.add_argument(
         "--out",
         metavar="FILE",
         help="the page, or a still picture where it ends in .png, .svg or .pdf; default: VIEW.html "
         "in the folder of the run",
     )
+    parser.add_argument("--from", type=int, metavar="N", help="first character (0)")
     parser.add_argument(
-        "--from", dest="start", type=int, default=0, metavar="N", help="first character (0)"
-    )
-    parser.add_argument(
-        "--to", dest="end", type=int, metavar="N", help="after the last one; default: by the view"
+        "--to", type=int, metavar="N", help="after the last one; default: by the view"
     )
     parser.add_argument(
         "--layer", type=int, metavar="N", help="counted from 1; default: the last one"
@@ -70,8 +96,20 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _listed(view: str) -> str:
+    options = " ".join(f"--{option}" for option in VIEWS[view])
+    return f"\n{'':17}{options}" if options else ""
+
+
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says what it shows."""
+    given = vars(options)
+    taken = VIEWS[options.view]
+    for name in ("text", "encoding", "from", "to", "layer", "units", "definition"):
+        if given[name] is not None and name not in taken:
+            others = [view for view, takes in VIEWS.items() if name in takes]
+            rule = f"one of the views {', '.join(others)} beside --{name}"
+            raise ValueError(sentence("show", "--view", rule, options.view))
     units = None if options.units is None else parse_units(options.units)
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
     from jaxrnn.command_line.task_bar import TaskBar
@@ -82,15 +120,15 @@ def run(options: argparse.Namespace) -> int:
     subjects = [
         views.Subject(path, lambda note: print(note, file=sys.stderr)) for path in options.runs
     ]
-    needs_text = options.view != "training"
-    text, source = _text(options, subjects[0]) if needs_text else ("", "")
+    default = subjects[0].run.path / f"{options.view}.html"
+    out = file_to_write("show", options.out, default)
+    text, source = _text(options, subjects[0]) if "text" in taken else ("", "")
     layer = -1 if options.layer is None else _layer(options.layer)
     stretch = views.Stretch(
-        text, source, options.start, options.end, layer, units, options.definition
+        text, source, given["from"] or 0, options.to, layer, units, options.definition
     )
     with TaskBar() as bar:
         view = views.VIEWS[options.view](subjects, stretch, bar)
-    out = Path(options.out or subjects[0].run.path / f"{options.view}.html")
     if out.suffix.lower() not in PICTURES:
         kind, out = "page", write_page(out, view.page())
     elif view.draw is not None:
@@ -98,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
 
         kind, out = "picture", save(view.draw, out)
     else:
-        rule = "a page ending in .html for this view, which moves"
+        rule = f"a page ending in .html, since {options.view} has no still picture"
         raise ValueError(sentence("show", "--out", rule, str(out)))
     print(view.words)
     print(f"{kind}: {out}")
@@ -134,18 +172,10 @@ def _text(options: argparse.Namespace, subject: "Subject") -> tuple[str, str]:
     from jaxrnn.charlm import corpus
     from jaxrnn.microscope import views
 
+    encoding = options.encoding or "utf-8"
     if options.text is None:
         return views.held_out_text(subject.run)
     if options.text == "-":
-        raw = sys.stdin.buffer.read()
-        try:
-            text = raw.decode(options.encoding)
-        except UnicodeDecodeError as error:
-            got = f"the byte 0x{raw[error.start]:02x} at position {error.start} of standard input"
-            rule = f"text in {options.encoding}"
-            raise ValueError(sentence("show", "--text", rule, got, "--encoding")) from None
-        if not text:
-            rule = "at least one character on standard input"
-            raise ValueError(sentence("show", "--text", rule, "none"))
-        return text, "standard input"
-    return corpus.read_text(options.text, options.encoding).text, Path(options.text).name
+        raw, source = sys.stdin.buffer.read(), "standard input"
+        return corpus.decode(raw, encoding, source, argument="--text").text, source
+    return corpus.read_text(options.text, encoding, argument="--text").text, Path(options.text).name

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 
 from jaxrnn import charlm
+from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments import EXPERIMENTS, Experiment, Progress
 from jaxrnn.microscope.experiments.binary import BinaryData
 from jaxrnn.microscope.experiments.connectivity import ConnectivityData
@@ -14,6 +15,9 @@ from jaxrnn.microscope.experiments.last_or_every_step import LossData
 from jaxrnn.microscope.experiments.order import SENTENCES, TOKENS, OrderData
 from jaxrnn.microscope.experiments.parentheses import ParenthesesData
 from jaxrnn.microscope.training_step import record
+
+SHORTEST_TEXT = 20_000
+"""Characters of the shortest text that the experiments can be run on."""
 
 
 def binary_page(experiment: Experiment) -> str:
@@ -45,7 +49,9 @@ def order_page(experiment: Experiment) -> str:
     recordings = {}
     for name, params in (("untrained", data.untrained), ("trained", data.params)):
         carry = charlm.zero_carry(data.config, params, ())
-        recordings[name] = record(data.config, params, carry, words, kind, every_step=False)
+        recordings[name] = record(
+            data.config, params, carry, words, kind, loss="last_cross_entropy"
+        )
     return stepper_page(recordings, TOKENS, title=_title(experiment), text=_story(experiment))
 
 
@@ -119,7 +125,7 @@ def loss_page(experiment: Experiment) -> str:
         y_label="what is minimised, bits a character",
         smooth=25,
         rows=_rows(experiment),
-        texts={f"Trained on the {name}, it writes": text for name, text in data.samples.items()},
+        texts={f"With the loss at {name}, it writes": text for name, text in data.samples.items()},
     )
 
 
@@ -149,7 +155,14 @@ def run_demo(
 
     Returns:
         The outcome, and the page's HTML.
+
+    Raises:
+        ValueError: a text shorter than `SHORTEST_TEXT`.
     """
+    if text is not None and len(text) < SHORTEST_TEXT:
+        rule = f"at least {SHORTEST_TEXT:,} characters, to train on and to hold out"
+        got = f"{len(text):,} characters"
+        raise ValueError(sentence("demo", "--text", rule, got, "leave it out to use Python's own"))
     given = {} if text is None else {"text": text}
     experiment = EXPERIMENTS[name](jax.random.key(seed), progress, **given)
     progress("drawing", 0, 1)

@@ -9,11 +9,32 @@ from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.model import Config, Params, read_out, zero_carry
 from jaxrnn.charlm.vocabulary import Vocab
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.gradient_traces import (
+    chosen_logits,
+    input_gradients,
+    state_gradients,
+    weight_contributions,
+)
 from jaxrnn.microscope.interventions import input_vectors
 from jaxrnn.recurrence import Trace as LayerTrace
 from jaxrnn.recurrence import trace as trace_layer
 
 Array = jax.Array
+
+
+class ModelGradients(NamedTuple):
+    """How every step's loss and logit depend on what came before.
+
+    Attributes:
+        states: one Carry a layer, fields [S = T, T, H]: ∂L_s/∂carry_t, 0 for t > s.
+        weights: the parameters' structure with an axis T in front: what each step contributes to
+            the gradient of the mean loss; the sum over it is that gradient.
+        inputs: [S = T, T, I], ∂(logit of the target at s)/∂x_t, 0 for t > s.
+    """
+
+    states: tuple[Any, ...]
+    weights: Params
+    inputs: Array
 
 
 class ModelTrace(NamedTuple):
@@ -26,6 +47,7 @@ class ModelTrace(NamedTuple):
             `pre_activations` by the gate's name, arrays [T, *B, H].
         logits: [T, *B, V].
         losses: [T, *B], −ln p(target), nats.
+        gradients: those that were asked for, else None.
     """
 
     inputs: Array
@@ -33,11 +55,17 @@ class ModelTrace(NamedTuple):
     layers: tuple[LayerTrace, ...]
     logits: Array
     losses: Array
+    gradients: ModelGradients | None = None
 
 
-@jax.jit
 def trace_model(
-    config: Config, params: Params, carry: tuple[Any, ...], inputs: Array, targets: Array
+    config: Config,
+    params: Params,
+    carry: tuple[Any, ...],
+    inputs: Array,
+    targets: Array,
+    *,
+    gradients: bool = False,
 ) -> ModelTrace:
     """Runs a character model over a text and keeps everything.
 
@@ -47,9 +75,14 @@ def trace_model(
         carry: L Carries before the first step.
         inputs: integers [T, *B].
         targets: integers [T, *B], usually the inputs one character on.
+        gradients: whether to take the gradients along, for one stream [T] without a batch axis;
+            they grow with T². Each is also had alone, see `gradient_traces`.
 
     Returns:
         A ModelTrace. Its states are those of `unroll`, its logits those of `charlm.apply`.
+
+    Raises:
+        ValueError: gradients of a batch, or of more steps than `gradient_traces` takes.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -62,6 +95,23 @@ def trace_model(
         >>> seen.layers[1].gates["f"].shape, seen.layers[0].carries.c.shape, seen.losses.shape
         ((3, 8), (3, 8), (3,))
     """
+    seen = _trace(config, params, carry, inputs, targets)
+    if not gradients:
+        return seen
+    xs = input_vectors(config, params, inputs)
+    return seen._replace(
+        gradients=ModelGradients(
+            state_gradients(config, params, carry, inputs, targets),
+            weight_contributions(config, params, carry, inputs, targets),
+            input_gradients(config, params, carry, xs, targets, chosen_logits),
+        )
+    )
+
+
+@jax.jit
+def _trace(
+    config: Config, params: Params, carry: tuple[Any, ...], inputs: Array, targets: Array
+) -> ModelTrace:
     xs = inputs if params.embedding is None else input_vectors(config, params, inputs)
     layers = []
     for layer, layer_carry in zip(params.layers, carry, strict=True):
@@ -95,7 +145,9 @@ def encode_text(vocab: Vocab, text: str) -> tuple[Array, Array]:
     return tokens[:-1], tokens[1:]
 
 
-def trace_text(config: Config, params: Params, vocab: Vocab, text: str) -> ModelTrace:
+def trace_text(
+    config: Config, params: Params, vocab: Vocab, text: str, *, gradients: bool = False
+) -> ModelTrace:
     """`trace_model` of a text from the zero carry, without a batch axis.
 
     Args:
@@ -103,12 +155,25 @@ def trace_text(config: Config, params: Params, vocab: Vocab, text: str) -> Model
         params: its parameters.
         vocab: its vocabulary.
         text: T + 1 characters; the model reads the first T and predicts the last T.
+        gradients: whether to take the gradients along.
 
     Returns:
         A ModelTrace with arrays [T, …].
 
     Raises:
-        ValueError: fewer than two characters, or one that the model does not know.
+        ValueError: fewer than two characters, one that the model does not know, or too many for
+            the gradients.
+
+    Example:
+        >>> import jax
+        >>> from jaxrnn import charlm
+        >>> vocab = Vocab.from_text("abc")
+        >>> config = charlm.Config(len(vocab), cell="gru", hidden_size=4, num_layers=1)
+        >>> params = charlm.init(config, jax.random.key(0))
+        >>> seen = trace_text(config, params, vocab, "abacab", gradients=True)
+        >>> seen.layers[0].gates["z"].shape, seen.gradients.states[0].h.shape
+        ((5, 4), (5, 5, 4))
     """
     inputs, targets = encode_text(vocab, text)
-    return trace_model(config, params, zero_carry(config, params, ()), inputs, targets)
+    carry = zero_carry(config, params, ())
+    return trace_model(config, params, carry, inputs, targets, gradients=gradients)

@@ -2,8 +2,8 @@
 
 One driver for every cell (Werbos 1990; the cell's file has its equations). With a = x w_xh + b_h:
 
-1. Forward: one scan. The inputs' share a of all steps is one matrix product before it, as long as
-   that fits the cache; else each step makes its own.
+1. Forward: one scan. Where a gradient is wanted, the inputs' share a of all steps is one matrix
+   product before it, as long as that fits the cache; else each step makes its own.
 2. Backward: the reverse scan carries nothing but the gradient of the carry, through the cell's
    transposed step, and leaves ∂a of each step behind.
 3. The weights' gradients are contracted after it, a chunk of time at once, as large products:
@@ -114,10 +114,12 @@ def _step_bytes(params: Any, batch: tuple[int, ...]) -> int:
     return math.prod(batch) * params.b_h.size * accumulator(params.b_h.dtype).itemsize
 
 
-def _run(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any, tuple[Any, Any]]:
+def _run(
+    cell: Cell, params: Any, carry: Any, xs: Array, at_once: bool = True
+) -> tuple[Any, tuple[Any, Any]]:
     """(last carry, (the carry after each step, what each step saved))."""
     batch = carry.h.shape[:-1]
-    at_once = xs.shape[0] * _step_bytes(params, batch) <= PROJECTED_BYTES
+    at_once = at_once and xs.shape[0] * _step_bytes(params, batch) <= PROJECTED_BYTES
 
     def one_step(carry: Any, x: Array) -> tuple[Any, tuple[Any, Any]]:
         carry, saved = cell.forward(params, carry, x if at_once else project(params, x))
@@ -146,7 +148,10 @@ class _Residuals(NamedTuple):
 def _unroll(
     cell: Cell, chunk_length: int, recompute: bool, params: Any, carry: Any, xs: Array
 ) -> tuple[Any, Array]:
-    last, (carries, _) = _run(cell, params, carry, xs)
+    # With nothing saved, XLA's CPU compiler makes one loop of a GRU's whole pointwise step and does
+    # not vectorise it over blocks of a stacked projection: 10.1 ms, and 6.3 without a stack, at
+    # (50, 50, 128, 128). The LSTM takes 7.2 instead of 6.8.
+    last, (carries, _) = _run(cell, params, carry, xs, at_once=False)
     return last, carries.h
 
 

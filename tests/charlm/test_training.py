@@ -141,6 +141,34 @@ def test_many_windows_are_the_same_steps_with_a_reset_at_the_start():
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("loss", [charlm.cross_entropy, charlm.last_cross_entropy])
+def test_streams_divided_over_devices_learn_the_same(loss):
+    ends = []
+    for devices in (1, 2):
+        config, optimizer, state, carry, streams = setup(batch=4, cell="gru")
+        train = charlm.make_train_windows(config, optimizer, 8, 20, loss, devices=devices)
+        for count in (9, 5):  # over the end of the text, where the carry is put back to zero
+            state, carry, metrics = train(state, carry, streams, count)
+        assert len(carry[0].h.sharding.device_set) == devices
+        ends.append(jax.tree.map(np.asarray, (state, carry, metrics)))
+    for a, b in zip(*map(jax.tree.leaves, ends), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_devices_draw_masks_of_their_own():
+    config, optimizer, state, carry, streams = setup(dropout=0.5, batch=2)
+    train = charlm.make_train_windows(config, optimizer, 8, 5, devices=2)
+    same = jnp.concatenate([streams[:1], streams[:1]])
+    _, carry, _ = train(state, carry, same, 1, jax.random.key(0))
+    assert not np.array_equal(carry[1].h[0], carry[1].h[1])
+
+
+def test_more_devices_than_there_are():
+    config, optimizer, *_ = setup()
+    with pytest.raises(ValueError, match="devices: expected at most the 2 that JAX has here"):
+        charlm.make_train_windows(config, optimizer, 8, 5, devices=3)
+
+
 def test_how_a_run_is_divided_into_dispatches_changes_no_bit():
     config, optimizer, *_ = setup()
     train = charlm.make_train_windows(config, optimizer, 8, capacity=20)

@@ -12,6 +12,7 @@ from jaxrnn.command_line import COMMANDS, demo, main, show
 from jaxrnn.microscope import demos, views
 from jaxrnn.microscope.connectivity import DEFINITIONS
 from jaxrnn.microscope.experiments import EXPERIMENTS, order
+from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Stretch, known_around
 
 TEXT = "the cat sat on the mat; </script> 'quoted' (ש🙂)\n" * 60
 
@@ -52,12 +53,31 @@ def test_show_activations_of_a_stretch_and_units(folder, capsys):
     assert f"page: {folder / 'deep' / 'activations.html'}" in capsys.readouterr().out
     data = embedded(folder / "deep" / "activations.html", "activations")
     held_out = TEXT[round(0.9 * len(TEXT)) :]
-    if len(held_out) < views.SHORTEST_SEARCH:
+    if len(held_out) < SHORTEST_SEARCH:
         held_out = TEXT[: round(0.9 * len(TEXT))]
     shown = "".join(data["text"]).replace("↵", "")
     assert shown == held_out[30:90]
     assert data["labels"] == [0, 1, 2, 5]
     assert [field["name"] for field in data["fields"]] == ["h", "c", "i", "f", "g", "o"]
+
+
+def test_show_activations_beside_characters_that_the_model_never_saw(folder, tmp_path, capsys):
+    (tmp_path / "mixed.txt").write_text("Ü" + TEXT[:900] + "Ü" + TEXT[:900], encoding="utf-8")
+    text = ["--text", str(tmp_path / "mixed.txt"), "--from", "100"]
+    assert main(["show", str(folder / "small"), *text, "--to", "130", "--units", "2"]) == 0
+    # One unit is shown; whether it follows a probe or not, the sentence speaks of that unit only.
+    printed = capsys.readouterr().out
+    assert "1 of the 1 units shown have a name" in printed or "None of the 1 units" in printed
+    assert main(["show", str(folder / "small"), *text, "--to", "1000"]) == 2
+    assert "'Ü' (U+00DC)" in capsys.readouterr().err
+
+
+def test_a_search_reads_up_to_what_the_model_does_not_know(folder):
+    subject = views.Subject(str(folder / "small"), print)
+    text = "the Üthe cat sat on theÜ mat"
+    assert known_around(subject, Stretch(text, "", start=12), 100) == "the cat sat on the"
+    assert known_around(subject, Stretch(text, "", start=12), 10) == "e cat sat "
+    assert known_around(subject, Stretch(text, "", start=0), 3) == "the"
 
 
 def test_show_connectivity_of_a_text_from_standard_input(folder, tmp_path, monkeypatch, capsys):
@@ -77,7 +97,29 @@ def test_show_gradient_flow_of_several_runs(folder, tmp_path, capsys):
     assert main(["show", *both, *arguments]) == 0
     models = [model["name"] for model in embedded(out, "flow")["models"]]
     assert models == ["deep (lstm, 2 × 6)", "deep (lstm, 2 × 6), c", "small (gru, 1 × 5)"]
-    assert "before training" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "before training" in printed
+    assert "w_hh by gate, largest singular value (spectral radius): r " in printed
+
+
+def test_gradient_flow_shows_every_checkpoint_that_is_kept(folder, tmp_path):
+    subject = views.Subject(str(folder / "small"), print)
+    assert list(subject.history) == [0]
+    run = subject.run
+    work = training_loop.resume(run, corpus.read_text(folder / "text.txt"), print)
+    stepped = work.everything.state._replace(step=work.everything.state.step + 3)
+    facts = work.journal._replace(step=3)._asdict()
+    path = tmp_path / "run"
+    copy = runs.create(path, run.settings, run.vocab, corpus.read_text(folder / "text.txt"))
+    copy.save(work.everything._replace(state=stepped), facts, best=True)
+    copy.write_config()
+    out = tmp_path / "page.html"
+    arguments = ["--view", "gradient-flow", "--to", "9", "--out", str(out)]
+    assert main(["show", str(path), *arguments]) == 0
+    (model,) = embedded(out, "flow")["models"]
+    assert model["moments"] == ["before training", "after 3 steps"]
+    # The copy's parameters are those of the start, so nothing has changed.
+    assert model["factors"][0] == pytest.approx(model["factors"][1])
 
 
 def test_show_training_and_stepper(folder):
@@ -89,10 +131,44 @@ def test_show_training_and_stepper(folder):
     assert data["length"] == 6
 
 
-@pytest.mark.parametrize("view", ["activations", "connectivity", "gradient-flow", "training"])
-def test_show_draws_still_pictures(folder, tmp_path, capsys, view):
+def test_show_gates_surprise_clamping_and_copying(folder, capsys):
+    run = str(folder / "small")
+    for view, said in (
+        ("gates", "layer 1, gate z: above 0.9"),
+        ("surprise", "The errors, by what would have prevented them:"),
+        ("clamping", "Silenced, a unit changes the loss by"),
+        ("copying", "The longest passages taken from the training text:"),
+    ):
+        assert main(["show", run, "--view", view]) == 0
+        printed = capsys.readouterr().out
+        assert said in printed
+        assert f"page: {folder / 'small' / f'{view}.html'}" in printed
+        page = (folder / "small" / f"{view}.html").read_text(encoding="utf-8")
+        assert "small (gru, 1 × 5)" in page
+        assert "Bokeh" in page
+
+
+def test_the_units_of_clamping_can_be_chosen(folder, capsys):
+    arguments = ["--view", "clamping", "--units", "1,3", "--to", "40"]
+    assert main(["show", str(folder / "small"), *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    units = [int(line.split()[1]) for line in lines if line.startswith("  unit")]
+    assert sorted(units) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("view", "arguments"),
+    [
+        ("activations", ["--to", "30"]),
+        ("connectivity", ["--to", "30", "--definition", "occlusion"]),
+        ("gradient-flow", ["--to", "30"]),
+        ("training", []),
+        ("gates", ["--to", "30"]),
+    ],
+)
+def test_show_draws_still_pictures(folder, tmp_path, capsys, view, arguments):
     out = tmp_path / "new" / "a.PNG"
-    arguments = ["--view", view, "--to", "30", "--definition", "occlusion", "--out", str(out)]
+    arguments = ["--view", view, *arguments, "--out", str(out)]
     assert main(["show", str(folder / "small"), *arguments]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
     assert f"picture: {out}" in capsys.readouterr().out
@@ -107,16 +183,24 @@ def test_show_draws_still_pictures(folder, tmp_path, capsys, view):
         (["deep", "--units", "a-b"], "--units: expected numbers and ranges such as 0-15,40"),
         (["deep", "--layer", "3"], "--layer: expected a layer from 1 to 2, got 3"),
         (["deep", "--layer", "0"], "--layer: expected a layer, counted from 1, got 0"),
-        (["deep", "--from", "90", "--to", "20"], "--from, --to: expected a stretch within"),
+        (["deep", "--from", "90", "--to", "20"], "got --from 90 --to 20"),
+        (["deep", "--from", "9000"], "in a text of 2,700 characters"),
         (["deep", "small", "--view", "training"], "expected one run for the view training, got 2"),
-        (["small", "--view", "stepper", "--out", "a.png"], "ending in .html for this view"),
+        (["small", "--view", "stepper", "--out", "a.png"], "stepper has no still picture"),
+        (["small", "--view", "stepper", "--to", "60"], "at most 32 characters for the stepper"),
+        (["small", "--out", "."], "--out: expected a file, got the folder ."),
+        (["small", "--out", "empty.txt/a.html"], "where empty.txt is a file"),
+        (["small", "--view", "training", "--units", "1"], "views activations, clamping beside"),
         (["small", "--text", "unknown.txt"], "got 'ü' (U+00FC) at position 4"),
-        (["small", "--text", "empty.txt"], "at least one character"),
+        (["small", "--text", "empty.txt"], "--text: expected at least one character"),
+        (["small", "--text", "one.txt"], "--text: expected at least two characters"),
+        (["small", "--text", "missing.txt"], "--text: expected an existing text file"),
     ],
 )
 def test_bad_input_is_one_sentence(folder, capsys, arguments, complaint, monkeypatch):
     (folder / "unknown.txt").write_text("the ünknown", encoding="utf-8")
     (folder / "empty.txt").write_text("")
+    (folder / "one.txt").write_text("t")
     monkeypatch.chdir(folder)
     assert main(["show", *arguments]) == 2
     captured = capsys.readouterr()
@@ -163,3 +247,5 @@ def test_demo_says_which_experiments_read_a_text(folder, capsys):
     assert "got order" in capsys.readouterr().err
     assert main(["demo", "order", "--out", "a.png"]) == 2
     assert "--out: expected a page ending in .html, got a.png" in capsys.readouterr().err
+    assert main(["demo", "gradients", "--text", str(folder / "text.txt")]) == 2
+    assert "--text: expected at least 20,000 characters" in capsys.readouterr().err

@@ -5,6 +5,8 @@ import pytest
 
 import jaxrnn as rnn
 from jaxrnn import charlm
+from jaxrnn.microscope.gradient_traces import state_gradients
+from jaxrnn.microscope.interventions import input_vectors
 from jaxrnn.microscope.traces import encode_text, trace_model, trace_text
 
 
@@ -30,6 +32,36 @@ def test_traces_agree_with_unroll_to_rounding(random_model, cell, embed_size):
     )
     np.testing.assert_array_equal(seen.inputs, inputs)
     np.testing.assert_array_equal(seen.targets, targets)
+
+
+@pytest.mark.parametrize("embed_size", [None, 3])
+def test_gradients_on_request(random_model, embed_size):
+    config, params, carry, inputs, targets = random_model("gru", 2, embed_size, length=4)
+    assert trace_model(config, params, carry, inputs, targets).gradients is None
+    seen = trace_model(config, params, carry, inputs, targets, gradients=True)
+
+    def loss(params):
+        return charlm.cross_entropy(charlm.apply(config, params, carry, inputs)[1], targets)
+
+    sums = jax.tree.map(lambda parts: parts.sum(axis=0), seen.gradients.weights)
+    whole = jax.grad(loss)(params)
+    for part, expected in zip(jax.tree.leaves(sums), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(part, expected, rtol=0, atol=1e-12)
+    alone = state_gradients(config, params, carry, inputs, targets)
+    np.testing.assert_array_equal(seen.gradients.states[1].h, alone[1].h)
+
+    # ∂(logit of the target at 3)/∂x_1 by central differences.
+    xs = input_vectors(config, params, inputs)
+
+    def logit(xs):
+        for layer, start in zip(params.layers, carry, strict=True):
+            xs = rnn.unroll_autodiff(config.recurrent_cell, layer, start, xs)[1]
+        return (xs[3] @ params.w_hy + params.b_y)[targets[3]]
+
+    for unit in range(xs.shape[-1]):
+        nudge = jnp.zeros_like(xs).at[1, unit].set(1e-5)
+        slope = (logit(xs + nudge) - logit(xs - nudge)) / 2e-5
+        np.testing.assert_allclose(seen.gradients.inputs[3, 1, unit], slope, rtol=1e-6, atol=1e-9)
 
 
 def test_batches_are_streams_side_by_side(random_model):

@@ -19,14 +19,14 @@ Array = jax.Array
 
 LENGTH = 25
 UPDATES = 1500
-LOSSES = {"last step": charlm.last_cross_entropy, "every step": charlm.cross_entropy}
+LOSSES = {"the last step": charlm.last_cross_entropy, "every step": charlm.cross_entropy}
 
 
 class LossData(NamedTuple):
     """What the experiment's page draws.
 
     Attributes:
-        fitted: the models by what they were trained on, `last step` and `every step`.
+        fitted: the models by where the loss was, `the last step` and `every step`.
         bits_of_all: bits a character over all held-out characters, by the same names.
         bits_of_last: bits a character after exactly 25 characters from the zero carry.
         samples: 300 characters by each.
@@ -63,8 +63,8 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
         fitted[name] = fit(
             config, vocab, charlm.init(config, model_key),
             optax.chain(optax.clip_by_global_norm(1.0), optax.adam(2e-3)),
-            training, progress, what=f"training on the {name}", updates=UPDATES, batch_size=32,
-            length=LENGTH, loss=loss,
+            training, progress, what=f"training with the loss at {name}", updates=UPDATES,
+            batch_size=32, length=LENGTH, loss=loss,
         )  # fmt: skip
         params = fitted[name].params
         of_all[name] = charlm.bits(charlm.evaluate(config, params, tokens, batch_size=16))
@@ -75,12 +75,12 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
             config, params, vocab, sample_key, length=300, prime="The ", temperature=0.7
         )
     measurements = tuple(
-        Measurement(f"trained on the {name}, judged on {judged}", bits[name], "bits a character")
+        Measurement(f"loss at {name}, judged on {judged}", bits[name], "bits a character")
         for name in LOSSES
         for judged, bits in (("all characters", of_all), (f"the character after {LENGTH}", of_last))
     )
-    gain_of_all = of_all["last step"] - of_all["every step"]
-    gain_of_last = of_last["last step"] - of_last["every step"]
+    gain_of_all = of_all["the last step"] - of_all["every step"]
+    gain_of_last = of_last["the last step"] - of_last["every step"]
     holds = gain_of_all > 0 and gain_of_last > 0
     verdict = (
         f"After {UPDATES} equal windows the loss at every step is ahead by {gain_of_all:.2f} bits "

@@ -31,6 +31,8 @@ def draw_training(axes: Any, records: Sequence[Mapping[str, Any]], *, bits: bool
         if kept:
             steps = [record["step"] for record in kept]
             values = [record[field] / scale for record in kept]
+            # A line through one point is nothing to see.
+            style |= {"marker": "o"} if len(kept) == 1 else {}
             axes.plot(steps, values, label=label, color=colour, **style)
     axes.set_xlabel("step")
     axes.set_ylabel("bits a character" if bits else "nats a character")

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool, Span
-from jaxrnn.microscope.pages.html import readable
 from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
+from jaxrnn.microscope.pages.tables import passages, table
 
 MOST_POINTS = 1_000
 
@@ -76,17 +76,10 @@ def curves_page(
     body = _BODY.format(
         title=html.escape(title),
         description=html.escape(description),
-        rows="".join(
-            f'<tr><td>{html.escape(name)}</td><td class="number">{html.escape(value)}</td></tr>'
-            for name, value in rows
-        ),
-        texts="".join(
-            f'<h2>{html.escape(name)}</h2><div class="text" tabindex="0">'
-            f"{html.escape(''.join(map(readable, text)))}</div>"
-            for name, text in (texts or {}).items()
-        ),
+        rows=table(rows),
+        texts=passages(texts or {}),
     )
-    return plot_page(title, body, {"curves": drawn}, assets=("curves.js",))
+    return plot_page(title, body, {"curves": drawn}, assets=("still.js",))
 
 
 def _running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
@@ -115,6 +108,6 @@ _BODY = """<header>
 </header>
 <main>
 <div class="plot"><!--curves--></div>
-<table class="list">{rows}</table>
+{rows}
 {texts}
 </main>"""

@@ -170,4 +170,4 @@ def test_last_or_every_step():
     found = EXPERIMENTS["last-or-every-step"](jax.random.key(0))
     check(found, "last-or-every-step")
     assert found.holds
-    assert found.data.bits_of_all["every step"] < found.data.bits_of_all["last step"] - 0.2
+    assert found.data.bits_of_all["every step"] < found.data.bits_of_all["the last step"] - 0.2

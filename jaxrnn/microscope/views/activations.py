@@ -1,0 +1,110 @@
+"""Units over time on the text, and what they encode."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrnn.microscope.experiments.record import Progress, silent
+from jaxrnn.microscope.probes import standard_probes
+from jaxrnn.microscope.unit_search import Finding, search_units
+from jaxrnn.microscope.views.subject import (
+    SHORTEST_SEARCH,
+    Stretch,
+    Subject,
+    View,
+    known_around,
+    layer_number,
+    only,
+    read,
+    unit_numbers,
+)
+
+SEARCHED = 20_000
+"""Characters on which units are searched."""
+
+LEGIBLE = 100
+"""Characters that a still picture of activations can show and still be read."""
+
+LISTED = 12
+"""Units whose meaning is said in the terminal."""
+
+
+def activations_view(
+    subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
+) -> View:
+    """Units over time on the text, and what they encode."""
+    from jaxrnn.microscope.pages.activations import activations_page, layer_fields
+    from jaxrnn.microscope.pages.plots import MOST_BYTES
+
+    subject = only(subjects, "activations")
+    config, layer = subject.run.config, layer_number(subject, stretch)
+    cell = config.recurrent_cell
+    units = unit_numbers(subject, stretch)
+    fields = len(cell.Carry._fields) + len({*cell.gates} - {*cell.Carry._fields})
+    fitting = MOST_BYTES * 3 // 4 // (len(units) * fields)
+    start, end = stretch.bounds(min(2000, fitting))
+    progress("reading the text", 0, 3)
+    seen = read(subject, subject.params, stretch.text, start, end)
+    arrays = layer_fields(cell, seen.layers[layer])
+    progress("searching for what units encode", 1, 3)
+    findings = _search(subject, stretch, layer)
+    progress("searching for what units encode", 3, 3)
+    named = [finding for finding in findings if finding.named and finding.unit in units]
+    page = partial(
+        activations_page,
+        stretch.text[start:end],
+        {name: array[:, units] for name, array in arrays.items()},
+        title=f"Inside {subject.name}",
+        description=f"Layer {layer + 1} of {config.num_layers}, characters {start:,} to "
+        f"{end - 1:,} of {stretch.source}; after {subject.step:,} steps of training.",
+        units=units,
+        first=start,
+        meanings={finding.unit: _meaning(finding) for finding in named},
+    )
+
+    def draw(axes: Any) -> None:
+        from jaxrnn.microscope.figures.maps import draw_activations
+
+        last = min(end, start + LEGIBLE)
+        values = arrays["h"][: last - start, units]
+        draw_activations(axes, stretch.text[start:last], values, units=units)
+
+    return View(page, _words(findings, named, len(units)), draw)
+
+
+def _search(subject: Subject, stretch: Stretch, layer: int) -> tuple[Finding, ...]:
+    """What units encode, found on the text around the stretch; nothing where it is too short."""
+    text = known_around(subject, stretch, SEARCHED + 1)
+    probes = standard_probes(text[:-1])
+    if len(text) < SHORTEST_SEARCH or not probes:
+        return ()
+    states = [
+        np.asarray(read(subject, params, text, 0, len(text) - 1).layers[layer].carries.h)
+        for params in (subject.params, subject.untrained)
+    ]
+    report = search_units(states[0], probes, jax.random.key(0), untrained=states[1])
+    return report.findings
+
+
+def _words(findings: Sequence[Finding], named: Sequence[Finding], shown: int) -> str:
+    if not findings:
+        return f"Fewer than {SHORTEST_SEARCH} characters: too few to search for what units encode."
+    if not named:
+        return f"None of the {shown} units shown follows a probe that the search tries."
+    matched = sum(finding.untrained >= abs(finding.confirmation) for finding in named)
+    lines = [f"  unit {finding.unit:4}  {_meaning(finding)}" for finding in named[:LISTED]]
+    if len(named) > LISTED:
+        lines.append(f"  and {len(named) - LISTED} more, on the page")
+    head = f"{len(named)} of the {shown} units shown have a name"
+    if matched:
+        head += f", {matched} of them no better than the best unit of the untrained network"
+    return f"{head}:\n" + "\n".join(lines)
+
+
+def _meaning(finding: Finding) -> str:
+    numbers = f"correlation {finding.confirmation:+.2f}; the best untrained unit "
+    numbers += f"{finding.untrained:.2f}"
+    return f"{finding.meaning} ({numbers.replace('-', '−')})"

@@ -1,0 +1,75 @@
+"""How much of what a model writes stands in its training text word for word."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import numpy as np
+
+from jaxrnn import charlm
+from jaxrnn.microscope.copying import longest_passages, match_lengths, sort_suffixes
+from jaxrnn.microscope.experiments.record import Progress, silent
+from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text
+
+WRITTEN = 2000
+"""Characters of the sample, and of the held-out text beside it."""
+
+LONGEST = 30
+"""The largest n of the n-grams."""
+
+PASSAGES = 10
+
+
+def copying_view(
+    subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
+) -> View:
+    """The longest passages of a sample that the training text has, and the share of new n-grams."""
+    from jaxrnn.microscope.pages.curves import curves_page
+    from jaxrnn.microscope.pages.html import visible
+
+    subject = only(subjects, "copying")
+    run = subject.run
+    training, held_out = own_text(run)
+    progress("writing", 0, 3)
+    prime = next((c for c in "\n " if c in run.vocab.characters), run.vocab.characters[0])
+    sample = charlm.sample(
+        run.config, subject.params, run.vocab, jax.random.key(0), WRITTEN, prime=prime
+    )
+    progress("sorting the training text", 1, 3)
+    suffixes = sort_suffixes(training)
+    progress("looking for copies", 2, 3)
+    curves = {"the sample": [_novel_shares(match_lengths(suffixes, sample))]}
+    if len(held_out) > LONGEST:
+        curves["held-out text"] = [_novel_shares(match_lengths(suffixes, held_out[:WRITTEN]))]
+    passages = longest_passages(suffixes, sample, PASSAGES)
+    progress("looking for copies", 3, 3)
+    rows = [
+        (
+            "".join(map(visible, passage.text)),
+            f"{len(passage.text)} characters, {passage.occurrences:,} × in the training text",
+        )
+        for passage in passages
+    ]
+    page = partial(
+        curves_page,
+        curves,
+        title=f"What {subject.name} copies",
+        description=f"A sample of {WRITTEN:,} characters beside the text that the run was trained "
+        "on: for each n, the share of its n-grams that the training text does not have. Text by "
+        "the same hand, held out, is the measure: who copies less has more that is new. Below: the "
+        "longest passages that both have.",
+        x_label="n, characters",
+        y_label="share of n-grams that are new",
+        rows=rows,
+        texts={"The sample": sample},
+    )
+    lines = [f"  {rows[k][1]}: {rows[k][0]}" for k in range(min(3, len(rows)))]
+    return View(page, "The longest passages taken from the training text:\n" + "\n".join(lines))
+
+
+def _novel_shares(lengths: np.ndarray) -> list[float]:
+    """`novel_share` for n = 1 … LONGEST from one pass over the text."""
+    return [
+        float((lengths[: len(lengths) - n + 1] < n).mean())
+        for n in range(1, min(LONGEST, len(lengths)) + 1)
+    ]

@@ -1,0 +1,59 @@
+"""How the gates and units of every layer spend their time."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from jaxrnn.errors import sentence
+from jaxrnn.microscope.experiments.record import Progress, silent
+from jaxrnn.microscope.gate_statistics import saturated_gates, unit_activity
+from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, read
+
+
+def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent) -> View:
+    """How much of the time each gate is nearly open and nearly closed; dead and saturated units."""
+    from jaxrnn.microscope.pages.gates import gates_page
+
+    subject = only(subjects, "gates")
+    cell = subject.run.config.recurrent_cell
+    start, end = stretch.bounds(5000)
+    progress("reading the text", 0, 1)
+    seen = read(subject, subject.params, stretch.text, start, end)
+    progress("reading the text", 1, 1)
+    layers = {
+        f"layer {number}": saturated_gates(cell, layer)
+        for number, layer in enumerate(seen.layers, 1)
+    }
+    if not layers["layer 1"]:
+        rule = "a cell with gates between 0 and 1, an lstm or a gru"
+        raise ValueError(sentence("show", "RUN", rule, subject.name, "--view activations"))
+    rows = []
+    for number, layer in enumerate(seen.layers, 1):
+        activity = unit_activity(layer.carries.h)
+        for kind, units in (("dead", activity.dead), ("saturated", activity.saturated)):
+            numbers = ", ".join(map(str, np.flatnonzero(units))) or "none"
+            rows.append((f"layer {number}, {kind} units", numbers))
+    lines = [
+        f"  {layer}, gate {each.gate}: above 0.9 {each.right_saturated.mean():.0%} of the time, "
+        f"below 0.1 {each.left_saturated.mean():.0%}"
+        for layer, gates in layers.items()
+        for each in gates
+    ]
+    lines += [f"  {name}: {numbers}" for name, numbers in rows]
+    page = partial(
+        gates_page,
+        layers,
+        title=f"Gates of {subject.name}",
+        description=f"Characters {start:,} to {end - 1:,} of {stretch.source}; after "
+        f"{subject.step:,} steps of training.",
+        rows=rows,
+    )
+
+    def draw(axes: Any) -> None:
+        from jaxrnn.microscope.figures.gates import draw_saturation
+
+        draw_saturation(axes, layers["layer 1"])
+
+    return View(page, "Mean over the units:\n" + "\n".join(lines), draw)

@@ -1,0 +1,223 @@
+"""What a view looks at: the model of a run, and a stretch of a text."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxrnn import charlm
+from jaxrnn.charlm import corpus, runs, training_loop
+from jaxrnn.errors import sentence
+from jaxrnn.microscope.traces import ModelTrace, encode_text, trace_model
+
+WARM_UP = 200
+"""Characters before the stretch that a model reads first, so that its state is in its stride."""
+
+SHORTEST_SEARCH = 400
+"""Characters without which nothing can be found in a text by measurement."""
+
+
+class View(NamedTuple):
+    """What a view shows.
+
+    Attributes:
+        page: makes its HTML.
+        words: the same in a few lines of text.
+        draw: `(axes) -> None`, its still picture; None: it has none.
+    """
+
+    page: Callable[[], str]
+    words: str
+    draw: Callable[[Any], None] | None = None
+
+
+class Subject:
+    """A model to look at; parameters are read when a view first needs them.
+
+    Args:
+        path: the folder of its run.
+        note: is told, in a sentence, of broken checkpoints.
+
+    Attributes:
+        run: its run.
+
+    Raises:
+        ValueError, OSError: there is no run; or, later, no checkpoint that can be read.
+    """
+
+    def __init__(self, path: str, note: Callable[[str], None]) -> None:
+        self.run = runs.open_run(path)
+        self._note = note
+        if self.run.settings.dtype == "float64":
+            jax.config.update("jax_enable_x64", True)
+
+    @cached_property
+    def checkpoint(self) -> tuple[charlm.Params, int]:
+        """Parameters and step of the best checkpoint."""
+        params, facts = runs.load_params(self.run, self._note)
+        return params, int(facts["step"])
+
+    @property
+    def params(self) -> charlm.Params:
+        """The best checkpoint's parameters."""
+        return self.checkpoint[0]
+
+    @property
+    def step(self) -> int:
+        """The best checkpoint's step."""
+        return self.checkpoint[1]
+
+    @cached_property
+    def untrained(self) -> charlm.Params:
+        """The parameters that training began with."""
+        return training_loop.first_params(self.run)
+
+    @cached_property
+    def history(self) -> dict[int, charlm.Params]:
+        """Parameters by step: those that training began with, and every checkpoint that is kept."""
+        return {0: self.untrained, **runs.load_history(self.run, self._note)}
+
+    @property
+    def name(self) -> str:
+        """The run's folder and its model in words."""
+        settings = self.run.settings
+        size = f"{settings.num_layers} × {settings.rnn_size}"
+        return f"{self.run.path.name} ({settings.model}, {size})"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Which part of which text, and which units of which layer.
+
+    Attributes:
+        text: all of it.
+        source: where it is from, in words.
+        start: place of the first character to show.
+        end: place after the last one; None: as many as the view shows by default.
+        layer: counted from 0; −1 is the last.
+        units: their numbers; None: all.
+        definition: of connectivity; None: all.
+    """
+
+    text: str
+    source: str
+    start: int = 0
+    end: int | None = None
+    layer: int = -1
+    units: tuple[int, ...] | None = None
+    definition: str | None = None
+
+    def bounds(self, length: int) -> tuple[int, int]:
+        """Start and end of the stretch, `length` characters unless the end was given.
+
+        One character of the text must follow its end, to be predicted.
+
+        Raises:
+            ValueError: a text of one character, or a stretch that leaves the text.
+        """
+        most = len(self.text) - 1
+        if most < 1:
+            rule = "at least two characters, one to read and one to predict"
+            raise ValueError(sentence("show", "--text", rule, repr(self.text)))
+        end = min(self.start + length, most) if self.end is None else self.end
+        if not 0 <= self.start < end <= most:
+            got = f"--from {self.start}" + ("" if self.end is None else f" --to {self.end}")
+            rule = (
+                f"0 ≤ FROM < TO ≤ {most:,} in a text of {most + 1:,} characters, the last of which "
+                "is there to be predicted"
+            )
+            raise ValueError(sentence("show", "--from, --to", rule, got))
+        return self.start, end
+
+
+def only(subjects: Sequence[Subject], view: str) -> Subject:
+    """The one run that most views take."""
+    if len(subjects) != 1:
+        rule, hint = f"one run for the view {view}", "gradient-flow takes several"
+        raise ValueError(sentence("show", "RUN", rule, f"{len(subjects)}", hint))
+    return subjects[0]
+
+
+def layer_number(subject: Subject, stretch: Stretch) -> int:
+    """The stretch's layer, counted from 0."""
+    layers = subject.run.config.num_layers
+    if not -layers <= stretch.layer < layers:
+        rule = f"a layer from 1 to {layers}"
+        raise ValueError(sentence("show", "--layer", rule, stretch.layer + 1))
+    return stretch.layer % layers
+
+
+def unit_numbers(subject: Subject, stretch: Stretch) -> list[int]:
+    """The stretch's units, all of them unless they were chosen."""
+    size = subject.run.config.hidden_size
+    for unit in stretch.units or ():
+        if not 0 <= unit < size:
+            raise ValueError(sentence("show", "--units", f"units from 0 to {size - 1}", unit))
+    return list(range(size)) if stretch.units is None else list(stretch.units)
+
+
+def carry_before(subject: Subject, params: charlm.Params, text: str, start: int) -> tuple[Any, ...]:
+    """The state after the characters before the stretch."""
+    config, before = subject.run.config, text[max(0, start - WARM_UP) : start]
+    carry = charlm.zero_carry(config, params, ())
+    if before:
+        carry, _ = charlm.apply(
+            config, params, carry, jax.numpy.asarray(subject.run.vocab.encode(before))
+        )
+    return carry
+
+
+def read(subject: Subject, params: charlm.Params, text: str, start: int, end: int) -> ModelTrace:
+    """What the model does with `text[start:end]`, after the characters before it."""
+    inputs, targets = encode_text(subject.run.vocab, text[start : end + 1])
+    carry = carry_before(subject, params, text, start)
+    return trace_model(subject.run.config, params, carry, inputs, targets)
+
+
+def known_around(subject: Subject, stretch: Stretch, length: int) -> str:
+    """About `length` characters around the stretch's start, up to what the model does not know.
+
+    A character that the model never saw stops it only where it is in the stretch itself.
+    """
+    known = set(subject.run.vocab.characters)
+    text, start = stretch.text, stretch.start
+    first = max(0, start - length // 2)
+    unknown_before = [at for at in range(first, start) if text[at] not in known]
+    first = unknown_before[-1] + 1 if unknown_before else first
+    last = min(len(text), first + length)
+    return text[first : next((at for at in range(start, last) if text[at] not in known), last)]
+
+
+def own_text(run: runs.Run) -> tuple[str, str]:
+    """The two parts of the run's own text: trained on, and held out (which may be empty).
+
+    Raises:
+        ValueError: the text is not where it was, or is another one now.
+    """
+    hint = "name a text: --text FILE"
+    if run.source == "pydoc_data.topics":
+        whole = corpus.python_documentation()
+    else:
+        try:
+            whole = corpus.read_text(run.source, run.settings.encoding)
+        except OSError:
+            rule, got = "the text of the run where it was", f"{run.source}, which is gone"
+            raise ValueError(sentence("show", "--text", rule, got, hint)) from None
+    if whole.sha256 != run.sha256:
+        rule, got = "the text that the run was trained on", f"{run.source}, which has changed"
+        raise ValueError(sentence("show", "--text", rule, got, hint))
+    return corpus.split(whole.text, run.settings.train_frac, run.settings.val_frac)
+
+
+def held_out_text(run: runs.Run) -> tuple[str, str]:
+    """The part of the run's own text that it was not trained on, and where it is from.
+
+    Raises:
+        ValueError: the text is not where it was, or is another one now.
+    """
+    training, validation = own_text(run)
+    if len(validation) >= SHORTEST_SEARCH:
+        return validation, "the held-out part of its text"
+    return training, "the text that it was trained on"

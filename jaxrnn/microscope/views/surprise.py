@@ -1,0 +1,112 @@
+"""Where the loss is, and what would have prevented the errors."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxrnn.charlm import bits
+from jaxrnn.microscope.copying import sort_suffixes
+from jaxrnn.microscope.error_breakdown import errors_by_cause
+from jaxrnn.microscope.experiments.record import Progress, silent
+from jaxrnn.microscope.surprise import (
+    Group,
+    character_classes,
+    group_losses,
+    positions_in_word,
+    top_alternatives,
+)
+from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text, read
+
+if TYPE_CHECKING:
+    from jaxrnn.microscope.pages.bars import Bar
+
+LONGEST_PLACE = 12
+"""From this place in a word on, places are counted together."""
+
+HARDEST = 10
+"""Characters that are listed one by one."""
+
+CONTEXT = 24
+"""Characters before one of them that are shown with it."""
+
+
+def surprise_view(
+    subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
+) -> View:
+    """The loss by kind of character, by place in the word, and by what would have prevented it."""
+    from jaxrnn.microscope.pages.bars import Chart, bars_page
+    from jaxrnn.microscope.pages.html import visible
+
+    subject = only(subjects, "surprise")
+    start, end = stretch.bounds(10_000)
+    text = stretch.text[start : end + 1]
+    progress("reading the text", 0, 3)
+    seen = read(subject, subject.params, stretch.text, start, end)
+    losses = np.asarray(seen.losses, np.float64)
+    progress("sorting the training text", 1, 3)
+    places = ["in no word" if place == 0 else _ordinal(place) for place in positions_in_word(text)]
+    groups = {
+        "By kind of character": (group_losses(losses, character_classes(text)[1:]), ""),
+        "By place in the word": (group_losses(losses, places[1:]), ""),
+    }
+    try:
+        training = sort_suffixes(own_text(subject.run)[0])
+    except ValueError as missing:
+        causes: tuple[Group, ...] = ()
+        note = f"Errors by cause need the text that the run was trained on. {missing}\n"
+    else:
+        progress("looking for the causes of errors", 2, 3)
+        causes, note = errors_by_cause(text, losses, training), ""
+        explanation = (
+            "An error is a character with a probability below ½; it goes to the first cause that "
+            "would have prevented it (Karpathy, Johnson and Li 2015)."
+        )
+        groups["Errors, by what would have prevented them"] = (causes, explanation)
+    progress("looking for the causes of errors", 3, 3)
+    charts = {
+        heading: Chart(_bars(found), "share of the loss", explanation)
+        for heading, (found, explanation) in groups.items()
+        if found
+    }
+    hardest = np.argsort(-losses)[:HARDEST]
+    alternatives = top_alternatives(np.asarray(seen.logits)[hardest], subject.run.vocab, count=3)
+    rows = [("the whole stretch", f"{bits(losses.mean()):.4f} bits a character")]
+    for at, expected in zip(hardest, alternatives, strict=True):
+        before = "".join(map(visible, text[max(0, at + 1 - CONTEXT) : at + 1]))
+        likeliest = ", ".join(f"{visible(a.character)} {a.probability:.2f}" for a in expected)
+        p = float(np.exp(-losses[at]))
+        rows.append((f"…{before}[{visible(text[at + 1])}]", f"p = {p:.1e}; expected {likeliest}"))
+    page = partial(
+        bars_page,
+        charts,
+        title=f"What surprises {subject.name}",
+        description=f"Characters {start + 1:,} to {end:,} of {stretch.source}; after "
+        f"{subject.step:,} steps of training. Last in the table: the greatest surprises.",
+        rows=rows,
+    )
+    lines = [
+        f"  {group.label!s:20} {group.characters:6,} characters, {group.mean_bits:5.2f} bits "
+        f"each, {group.share:4.0%} of the loss"
+        for group in (causes or groups["By kind of character"][0])
+    ]
+    head = "The errors, by what would have prevented them:" if causes else "By kind of character:"
+    return View(page, f"{rows[0][1]}\n{note}{head}\n" + "\n".join(lines))
+
+
+def _ordinal(place: int) -> str:
+    return f"character {place}" if place < LONGEST_PLACE else f"character {LONGEST_PLACE} or later"
+
+
+def _bars(groups: Sequence[Group]) -> "list[Bar]":
+    from jaxrnn.microscope.pages.bars import Bar
+
+    return [
+        Bar(
+            str(group.label),
+            group.share,
+            f"{group.characters:,} characters, {group.mean_bits:.2f} bits each",
+        )
+        for group in groups
+    ]
