@@ -13,6 +13,7 @@ from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence import init, unroll, unroll_autodiff
+from jaxrnn.recurrence.checks import check_key
 
 # Central differences err by about h² from the third derivative and by about 1e-16/h from rounding;
 # h = 1e-5 balances the two near 1e-10.
@@ -118,6 +119,7 @@ def gradcheck(
         >>> report.ok, [row.name for row in report.rows]
         (True, ['w_xh', 'w_hh', 'b_h', 'b_hn', 'carry.h', 'xs'])
     """
+    check_key("gradcheck", key)
     for name, size in (("batch_size", batch_size), ("length", length)):
         if size < 1:
             raise ValueError(sentence("gradcheck", name, "at least 1", size))

@@ -77,7 +77,7 @@ def make_optimizer(
         An optax gradient transformation.
 
     Raises:
-        ValueError: an unknown name, a weight decay for anything but adamw.
+        ValueError: an unknown name, a rate below 0, a weight decay for anything but adamw.
 
     >>> optimizer = make_optimizer("rmsprop", 2e-3, clip_value=5.0)
     """
@@ -87,6 +87,9 @@ def make_optimizer(
                 "make_optimizer", "weight_decay", f"0 with {name}", weight_decay, "name adamw?"
             )
         )
+    if not callable(learning_rate) and not 0 <= learning_rate < math.inf:
+        rule = "a number from 0 up, or a schedule"
+        raise ValueError(sentence("make_optimizer", "learning_rate", rule, learning_rate))
     rate = learning_rate
     if name == "adagrad":
         optimizer = optax.chain(

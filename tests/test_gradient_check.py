@@ -64,6 +64,8 @@ def test_central_differences_of_a_cubic():
 def test_sizes_are_checked():
     with pytest.raises(ValueError, match="gradcheck: length: expected at least 1, got 0"):
         rnn.gradcheck(rnn.GRU, jax.random.key(0), length=0)
+    with pytest.raises(TypeError, match="gradcheck: key: expected"):
+        rnn.gradcheck(rnn.GRU, 0)
 
 
 def test_a_relu_that_is_off_is_right():

@@ -149,6 +149,9 @@ def test_unknown_names_are_named():
         optimizers.make_schedule("linear", 0.1, total_steps=1, steps_per_epoch=1)
     with pytest.raises(ValueError, match="adamw"):
         optimizers.make_optimizer("adam", 0.1, weight_decay=0.1)
+    for rate in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="learning_rate: expected a number from 0 up"):
+            optimizers.karpathy_adagrad(rate)
 
 
 def test_the_settings_default_is_an_optimizer_and_a_schedule():

@@ -19,6 +19,7 @@ from jaxrnn.cells import CELLS, Cell
 from jaxrnn.cells.cell import bias, dot
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence import unroll as bptt_unroll
+from jaxrnn.recurrence.checks import check_key
 
 Array = jax.Array
 
@@ -100,6 +101,9 @@ def init(
     Returns:
         Params.
 
+    Raises:
+        TypeError: `key` is no key.
+
     Example:
         >>> import jax
         >>> config = Config(vocab_size=65, cell="gru", hidden_size=128, num_layers=2)
@@ -107,6 +111,7 @@ def init(
         >>> len(params.layers), params.w_hy.shape, params.b_y.shape
         (2, (128, 65), (65,))
     """
+    check_key("charlm.init", key)
     layers_key, readout_key, embedding_key, weights_key = jax.random.split(key, 4)
     input_size = config.embed_size or config.vocab_size
     params = Params(

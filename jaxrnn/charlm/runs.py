@@ -226,8 +226,14 @@ def read_last(run: Run, note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
 
 
 def read_best(run: Run, note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
-    """The checkpoint of the best validation loss; where there is none, the last good one."""
-    return _first_good(run, [run.best_path, *run.step_paths()], note)
+    """The checkpoint of the best validation loss; where there is none, the last good one.
+
+    `note` is also told where that is the one before the first step.
+    """
+    path, arrays, facts = _first_good(run, [run.best_path, *run.step_paths()], note)
+    if facts["step"] == 0:
+        note(f"The run {run.path} is not trained: its only checkpoint is that of step 0.")
+    return path, arrays, facts
 
 
 def load_params(run: Run, note: Note) -> tuple[model.Params, dict[str, Any]]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from jaxrnn.charlm import model
 from jaxrnn.charlm.vocabulary import Vocab
 from jaxrnn.errors import sentence
+from jaxrnn.recurrence.checks import check_key
 
 Array = jax.Array
 
@@ -57,6 +58,7 @@ def sample(
         `length` characters, those after the prime.
 
     Raises:
+        TypeError: `key` is no key.
         ValueError: a prime with a character outside the vocabulary, or a number out of range.
 
     Example:
@@ -117,7 +119,7 @@ def sample_many(
     Raises:
         ValueError: as `sample`.
     """
-    _check(config, vocab, count, length, prime, temperature, top_k, top_p)
+    _check(config, vocab, key, count, length, prime, temperature, top_k, top_p)
     chunks = _generate(
         config, params, vocab, key, count, length, prime, temperature, top_k, top_p, carry, None
     )
@@ -157,7 +159,7 @@ def stream(
     Raises:
         ValueError: as `sample`.
     """
-    _check(config, vocab, 1, length, prime, temperature, top_k, top_p)
+    _check(config, vocab, key, 1, length, prime, temperature, top_k, top_p)
     chunks = _generate(
         config, params, vocab, key, 1, length, prime, temperature, top_k, top_p, carry, STREAM_STEPS
     )
@@ -167,6 +169,7 @@ def stream(
 def _check(
     config: model.Config,
     vocab: Vocab,
+    key: Array,
     count: int,
     length: int,
     prime: str,
@@ -174,6 +177,7 @@ def _check(
     top_k: int | None,
     top_p: float | None,
 ) -> None:
+    check_key("sample", key)
     if len(vocab) != config.vocab_size:
         raise ValueError(
             sentence("sample", "vocab", f"{config.vocab_size} characters", f"{len(vocab)}")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells import CELLS, Cell
@@ -23,6 +24,12 @@ def check_cell(function: str, cell: Any) -> None:
     if not isinstance(cell, Cell):
         hint = f"one of jaxrnn.CELLS: {', '.join(CELLS)}"
         raise TypeError(sentence(function, "cell", "a jaxrnn.Cell", cell, hint))
+
+
+def check_key(function: str, key: Any) -> None:
+    """Raises TypeError unless `key` is a new-style key."""
+    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        raise TypeError(sentence(function, "key", "a jax.random.key", key, "jax.random.key(0)"))
 
 
 def check_params(function: str, cell: Cell, params: Any) -> None:

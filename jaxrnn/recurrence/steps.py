@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,6 +12,7 @@ from jaxrnn.recurrence.checks import (
     check_carry,
     check_cell,
     check_inputs,
+    check_key,
     check_params,
     hidden_size,
     is_token_ids,
@@ -46,8 +46,7 @@ def init(
         ((65, 512), (128, 512), (512,))
     """
     check_cell("init", cell)
-    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise TypeError(sentence("init", "key", "a jax.random.key", key, "jax.random.key(0)"))
+    check_key("init", key)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(sentence("init", "dtype", "a floating dtype", jnp.dtype(dtype).name))
     if jnp.finfo(dtype).bits > jnp.finfo(jnp.result_type(float)).bits:

@@ -151,6 +151,11 @@ def test_another_vocabulary_is_refused(params):
         charlm.sample(CONFIG, params, charlm.Vocab("ab"), jax.random.key(0))
     with pytest.raises(ValueError, match="count"):
         charlm.sample_many(CONFIG, params, VOCAB, jax.random.key(0), 0)
+    for function in (charlm.sample, charlm.stream):
+        with pytest.raises(TypeError, match=r"sample: key: expected a jax\.random\.key, got 0"):
+            function(CONFIG, params, VOCAB, 0)
+    with pytest.raises(TypeError, match=r"charlm\.init: key: expected"):
+        charlm.init(CONFIG, 0)
 
 
 def test_keep_likeliest_works_on_batches():

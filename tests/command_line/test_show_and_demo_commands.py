@@ -50,7 +50,9 @@ def test_show_activations_of_a_stretch_and_units(folder, capsys):
     assert (
         main(["show", run, "--from", "30", "--to", "90", "--units", "0-2,5", "--layer", "1"]) == 0
     )
-    assert f"page: {folder / 'deep' / 'activations.html'}" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"page: {folder / 'deep' / 'activations.html'}" in printed.out
+    assert "deep is not trained: its only checkpoint is that of step 0." in printed.err
     data = embedded(folder / "deep" / "activations.html", "activations")
     held_out = TEXT[round(0.9 * len(TEXT)) :]
     if len(held_out) < SHORTEST_SEARCH:
