@@ -9,6 +9,7 @@ step, and JAX differentiates the plain scan. The streams have no batch axis; `ja
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,7 @@ def state_gradients(
         One Carry a layer, every field [S = T, T, H]: entry [s, t] is ∂L_s/∂carry_t, 0 for t > s.
 
     Raises:
-        ValueError: a batch axis, or more numbers than `LARGEST`.
+        ValueError: a batch axis, or a text with more than `LARGEST` numbers to return.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -59,7 +60,7 @@ def state_gradients(
         >>> layer.h.shape, bool(layer.h[2, 0].any()), bool(layer.h[0, 2].any())
         ((3, 3, 8), True, False)
     """
-    _check("state_gradients", inputs, len(inputs) ** 2 * _size(carry))
+    _check("state_gradients", inputs, _size(carry), pairs=True)
     return _state_gradients(config, params, carry, inputs, targets)
 
 
@@ -86,7 +87,7 @@ def weight_contributions(
         gradient that training uses.
 
     Raises:
-        ValueError: a batch axis, or more numbers than `LARGEST`.
+        ValueError: a batch axis, or a text with more than `LARGEST` numbers to return.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -99,7 +100,7 @@ def weight_contributions(
         >>> parts.layers[0].w_hh.shape
         (3, 8, 24)
     """
-    _check("weight_contributions", inputs, len(inputs) * _size(params))
+    _check("weight_contributions", inputs, _size(params), pairs=False)
     return _weight_contributions(config, params, carry, inputs, targets, loss)
 
 
@@ -125,9 +126,9 @@ def input_gradients(
         [S = T, T, I], entry [s, t] is ∂score_s/∂x_t, 0 for t > s.
 
     Raises:
-        ValueError: a batch axis, or more numbers than `LARGEST`.
+        ValueError: a batch axis, or a text with more than `LARGEST` numbers to return.
     """
-    _check("input_gradients", tokens, len(tokens) ** 2 * xs.shape[-1])
+    _check("input_gradients", tokens, xs.shape[-1], pairs=True)
     return _input_gradients(config, params, carry, xs, tokens, score)
 
 
@@ -196,18 +197,16 @@ def _size(tree: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def _check(function: str, tokens: Array, numbers: int) -> None:
+def _check(function: str, tokens: Array, each: int, *, pairs: bool) -> None:
+    """Raises where `each` numbers a step, or a pair of steps, come to more than `LARGEST`."""
     if tokens.ndim != 1:
         raise ValueError(
             sentence(function, "tokens", "one stream [T]", tokens, "jax.vmap over the batch")
         )
-    if numbers > LARGEST:
-        raise ValueError(
-            sentence(
-                function,
-                "tokens",
-                f"at most {LARGEST:,} numbers to return",
-                f"{numbers:,} for {len(tokens)} steps",
-                "take a shorter stretch of text",
-            )
-        )
+    most = LARGEST // each
+    most = math.isqrt(most) if pairs else most
+    if len(tokens) > most:
+        of_what = "pair of steps" if pairs else "step"
+        rule = f"at most {most:,} characters, with {each:,} numbers for each {of_what}"
+        hint = "choose a shorter stretch of the text for `inputs` and `targets` (--from, --to)"
+        raise ValueError(sentence(function, "tokens", rule, f"{len(tokens):,}", hint))

@@ -31,9 +31,11 @@ def test_large_page_stays_below_eight_megabytes():
 def test_bad_input_is_a_sentence():
     with pytest.raises(ValueError, match=r"'h'\]: expected arrays \[T = 3, H\] of one shape"):
         activations_page("abc", {"h": np.zeros((4, 2))}, title="")
-    with pytest.raises(ValueError, match=r"steps × units × fields.*Hint: .*--units"):
-        activations_page("x" * 6000, {"h": np.zeros((6000, 800))}, title="")
-    with pytest.raises(ValueError, match="1 to 20,000 characters, got 0"):
+    fields = dict.fromkeys("hc", np.zeros((6000, 800)))
+    rule = r"1 to 2,578 characters with 800 units and the fields h, c, got 6,000\. "
+    with pytest.raises(ValueError, match=rule + r"Hint: .*`text` .*--to.*`fields` \(--units"):
+        activations_page("x" * 6000, fields, title="")
+    with pytest.raises(ValueError, match=r"1 to 20,000 characters with 2 units and .*, got 0"):
         activations_page("", {"h": np.zeros((0, 2))}, title="")
 
 
@@ -43,6 +45,7 @@ def test_activations_in_the_browser(browser, tmp_path):
     steps, units = len(text), 12
     fields = {"h": smooth_noise(steps, units), "f": (1 + smooth_noise(steps, units, 1)) / 2}
     fields["h"][30:34, 5] = fields["h"][60:64, 5] = 0.999
+    fields["h"][45:48, 3], fields["h"][45:48, 8] = 0.999, -0.999
     numbers = list(range(100, 100 + units))
     page = activations_page(
         text, fields, title="<i>", units=numbers, first=7, meanings={103: "after 'e' (0.9)"}
@@ -90,12 +93,29 @@ def test_activations_in_the_browser(browser, tmp_path):
     hover_map(20, 0)
     assert "after 'e' (0.9)" in browser.find("#readout").text
 
-    # The other places where the same units are on.
+    # A gate is never negative: its colours begin at 0.
+    bar = "return [model('activations bar').low, model('activations').glyph.color_mapper.low]"
+    assert browser.run(bar) == [0, 0]
     browser.choose("#field", "h")
+    low = browser.run(bar)
+    assert low[0] == pytest.approx(-np.abs(fields["h"]).max())
+    assert low[1] == -32767
+
+    # The other places where the same units are on.
     browser.run("chooseStretch(30, 34)")
     browser.run("byId('threshold').value = 0.95; search()")
-    assert browser.find("#on").text == "1 of 12 units stay on: 105"
+    threshold = browser.find("#threshold-value").text
+    assert browser.find("#on").text == (
+        f"1 of 12 units stay on all through the stretch · above {threshold}: unit 105"
+    )
     assert browser.run("return found[0]") == {"score": 1, "t": 60}
+    # A unit that stays below the negative of the threshold is named apart.
+    browser.run("chooseStretch(45, 48)")
+    assert browser.find("#on").text == (
+        "2 of 12 units stay on all through the stretch"
+        f" · above {threshold}: unit 103 · below −{threshold}: unit 108"
+    )
+    browser.run("chooseStretch(30, 34)")
     browser.find("#found button").click()
     assert readout()[0] == "60"
     browser.find("#text").send_keys("\ue014")

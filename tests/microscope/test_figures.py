@@ -15,7 +15,9 @@ from jaxrnn.microscope.figures.curves import (
     draw_gradient_norms,
     draw_training,
 )
+from jaxrnn.microscope.figures.gates import draw_saturation
 from jaxrnn.microscope.figures.maps import draw_activations, draw_pairs
+from jaxrnn.microscope.gate_statistics import GateStatistics
 from jaxrnn.microscope.gradient_flow import flow_of_gradients, gradient_histograms
 
 
@@ -82,6 +84,11 @@ def test_training_in_nats_and_bits(axes):
     other = Figure().add_subplot()
     draw_training(other, records, bits=True)
     np.testing.assert_allclose(other.lines[1].get_ydata(), [1 / math.log(2)])
+    # A single point has no line to be seen by.
+    single = Figure().add_subplot()
+    draw_training(single, records[:1])
+    assert [line.get_marker() for line in single.lines] == ["o"]
+    assert axes.lines[0].get_marker() == "None"
     assert other.get_ylabel() == "bits a character"
 
 
@@ -110,3 +117,14 @@ def test_saved_pictures_are_files_of_their_kind(tmp_path, kind):
     path = save(lambda axes: draw_activations(axes, "abc", np.eye(3)), tmp_path / f"new/a.{kind}")
     head = path.read_bytes()[:5]
     assert head.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
+
+
+def test_saturation_has_a_dot_for_every_unit_of_every_gate(axes):
+    gates = [
+        GateStatistics("f", np.array([0.1, 0.0]), np.array([0.25, 0.9])),
+        GateStatistics("o", np.array([0.5, 0.4]), np.array([0.5, 0.3])),
+    ]
+    draw_saturation(axes, gates)
+    dots = [collection.get_offsets().data.tolist() for collection in axes.collections]
+    assert dots == [[[0.25, 0.1], [0.9, 0.0]], [[0.5, 0.5], [0.3, 0.4]]]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["gate f", "gate o"]

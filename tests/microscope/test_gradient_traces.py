@@ -135,5 +135,6 @@ def test_limits_are_said(random_model, monkeypatch):
     with pytest.raises(ValueError, match=r"one stream \[T\].*jax.vmap"):
         state_gradients(config, params, carry, inputs[:, None], targets[:, None])
     monkeypatch.setattr(gradient_traces, "LARGEST", 100)
-    with pytest.raises(ValueError, match="at most 100 numbers to return, got 144 for 6 steps"):
+    rule = r"at most 5 characters, with 4 numbers for each pair of steps, got 6\. Hint: .*--to"
+    with pytest.raises(ValueError, match=rule):
         state_gradients(config, params, carry, inputs, targets)

@@ -16,7 +16,9 @@ def lines_of_every_listing():
     for cell in CELL_LISTINGS:
         for update in UPDATES:
             for embedded in (True, False):
-                blocks = assemble(cell, PARAMETERS, ("h", "c"), embedded=embedded, update=update)
+                options = {"clipped": embedded, "norm_clipped": embedded, "update": update}
+                options["loss"] = "cross_entropy" if embedded else "summed_cross_entropy"
+                blocks = assemble(cell, PARAMETERS, ("h", "c"), embedded=embedded, **options)
                 lines = [line for block in blocks for line in block.lines]
                 names = {*PARAMETERS, *(name for line in lines for name, _ in line.defines)}
                 for line in lines:
@@ -51,11 +53,23 @@ def test_equation_has_the_symbols_of_its_code():
         ),
         ("d_w_hh += outer(h[t-1], d_a[t])", "∂w_{hh} += h_{t−1}^{⊤} ∂a_{t}"),
         ("d_a[t] = d_h[t] * (1 - h[t] ** 2)", "∂a_{t} = ∂h_{t} ⊙ (1 − h_{t}^{2})"),
-        ("b_h -= learning_rate * clip(d_b_h, -limit, limit)", "b_{h} −= η clip_{±limit}(∂b_{h})"),
+        ("d_b_h = clip(d_b_h, -limit, limit)", "∂b_{h} = clip_{±limit}(∂b_{h})"),
+        ("norm = length(d_b_h, d_w_hh)", "norm = ‖∂b_{h}, ∂w_{hh}‖"),
+        (
+            "b_h -= learning_rate * (mean_b_h / (1 - 0.9 ** k))"
+            " / (sqrt(memory_b_h / (1 - decay_rate ** k)) + 1e-8)",
+            "b_{h} −= η m_{b h} / (1 − 0.9^{k}) / (√(s_{b h} / (1 − ρ^{k})) + 10^{−8})",
+        ),
+        (
+            "memory_b_h = decay_rate * memory_b_h + (1 - decay_rate) * d_b_h ** 2",
+            "s_{b h} = ρ s_{b h} + (1 − ρ) ∂b_{h}^{2}",
+        ),
+        ("b_h -= learning_rate * weight_decay * b_h", "b_{h} −= η λ b_{h}"),
     ],
 )
 def test_equations_are_typeset(code, equation):
-    names = {"h", "z", "n", "d_h", "d_a", "w_hh", "d_w_hh", "b_h", "d_b_h"}
+    names = {"h", "z", "n", "d_h", "d_a", "w_hh", "d_w_hh", "b_h", "d_b_h", "norm"}
+    names |= {"mean_b_h", "memory_b_h"}
     shown = equation_html(code, names)
     for tag, mark in (("sub", "_{"), ("sup", "^{")):
         shown = shown.replace(f"<{tag}>", mark).replace(f"</{tag}>", "}")

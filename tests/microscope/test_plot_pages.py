@@ -104,6 +104,19 @@ def test_connectivity_in_the_browser(browser, tmp_path):
     labels = browser.run(visible + ".map(m => m.label.value + ' ' + m.tags[0])")
     assert sorted(labels) == ["<first> definition 1", "second definition 1"]
 
+    # The bar of what cannot be negative begins at 0, and so do the colours.
+    ranges = (
+        "return [model('map bar'), model('map').glyph.color_mapper]"
+        ".map(m => [m.low, m.high, m.palette.length, m.tags[0]])"
+    )
+    signed = [[-1, 1, 255, "diverging"], [-32767, 32767, 255, "diverging"]]
+    sizes = [[0, 1, 128, "sequential"], [0, 32767, 128, "sequential"]]
+    assert browser.run(ranges) == signed
+    browser.choose("#definition", "loss gradient squared")
+    assert browser.run(ranges) == sizes
+    browser.choose("#definition", "occlusion")
+    assert browser.run(ranges) == signed
+
     # The map, and the keyboard.
     browser.click("#fixed")
     hover_plot(browser, "map", 10.5, 20.5)
@@ -123,8 +136,12 @@ def test_connectivity_limits_are_sentences():
     with pytest.raises(ValueError, match=r"expected \[\d+, \d+\], the characters of the text"):
         connectivity_page(text + "x", {"m": ConnectedModel(matrices, logits)}, characters, title="")
     large = ConnectedModel({"occlusion": np.ones((3000, 3000))}, [[0.0]])
-    with pytest.raises(ValueError, match=r"at most .* numbers .* Hint: .*--from"):
+    rule = r"text: expected at most 2,032 characters .*, got 3,001\. Hint: .*`text` .*--from"
+    with pytest.raises(ValueError, match=rule):
         connectivity_page("x" * 3001, {"m": large}, "x", title="")
+    two = ConnectedModel(dict.fromkeys(["occlusion", "my_own"], np.ones((1100, 1100))), [[0.0]])
+    with pytest.raises(ValueError, match="at most 1,016 characters with 2 definitions of 2 models"):
+        connectivity_page("x" * 1101, {"m": two, "n": two}, "x", title="")
     with pytest.raises(ValueError, match="one model or more, with the same definitions"):
         connectivity_page(text, {}, characters, title="")
 
@@ -151,6 +168,7 @@ def flow_example(steps=30, units=8, moments=2):
 def test_gradient_flow_in_the_browser(browser, tmp_path):
     models = flow_example()
     ready(browser, gradient_flow_page(models, title="Flow"), tmp_path)
+    assert browser.find("#readout").text == "Hover over the map for the number of a pair."
     factor = models["RNN"].flows[0].factor_a_step
     assert f"factor of {factor:.3f} with" in browser.find("#words").text
     for number, flow in enumerate(models.values()):
@@ -263,6 +281,19 @@ def test_a_run_without_losses_is_a_sentence():
     page = training_page([{"step": 1, "loss": 2.0}], title="")
     assert "1 steps" in page
     assert page.count("hidden") >= 2
+
+
+@pytest.mark.browser
+def test_a_run_of_one_record_has_points(browser, tmp_path):
+    records = training_records()[:1]
+    ready(browser, training_page(records, title="Run"), tmp_path)
+    # Loss, smoothed loss, learning rate, gradient norm, speed.
+    glyphs = (
+        "return [...everyModel()].filter(m => m.type === 'GlyphRenderer' && m.visible"
+        " && m.glyph.type === 'Scatter').map(m => m.data_source.get_length())"
+    )
+    assert browser.run(glyphs) == [1] * 5
+    assert browser.console() == []
 
 
 @pytest.mark.browser

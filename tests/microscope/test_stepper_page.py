@@ -46,14 +46,14 @@ def test_page_of_every_cell_holds_no_address_and_all_data():
     for cell in rnn.CELLS.values():
         text = stepper_page(recordings(cell, [0, 1], [1, 0]), "01", title="A step")
         assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
-        assert text.count("<script") == text.count("</script>") == 3
+        assert text.count("<script") == text.count("</script>") == 4
 
 
 def test_hostile_characters_do_not_end_the_data():
     steps = recordings(rnn.ELMAN, [0, 1, 2], [1, 2, 0], vocabulary_size=len(HOSTILE))
     text = stepper_page(steps, HOSTILE, title="<script>alert(1)</script>")
     assert "alert(1)</script>" not in text
-    assert text.count("</script>") == 3
+    assert text.count("</script>") == 4
     assert "\u202e" not in text
     assert "\x00" not in text
 
@@ -61,12 +61,48 @@ def test_hostile_characters_do_not_end_the_data():
 def test_limits_are_sentences():
     with pytest.raises(ValueError, match=r"at most 16 units, got 17\. Hint: train a smaller"):
         stepper_page(recordings(rnn.ELMAN, [0], [1], hidden_size=17), "01", title="")
-    with pytest.raises(ValueError, match=r"expected at most 32 steps, got 33"):
+    with pytest.raises(ValueError, match=r"at most 32 characters to read, got 33\. Hint: .*--to"):
         stepper_page(recordings(rnn.ELMAN, [0] * 33, [1] * 33), "01", title="")
+    with pytest.raises(ValueError, match=r"at most 128 different characters in the .*, got 129"):
+        stepper_page(recordings(rnn.ELMAN, [0], [1]), "x" * 129, title="")
     sides = recordings(rnn.ELMAN, [0, 1], [1, 0])
     sides["other"] = recordings(rnn.ELMAN, [0, 0], [1, 0])["trained"]
-    with pytest.raises(ValueError, match="recordings of one cell, one text and equal sizes"):
+    with pytest.raises(ValueError, match="of one cell, one text, one update and equal sizes"):
         stepper_page(sides, "01", title="")
+    sides["other"] = recordings(rnn.ELMAN, [0, 1], [1, 0], learning_rate=0.2)["trained"]
+    with pytest.raises(ValueError, match="of one cell, one text, one update and equal sizes"):
+        stepper_page(sides, "01", title="")
+
+
+def test_page_tells_the_update_and_shows_what_it_keeps():
+    steps = recordings(rnn.GRU, [0, 1], [1, 0], update="adamw", learning_rate=3e-3, norm_limit=1.0)
+    text = stepper_page(steps, "01", title="A step")
+    assert "The update is adamw with η = 0.003, ρ = 0.999, λ = 0, " in text
+    # Beside the parameter its gradient, the mean of its squares and its mean.
+    assert '["w_hh","d_w_hh","memory_w_hh","mean_w_hh"]' in text
+
+
+CELL = """const [name, row, column] = arguments, { picture } = sides[0].cards.get(name);
+const { canvas, gap, width, height } = picture, ratio = canvas.width / picture.size[0];
+const left = gap + column * (width + gap), top = gap + row * (height + gap);
+"""
+
+
+def hover_cell(browser, name, row, column):
+    """Moves the pointer to the middle of a cell of the first side."""
+    browser.run(
+        "arguments[0].scrollIntoView({block: 'center'})",
+        card := browser.find(f".side:nth-of-type(1) .card[data-name='{name}'] canvas"),
+    )
+    assert card.is_displayed()
+    spot = browser.run(
+        CELL + "const box = canvas.getBoundingClientRect();"
+        "return [box.left + left + width / 2, box.top + top + height / 2];",
+        name,
+        row,
+        column,
+    )
+    browser.move(*spot)
 
 
 @pytest.mark.browser
@@ -100,16 +136,16 @@ def test_stepper_in_the_browser(browser, tmp_path):
     # Back to the start undoes all of it.
     browser.key("\ue011")
     assert browser.run("return sides[0].state.get('h').size") == 1
-    assert browser.run("return document.querySelectorAll('.cell.changed').length") == 0
+    marks = "return [...sides[0].cards.values()].flatMap(c => [...c.picture.drawn.marks]).join('')"
+    assert set(browser.run(marks)) == {"0"}
 
     # Hovering: the number, and the lights both ways.
     last_backward = max(
         k for k, e in enumerate(steps["trained"].events) if e.writes[0].name == "d_w_xh"
     )
     browser.run("go(arguments[0])", last_backward + 1)
-    cell = browser.all(".side:nth-of-type(2) .card[data-name='d_w_hh'] .cell")[5]
-    browser.hover(cell)
-    gradient = steps["trained"].final("d_w_hh").ravel()[5]
+    hover_cell(browser, "d_w_hh", 1, 5)
+    gradient = steps["untrained"].final("d_w_hh")[1, 5]
     assert float(browser.find("#readout").get_attribute("data-value")) == pytest.approx(
         gradient, rel=1e-6
     )
@@ -142,17 +178,116 @@ def test_stepper_in_the_browser(browser, tmp_path):
 
 
 @pytest.mark.browser
-def test_stepper_plays_at_its_largest(browser, tmp_path):
+def test_a_step_paints_what_it_changes(browser, tmp_path):
+    steps = recordings(rnn.LSTM, [1, 1, 0, 1], [1, 0, 1, 1], update="adam", norm_limit=0.5)
+    page = stepper_page(steps, "01", title="A step")
+    browser.open(write_page(tmp_path / "step.html", page))
+    # By event: cells that it marks or that no longer are marked, and cells that were painted.
+    work = browser.run("""
+        const cells = ({ picture: { drawn: { values, marks } } }) =>
+            [...values].map((value, i) => `${value} ${marks[i]}`);
+        const drawn = () => sides.flatMap(({ cards }) => [...cards.values()].flatMap(cells));
+        const work = [];
+        for (let k = 1, before = drawn(), painted = TensorPicture.painted; k <= count; k++) {
+            go(k);
+            const after = drawn();
+            const changed = after.filter((cell, i) => cell !== before[i]).length;
+            work.push([changed, TensorPicture.painted - painted]);
+            [before, painted] = [after, TensorPicture.painted];
+        }
+        return work;""")
+    assert [painted for _, painted in work] == [changed for changed, _ in work]
+    # h[t] has 3 units on 2 sides, and the line before it, c[t], is no longer marked.
+    lines = steps["trained"].lines
+    states = [
+        painted
+        for event, (_, painted) in zip(steps["trained"].events, work, strict=True)
+        if lines[event.line].code.startswith("h[t] =")
+    ]
+    assert states == [12] * 4
+    # What the line wrote and no card shows is told in words.
+    browser.run("go(sides[0].events.findIndex(e => e.writes[0].name === 'norm') + 1)")
+    norms = [step.final("norm") for step in steps.values()]
+    told = browser.find("#note").text
+    assert told.endswith(f"norm = {norms[0]:.4f} (untrained), {norms[1]:.4f} (trained)")
+    assert browser.console() == []
+
+
+@pytest.mark.browser
+def test_frames_hide_no_value(browser, tmp_path):
+    tokens = np.arange(12) % 51
+    characters = [chr(33 + i) for i in range(51)]
+    steps = recordings(rnn.LSTM, tokens, tokens[::-1], hidden_size=16, vocabulary_size=51)
+    text = stepper_page(steps, characters, title="A step")
+    browser.open(write_page(tmp_path / "step.html", text))
+    pixels = (
+        CELL
+        + """
+        const context = canvas.getContext("2d");
+        const at = (...box) => [...context.getImageData(...box.map(x => x * ratio)).data];
+        return [at(left, top, width, height), at(left - gap, top, gap, 1), [width, height]];"""
+    )
+    written = "go(sides[0].events.findIndex(e => e.writes[0].name === 'p' && e.t === 2) + 1)"
+    browser.run(written)
+    inside, frame, size = browser.run(pixels, "p", 7, 2)
+    assert min(size) < 6  # One of the cells that are a few pixels high.
+    browser.run("go(place + 1)")
+    unmarked, no_frame, _ = browser.run(pixels, "p", 7, 2)
+    assert inside == unmarked
+    assert frame[3] == 255
+    assert no_frame[3] == 0
+    assert len({tuple(inside[k : k + 4]) for k in range(0, len(inside), 4)}) == 1
+    browser.console()  # Chromium warns of reading a canvas back, which only this test does.
+
+
+def largest_page():
     draw = np.random.default_rng(0)
-    inputs, targets = draw.integers(0, 20, size=(2, 32))
-    steps = recordings(rnn.LSTM, inputs, targets, hidden_size=16, vocabulary_size=20)
-    characters = [chr(97 + i) for i in range(20)]
-    text = stepper_page(steps, characters, title="Large")
+    inputs, targets = draw.integers(0, 128, size=(2, 32))
+    options = {"update": "adamw", "norm_limit": 1.0}
+    steps = recordings(rnn.LSTM, inputs, targets, hidden_size=16, vocabulary_size=128, **options)
+    return stepper_page(steps, [chr(0x100 + i) for i in range(128)], title="Large")
+
+
+@pytest.mark.browser
+def test_largest_stepper_on_a_phone(browser, tmp_path):
+    text = largest_page()
     assert len(text) < 8e6
     browser.open(write_page(tmp_path / "large.html", text), width=390, height=844, dark=True)
-    assert browser.overflow() <= 0
+    # A step costs what it changes, and the page is small however large the tensors are.
+    assert browser.run("return document.querySelectorAll('*').length") < 3000
+    browser.run("go(sides[0].events.findIndex(e => e.writes[0].name === 'h') + 1)")
+    browser.run("window.before = TensorPicture.painted; go(place + 1)")
+    assert browser.run("return TensorPicture.painted - before") == 2 * (16 + 128)
+
+    # Nothing is wider than the window (whose own width grows with what is in it on a phone),
+    # and every control is within it.
+    assert browser.run("return document.documentElement.scrollWidth") <= 390
+    boxes = browser.run(
+        "return [...document.querySelectorAll('#player button, #player select, #scrubber, #place,"
+        " #now button')].map(e => e.getBoundingClientRect()).map(b => [b.left, b.right, b.top,"
+        " b.bottom, b.width])"
+    )
+    assert len(boxes) == 12
+    for left, right, top, bottom, width in boxes:
+        assert 0 <= left < right <= 390
+        assert 0 <= top < bottom <= 844
+        assert width > 20
+    browser.click("[data-phase='backward']")
+    assert browser.run("return lines[current().line].phase") == "backward"
+
     browser.run("go(0); document.getElementById('speed').value = '20'; play(true)")
     browser.wait("return place >= 10", seconds=60)
     browser.run("play(false)")
     assert browser.distinct_colours() > 20
     assert browser.console() == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_largest_stepper_plays_ten_lines_a_second(browser, tmp_path):
+    browser.open(write_page(tmp_path / "large.html", largest_page()))
+    browser.run("go(0); document.getElementById('speed').value = '10'; play(true)")
+    browser.run("window.began = performance.now()")
+    browser.wait("return performance.now() - began >= 10000", seconds=60)
+    lines, milliseconds = browser.run("return [place, performance.now() - began]")
+    assert lines >= 9.5 * milliseconds / 1000

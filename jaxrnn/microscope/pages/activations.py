@@ -12,6 +12,7 @@ from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import BoxAnnotation, ColumnDataSource, Span, value
 from jaxrnn.microscope.pages.html import embedded_json, options, readable, visible
 from jaxrnn.microscope.pages.plots import (
+    MOST_NUMBERS,
     bits_that_fit,
     calls,
     heat_map,
@@ -74,11 +75,8 @@ def activations_page(
             rule = f"arrays [T = {len(text)}, H] of one shape"
             raise ValueError(sentence("activations_page", f"fields[{name!r}]", rule, array))
     steps, size = shape
-    if not 1 <= steps <= MOST_STEPS:
-        rule, hint = f"1 to {MOST_STEPS:,} characters", "take a stretch of the text: --from, --to"
-        raise ValueError(sentence("activations_page", "text", rule, f"{steps:,}", hint))
-    hint = "take fewer units or a shorter stretch: --units, --from, --to"
-    bits = bits_that_fit("activations_page", steps * size * len(arrays), hint)
+    _check_size(steps, size, [*arrays])
+    bits = bits_that_fit(steps * size * len(arrays))
     labels = list(range(size)) if units is None else [int(unit) for unit in units]
 
     images = {name: quantise(array.T, bits) for name, array in arrays.items()}
@@ -89,6 +87,7 @@ def activations_page(
             "name": name,
             "scale": image.scale,
             "most": image.scale * top,
+            "signed": bool((image.steps < 0).any()),
             "digits": int(np.clip(np.ceil(-np.log10(image.scale)), 0, 4)),
         }
         for name, image in images.items()
@@ -118,6 +117,18 @@ def activations_page(
         data=embedded_json("activations", data),
     )
     return plot_page(title, body, _plots(source, shown[0], size, steps), assets=("activations.js",))
+
+
+def _check_size(steps: int, size: int, fields: Sequence[str]) -> None:
+    most = min(MOST_STEPS, MOST_NUMBERS // (max(1, size) * len(fields)))
+    if 1 <= steps <= most:
+        return
+    rule = f"1 to {most:,} characters with {size:,} units and the fields {', '.join(fields)}"
+    hint = (
+        "choose a shorter stretch for `text` and `fields` (--from, --to), or fewer units in "
+        "`fields` (--units)"
+    )
+    raise ValueError(sentence("activations_page", "text", rule, f"{steps:,}", hint))
 
 
 def _orders(values: NDArray[np.float64], meanings: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -166,8 +177,9 @@ def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict
         field["name"],
         rows=size,
         columns=steps,
-        bar=(-field["most"], field["most"]),
+        bar=(-field["most"] if field["signed"] else 0, field["most"]),
         name="activations",
+        signed=field["signed"],
     )
     drawn.xaxis.visible = False
     drawn.yaxis.visible = False
@@ -219,7 +231,7 @@ _BODY = """<header>
 <label>sort units <select id="order">{orders}</select></label>
 <label>unit <input id="unit" type="number" min="0"></label>
 </div>
-<div id="readout" class="readout" role="status"></div>
+<div id="readout" class="readout" role="status">Hover over the map or the text for a value.</div>
 <div class="plot"><!--map--></div>
 <div class="plot"><!--strip--></div>
 <p class="quiet">Hover for the value; a click chooses the unit whose values colour the text below.
@@ -227,8 +239,9 @@ Blue is positive, orange negative. Values are kept to ±{precision}.</p>
 <h2>The text in the colours of the unit</h2>
 <div id="text" class="text" tabindex="0" aria-label="The text; arrow keys move"></div>
 <h2>Where else are the same units on?</h2>
-<p class="quiet">Drag over a stretch of the text (or shift and arrow keys). Units that stay above
-the threshold all through it, or below its negative, are looked for everywhere else.</p>
+<p class="quiet">Drag over a stretch of the text (or shift and arrow keys). Units whose value stays
+above the threshold all through it, or below its negative, are on; below stand their numbers, and
+the places where most of them are on again.</p>
 <div class="row">
 <label>from <input id="from" type="number" min="{first}" max="{last}"></label>
 <label>to <input id="to" type="number" min="{first}" max="{last}"></label>
@@ -236,7 +249,8 @@ the threshold all through it, or below its negative, are looked for everywhere e
 <span id="threshold-value"></span></label>
 </div>
 <p id="on" role="status"></p>
-<table class="list"><thead><tr><th>place</th><th>units on</th><th>text</th></tr></thead>
+<table class="list" id="places">
+<thead><tr><th>place</th><th>of these units are on</th><th>text</th></tr></thead>
 <tbody id="found"></tbody></table>
 </main>
 {data}"""

@@ -1,6 +1,7 @@
 """Connectivity: hover over a character and see which earlier ones mattered for expecting it."""
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from jaxrnn.microscope.pages.bokeh_parts import (
 )
 from jaxrnn.microscope.pages.html import embedded_json, options, readable, visible
 from jaxrnn.microscope.pages.plots import (
+    MOST_NUMBERS,
     SERIES,
     bits_that_fit,
     heat_map,
@@ -40,6 +42,10 @@ MEANINGS = {
     "occlusion": "What the logit loses when the character is taken out; blue spoke for, orange "
     "against (Zeiler and Fergus 2014).",
 }
+
+
+SIGNED = ("integrated_gradients", "occlusion")
+"""Definitions with a sign; the others are sizes."""
 
 
 class ConnectedModel(NamedTuple):
@@ -85,9 +91,17 @@ def connectivity_page(
     if steps < 1:
         rule = "two characters or more"
         raise ValueError(sentence("connectivity_page", "text", rule, f"{len(text)}"))
-    hint = "take a shorter stretch of the text (--from, --to) or one --definition"
-    cells = steps * steps * len(names) * len(models)
-    bits = bits_that_fit("connectivity_page", cells, hint)
+    maps = len(names) * len(models)
+    most = math.isqrt(MOST_NUMBERS // maps)
+    if steps > most:
+        rule = f"at most {most + 1:,} characters with {len(names)} definitions"
+        rule += f" of {len(models)} models" if len(models) > 1 else ""
+        hint = (
+            "choose a shorter stretch for `text` and `models` (--from, --to), or fewer definitions "
+            "in `models` (--definition)"
+        )
+        raise ValueError(sentence("connectivity_page", "text", rule, f"{len(text):,}", hint))
+    bits = bits_that_fit(steps * steps * maps)
     images: dict[str, NDArray[Any]] = {}
     drawn, arrays = [], {}
     for model, (name, connected) in enumerate(models.items()):
@@ -107,6 +121,7 @@ def connectivity_page(
                 {
                     "column": column,
                     "meaning": MEANINGS.get(definition, ""),
+                    "signed": _is_signed(definition, models),
                     "scale": image.scale,
                     "largest": largest.tolist(),
                     "reach": reach(array).tolist(),
@@ -137,7 +152,8 @@ def connectivity_page(
         ),
         data=embedded_json("connectivity", data),
     )
-    plots = {"map": _map(images, steps), "reached": _reach_curves(arrays)}
+    signed = _is_signed(names[0], models)
+    plots = {"map": _map(images, steps, signed=signed), "reached": _reach_curves(arrays)}
     return plot_page(title, body, plots, assets=("connectivity.css", "connectivity.js"))
 
 
@@ -148,6 +164,13 @@ def _definitions(models: Mapping[str, ConnectedModel]) -> list[str]:
         rule = "one model or more, with the same definitions"
         raise ValueError(sentence("connectivity_page", "models", rule, str(each)))
     return each[0]
+
+
+def _is_signed(definition: str, models: Mapping[str, ConnectedModel]) -> bool:
+    """Whether its numbers can be negative; of a definition of one's own: whether one is."""
+    if definition in MEANINGS:
+        return definition in SIGNED
+    return any(np.min(model.matrices[definition]) < 0 for model in models.values())
 
 
 def _matrix(argument: str, matrix: ArrayLike, steps: int) -> NDArray[np.float64]:
@@ -177,7 +200,7 @@ def _predictions(
     }
 
 
-def _map(images: Mapping[str, NDArray[Any]], steps: int) -> Any:
+def _map(images: Mapping[str, NDArray[Any]], steps: int, *, signed: bool) -> Any:
     source = ColumnDataSource({name: [image] for name, image in images.items()})
     drawn = plot(
         height=460,
@@ -186,7 +209,16 @@ def _map(images: Mapping[str, NDArray[Any]], steps: int) -> Any:
         x_axis_label="earlier character",
         y_axis_label="expected after",
     )
-    heat_map(drawn, source, next(iter(images)), rows=steps, columns=steps, bar=(-1, 1), name="map")
+    heat_map(
+        drawn,
+        source,
+        next(iter(images)),
+        rows=steps,
+        columns=steps,
+        bar=(-1 if signed else 0, 1),
+        name="map",
+        signed=signed,
+    )
     drawn.grid.visible = False
     drawn.add_layout(BoxAnnotation(bottom=0, top=1, fill_alpha=0, line_color="#d4002a", name="row"))
     return drawn
@@ -266,7 +298,8 @@ _BODY = """<header>
 <label><input type="checkbox" id="fixed"> keep this prediction</label>
 </div>
 <p id="meaning" class="quiet"></p>
-<div id="readout" class="readout" role="status"></div>
+<div id="readout" class="readout" role="status">Hover over a character for what mattered for
+it.</div>
 <div id="text" class="text" tabindex="0" aria-label="The text; arrow keys move"></div>
 <p class="quiet">Hover over a character (or arrow keys): the earlier ones that mattered for
 expecting it light up, each prediction on its own scale; the green frame is the character itself.
@@ -274,6 +307,8 @@ A click keeps the prediction, so that hovering shows the number of each earlier 
 <h2>What was expected there <span class="quiet" id="chance"></span></h2>
 <table class="list predictions"><tbody id="predictions"></tbody></table>
 <h2>All pairs</h2>
+<p class="quiet">One row a prediction; colours are parts of the row's largest number. Hover for the
+number itself.</p>
 <div class="plot"><!--map--></div>
 <h2>How far back?</h2>
 <div class="plot"><!--reached--></div>

@@ -189,7 +189,7 @@ bar.</p>
 <div class="plot"><!--histogram--></div>
 <h2>Every loss, every state</h2>
 <p class="quiet">How large the gradient of the loss at s is at the state of t, in powers of ten.</p>
-<div id="readout" class="readout" role="status"></div>
+<div id="readout" class="readout" role="status">Hover over the map for the number of a pair.</div>
 <div class="plot"><!--matrix--></div>
 </main>
 {data}"""

@@ -10,7 +10,19 @@ from collections.abc import Collection
 
 from jaxrnn.microscope.training_step.listings import reference
 
-_GREEK = {"tanh": "tanh", "sigmoid": "σ", "softmax": "softmax", "log": "ln", "relu": "relu"}
+_CONSTANTS = {
+    "learning_rate": "<i>η</i>",
+    "decay_rate": "<i>ρ</i>",
+    "weight_decay": "<i>λ</i>",
+    "limit": "limit",
+    "norm_limit": "limit<sub>norm</sub>",
+    "k": "<i>k</i>",
+}
+_SCALARS = {*_CONSTANTS, "norm", "shrink"}
+_GREEK = {"tanh": "tanh", "sigmoid": "σ", "softmax": "softmax", "log": "ln"} | {
+    "relu": "relu",
+    "maximum": "max",
+}
 _TIMES = {"t": "t", "t-1": "t−1", "T-1": "T−1"}
 _LOOSE, _SUM, _PRODUCT, _UNARY, _TIGHT = range(5)
 
@@ -53,8 +65,9 @@ def symbol_html(name: str, index: str = "") -> str:
     base, _, subscript = name.removeprefix("d_").partition("_")
     if name == "loss":
         base, subscript = "L", ""
-    if name.startswith("memory_"):
-        gradient, base, subscript = False, "m", name.removeprefix("memory_").replace("_", " ")
+    for prefix, letter in (("memory_", "s"), ("mean_", "m")):
+        if name.startswith(prefix):
+            base, subscript = letter, name.removeprefix(prefix).replace("_", " ")
     subscript = ", ".join(part for part in (subscript, _TIMES.get(index, index)) if part)
     low = f"<sub>{html.escape(subscript)}</sub>" if subscript else ""
     return f"{'∂' if gradient else ''}<i>{html.escape(base)}</i>{low}"
@@ -71,6 +84,17 @@ def _tensor(node: ast.AST, tensors: Collection[str]) -> tuple[str, str] | None:
     assert isinstance(node, ast.expr)
     name, index = reference(node)
     return (name, index) if name in tensors else None
+
+
+def _is_scalar(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant():
+            return True
+        case ast.Name():
+            return node.id in _SCALARS
+        case ast.BinOp():
+            return _is_scalar(node.left) and _is_scalar(node.right)
+    return False
 
 
 class _Equation:
@@ -97,10 +121,8 @@ class _Equation:
         match node:
             case ast.Constant():
                 return str(node.value).replace("1e-08", "10<sup>−8</sup>"), _TIGHT
-            case ast.Name(id="learning_rate"):
-                return "<i>η</i>", _TIGHT
             case ast.Name():
-                return html.escape(node.id), _TIGHT
+                return _CONSTANTS.get(node.id) or html.escape(node.id), _TIGHT
             case ast.Tuple():
                 return ", ".join(self.show(item) for item in node.elts), _TIGHT
             case ast.UnaryOp():
@@ -133,11 +155,9 @@ class _Equation:
             case ast.MatMult():
                 left, right = self.show(node.left, _PRODUCT), self.show(node.right, _TIGHT)
                 return f"{left} {right}", _PRODUCT
-            case ast.Mult() if isinstance(node.left, ast.Name) and node.left.id == "learning_rate":
-                return f"{self.show(node.left)} {self.show(node.right, _PRODUCT)}", _PRODUCT
             case ast.Mult():
                 left, right = self.show(node.left, _PRODUCT), self.show(node.right, _PRODUCT)
-                return f"{left} ⊙ {right}", _PRODUCT
+                return f"{left}{' ' if _is_scalar(node.left) else ' ⊙ '}{right}", _PRODUCT
             case ast.Div():
                 left, right = self.show(node.left, _PRODUCT), self.show(node.right, _TIGHT)
                 return f"{left} / {right}", _PRODUCT
@@ -164,4 +184,6 @@ class _Equation:
             return f"clip<sub>±{shown[2]}</sub>({shown[0]})", _TIGHT
         if function == "sqrt":
             return f"√({shown[0]})", _TIGHT
+        if function == "length":
+            return f"‖{', '.join(shown)}‖", _TIGHT
         return f"{_GREEK[function]}({', '.join(shown)})", _TIGHT

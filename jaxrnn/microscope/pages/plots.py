@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import (
     ColorBar,
     CustomJS,
@@ -27,6 +26,9 @@ from jaxrnn.microscope.pages.html import page
 
 MOST_BYTES = 5_500_000
 """Of image data in a page, in base64; with Bokeh's 1.3 MB and the text it stays below 8 MB."""
+
+MOST_NUMBERS = MOST_BYTES * 3 // 4
+"""That fit into so many bytes, with 8 bits each."""
 
 SERIES = ("#3b7dd8", "#e4572e", "#2a9d6f", "#8e5bd0", "#c08a00", "#d1488f")
 """Colours of curves; legible on white and on black."""
@@ -57,18 +59,9 @@ def quantise(values: ArrayLike, bits: int) -> Quantised:
     return Quantised(steps, scale)
 
 
-def bits_that_fit(function: str, cells: int, hint: str) -> int:
-    """16 where that many numbers fit into a page, else 8.
-
-    Raises:
-        ValueError: they do not fit with 8 bits either.
-    """
-    for bits in (16, 8):
-        if cells * bits // 8 * 4 // 3 <= MOST_BYTES:
-            return bits
-    most = MOST_BYTES * 3 // 4
-    rule = f"at most {most:,} numbers (steps × units × fields) on a page"
-    raise ValueError(sentence(function, "fields", rule, f"{cells:,}", hint))
+def bits_that_fit(numbers: int) -> int:
+    """16 where that many numbers fit into a page, else 8; more than `MOST_NUMBERS` do not."""
+    return 16 if 2 * numbers <= MOST_NUMBERS else 8
 
 
 def plot_page(

@@ -8,7 +8,7 @@ from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.html import embedded_json, packed, page, visible
 from jaxrnn.microscope.pages.notation import code_html, equation_html, symbol_html
 from jaxrnn.microscope.training_step import Recording, Write
-from jaxrnn.microscope.training_step.listings import PHASES
+from jaxrnn.microscope.training_step.listings import MEMORIES, PHASES, parameter_of
 
 MOST_UNITS = 16
 MOST_STEPS = 32
@@ -75,8 +75,9 @@ def stepper_page(
 <p>{html.escape(text)}</p>
 <p class="quiet keys">Hover over a symbol to find its tensor, over a tensor to find its symbols.
 <kbd>space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step, <kbd>Home</kbd> <kbd>End</kbd> jump;
-a click on a line goes to its next run. Blue is positive, orange negative, a red frame has
-just changed.</p>
+a click on a line goes to its next run. Blue is positive, orange negative; what the line has
+changed stands in a red frame.</p>
+<p class="quiet">The update is {html.escape(first.update_in_words)}.</p>
 </header>
 <main id="stage">
 <div id="program" class="codes">{
@@ -111,7 +112,7 @@ just changed.</p>
 </div>
 <div id="readout" role="status" hidden></div>
 {embedded_json("recordings", data)}"""
-    return page(title, body, assets=("stepper.css", "page.js", "stepper.js"))
+    return page(title, body, assets=("stepper.css", "page.js", "tensor_picture.js", "stepper.js"))
 
 
 def _choice(kind: str, buttons: list[tuple[str, str]], pressed: str, label: str) -> str:
@@ -128,21 +129,36 @@ def _check(recordings: Mapping[str, Recording], characters: Sequence[str]) -> Re
         raise ValueError(sentence("stepper_page", "recordings", "at least one", "none"))
     first, *others = recordings.values()
     for other in others:
-        same = (other.blocks, other.inputs, other.targets, _shapes(other))
-        if same != (first.blocks, first.inputs, first.targets, _shapes(first)):
-            rule = "recordings of one cell, one text and equal sizes"
+        if _common(other) != _common(first):
+            rule = "recordings of one cell, one text, one update and equal sizes"
             raise ValueError(sentence("stepper_page", "recordings", rule, "different ones"))
     units = dict(_shapes(first))["h"][0]
     limits = [
         ("units", units, MOST_UNITS, "train a smaller network, or take the view of activations"),
-        ("steps", len(first.inputs), MOST_STEPS, "take a stretch of the text"),
-        ("characters", len(characters), MOST_CHARACTERS, "take a text of fewer characters"),
+        (
+            "characters to read",
+            len(first.inputs),
+            MOST_STEPS,
+            "record a shorter stretch of the text (--from, --to)",
+        ),
+        (
+            "different characters in the vocabulary",
+            len(characters),
+            MOST_CHARACTERS,
+            "train on a text with fewer, or take the view of activations",
+        ),
     ]
     for what, number, most, hint in limits:
         if number > most:
             rule = f"at most {most} {what}"
             raise ValueError(sentence("stepper_page", "recordings", rule, f"{number}", hint))
     return first
+
+
+def _common(recording: Recording) -> tuple[object, ...]:
+    """What all sides of a page have in common."""
+    same = (recording.blocks, recording.inputs, recording.targets, recording.constants)
+    return (*same, _shapes(recording))
 
 
 def _writes(recording: Recording) -> list[Write]:
@@ -188,7 +204,7 @@ def _tensors(recording: Recording, characters: Sequence[str]) -> dict[str, Any]:
     columns_are_characters = {"w_hy", "b_y"}
     tensors = []
     for name, shape in _shapes(recording):
-        base = name.removeprefix("d_").removeprefix("memory_")
+        base = parameter_of(name)
         timed = bool(times[name])
         first = min(times[name], default=0)
         grid = (shape[0], length - first) if timed else (1, *shape)[-2:] if shape else (1, 1)
@@ -212,10 +228,11 @@ def _tensors(recording: Recording, characters: Sequence[str]) -> dict[str, Any]:
     drawn.sort(key=lambda name: order.index(name) if times[name] else -1)
     groups: dict[str, list[list[str]]] = {"States over time": [], "Parameters": []}
     for name in drawn:
-        base = name.removeprefix("d_").removeprefix("memory_")
+        base = parameter_of(name)
         if base == name or base not in drawn:
             group = groups["States over time" if times[name] else "Parameters"]
-            group.append([n for n in (name, f"d_{name}", f"memory_{name}") if n in drawn])
+            beside = [prefix + name for prefix in ("", "d_", *MEMORIES)]
+            group.append([one for one in beside if one in drawn])
     return {
         "tensors": tensors,
         "groups": [{"title": title, "pairs": pairs} for title, pairs in groups.items()],
@@ -235,4 +252,5 @@ def _side(name: str, recording: Recording) -> dict[str, Any]:
         ],
         "loss": recording.loss,
         "lossAfter": recording.loss_after,
+        "unit": "nats a character" if recording.objective == "cross_entropy" else "nats",
     }

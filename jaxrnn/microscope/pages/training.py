@@ -144,7 +144,8 @@ def _loss_plot(curves: Mapping[str, tuple[str, Sequence[Record]]]) -> Any:
             "step", "shown", line_width=1 if thin else 2, alpha=0.5 if thin else 1, **style
         )
         shown.append(line)
-        if field == "validation_loss":
+        # A line through one point is nothing to see.
+        if field == "validation_loss" or len(kept) == 1:
             drawn.scatter("step", "shown", size=6, **style)
     tooltips = [("step", "@step{0,0}"), ("nats", "@nats{0.0000}"), ("bits", "@bits{0.0000}")]
     drawn.add_tools(HoverTool(renderers=shown, tooltips=tooltips, mode="vline"))
@@ -170,6 +171,8 @@ def _curve(
     )
     source = ColumnDataSource({"step": [record["step"] for record in kept], "value": values})
     line = drawn.line("step", "value", source=source, line_width=1.5, color=SERIES[0])
+    if len(kept) == 1:
+        drawn.scatter("step", "value", source=source, size=6, color=SERIES[0])
     if max(values) >= 1000:
         drawn.yaxis.formatter = NumeralTickFormatter(format="0,0")
     tooltips = [("step", "@step{0,0}"), (label, "@value{0.[000000]}")]

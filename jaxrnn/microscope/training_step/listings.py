@@ -7,8 +7,10 @@ A trailing comment is the sentence that a view shows beside the line.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+
+from jaxrnn.errors import sentence
 
 FORWARD, BACKWARD, UPDATE = PHASES = ("forward", "backward", "update")
 
@@ -114,22 +116,60 @@ d_h[t-1] = d_h[t] * z[t] + d_s[t] * r[t] + d_a_r[t] @ w_r.T + d_a_z[t] @ w_z.T
 _READOUT = """
 y[t] = h[t] @ w_hy + b_y
 p[t] = softmax(y[t])  # what the network expects next
-loss += -log(p[t][targets[t]])  # in nats
+loss += -log(p[t][targets[t]]){share}  # in nats
 """
 _READOUT_BACKWARD = """
-d_y[t] = p[t] - one_hot(targets[t], V)
+d_y[t] = {error}
 d_w_hy += outer(h[t], d_y[t])
 d_b_y += d_y[t]
 d_h[t] += d_y[t] @ w_hy.T  # what came back from step t+1 is already there
 """
 
+_ERROR = "p[t] - one_hot(targets[t], V)"
+
+_MEMORY = """
+memory_{w} = decay_rate * memory_{w} + (1 - decay_rate) * d_{w} ** 2  # a running mean of squares
+"""
+_MEAN = """
+mean_{w} = 0.9 * mean_{w} + (1 - 0.9) * d_{w}  # a running mean of gradients
+"""
+_ADAM_STEP = (
+    "{w} -= learning_rate * (mean_{w} / (1 - 0.9 ** k))"
+    " / (sqrt(memory_{w} / (1 - decay_rate ** k)) + 1e-8)"
+    "  # what starts at 0 is too small at first: at update k by these factors"
+)
+_ADAMW_DECAY = """
+{w} -= learning_rate * weight_decay * {w}  # AdamW pulls at the weight itself, not at its gradient
+"""
+
 UPDATES = {
-    "sgd": "{w} -= learning_rate * clip(d_{w}, -limit, limit)",
+    "sgd": "{w} -= learning_rate * d_{w}",
     "adagrad": """
-memory_{w} += clip(d_{w}, -limit, limit) ** 2  # Adagrad divides by the size of all gradients so far
-{w} -= learning_rate * clip(d_{w}, -limit, limit) / sqrt(memory_{w} + 1e-8)
+memory_{w} += d_{w} ** 2  # the squares of all gradients so far
+{w} -= learning_rate * d_{w} / sqrt(memory_{w} + 1e-8)
 """,
+    "rmsprop": _MEMORY + "{w} -= learning_rate * d_{w} / (sqrt(memory_{w}) + 1e-8)",
+    "adam": _MEAN + _MEMORY + _ADAM_STEP,
+    "adamw": _MEAN + _MEMORY + _ADAMW_DECAY + _ADAM_STEP,
 }
+"""The optimizers of `jaxrnn.optimizers`, for one parameter `{w}`, after clipping."""
+
+MEMORIES = ("memory_", "mean_")
+"""Prefixes of what an optimizer keeps of a parameter's gradients; all of it starts at 0."""
+
+_CLIP = "d_{w} = clip(d_{w}, -limit, limit)  # each entry by itself"
+_CLIP_NORM = """
+norm = length({gradients})  # of the whole gradient, as one vector
+shrink = norm_limit / maximum(norm, norm_limit)  # 1 for a gradient that is short enough
+"""
+_SHRINK = "d_{w} = shrink * d_{w}"
+
+
+def parameter_of(name: str) -> str:
+    """The tensor that a gradient or a memory belongs to: "w_hh" for "d_w_hh" and "mean_w_hh"."""
+    for prefix in ("d_", *MEMORIES):
+        name = name.removeprefix(prefix)
+    return name
 
 
 class Reference(NamedTuple):
@@ -169,8 +209,10 @@ def assemble(
     carries: tuple[str, ...],
     *,
     embedded: bool = False,
-    every_step: bool = True,
+    loss: str = "summed_cross_entropy",
     update: str = "sgd",
+    clipped: bool = False,
+    norm_clipped: bool = False,
 ) -> tuple[Block, ...]:
     """The program of one training step: forward, backward through time, update.
 
@@ -179,9 +221,11 @@ def assemble(
         parameters: names of all parameters, in the order of the update.
         carries: names of the carry's fields.
         embedded: the input is a row of `embedding`, not a one-hot row.
-        every_step: the loss is summed over all steps; False: it is at the last step only, where
-            the readout's lines stand after the loop.
+        loss: a key of `jaxrnn.charlm.LOSSES`; of "last_cross_entropy" the readout's lines stand
+            after the loop.
         update: a key of `UPDATES`.
+        clipped: every entry of the gradient is clipped before the update.
+        norm_clipped: the gradient's norm is clipped, after its entries.
 
     Returns:
         Blocks in the order of execution.
@@ -193,25 +237,58 @@ def assemble(
         share += "\nd_x[t] = d_a[t] @ w_xh.T\nd_embedding[inputs[t]] += d_x[t]"
     zeros = "\n".join(f"d_{name} = zeros_like({name})" for name in parameters)
     zeros += "".join(f"\nd_{name}[T-1] = zeros_like({name}[T-1])" for name in carries)
-    updates = "\n".join(UPDATES[update].strip().format(w=name) for name in parameters)
+    readout, readout_backward = _READOUT.format(share=""), _READOUT_BACKWARD.format(error=_ERROR)
+    if loss == "cross_entropy":
+        readout = _READOUT.format(share=" / T")
+        readout_backward = _READOUT_BACKWARD.format(error=f"({_ERROR}) / T")
+    updates = []
+    if clipped:
+        updates += [_CLIP.format(w=name) for name in parameters]
+    if norm_clipped:
+        updates.append(_CLIP_NORM.format(gradients=", ".join(f"d_{name}" for name in parameters)))
+        updates += [_SHRINK.format(w=name) for name in parameters]
+    updates += [UPDATES[update].format(w=name) for name in parameters]
     up, down = "for t in range(T):", "for t in reversed(range(T)):"
-    if every_step:
+    if loss != "last_cross_entropy":
         blocks = [
             _block("", cell.before, FORWARD),
-            _block(up, read + cell.forward + _READOUT, FORWARD),
+            _block(up, read + cell.forward + readout, FORWARD),
             _block("", zeros, BACKWARD),
-            _block(down, _READOUT_BACKWARD + cell.backward + share, BACKWARD),
+            _block(down, readout_backward + cell.backward + share, BACKWARD),
         ]
     else:
         blocks = [
             _block("", cell.before, FORWARD),
             _block(up, read + cell.forward, FORWARD),
-            _block("", _READOUT, FORWARD),
-            _block("", zeros + _READOUT_BACKWARD, BACKWARD),
+            _block("", readout, FORWARD),
+            _block("", zeros + readout_backward, BACKWARD),
             _block(down, cell.backward + share, BACKWARD),
         ]
-    blocks.append(_block("", updates, UPDATE))
+    blocks.append(_block("", "\n".join(updates), UPDATE))
     return tuple(block for block in blocks if block.lines)
+
+
+def change_lines(blocks: tuple[Block, ...], changes: Mapping[str, str]) -> tuple[Block, ...]:
+    """The same program with some lines in place of others.
+
+    Args:
+        blocks: of `assemble`.
+        changes: new code by the code it takes the place of.
+
+    Raises:
+        ValueError: a line that the program does not have.
+    """
+    known = {line.code for block in blocks for line in block.lines}
+    for code in changes:
+        if code not in known:
+            rule = "a line of this program"
+            raise ValueError(sentence("change_lines", "changes", rule, repr(code)))
+
+    def changed(line: Line) -> Line:
+        code = changes.get(line.code, line.code)
+        return line._replace(code=code, defines=_defines(code))
+
+    return tuple(block._replace(lines=tuple(map(changed, block.lines))) for block in blocks)
 
 
 def _block(head: str, source: str, phase: str) -> Block:

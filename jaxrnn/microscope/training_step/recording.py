@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrnn.charlm import Config, Params
+from jaxrnn.charlm import LOSSES, Config, Params
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.training_step.listings import (
     CELL_LISTINGS,
+    MEMORIES,
     UPDATES,
     Block,
     Line,
     assemble,
+    change_lines,
 )
 
 Array = np.ndarray
@@ -49,9 +51,12 @@ class Recording(NamedTuple):
         cell_name: key in `CELLS`.
         blocks: the program.
         inputs, targets: T token ids each.
-        initial: what was there before the first line (parameters, carry, Adagrad's memory).
+        objective: which loss; key in `jaxrnn.charlm.LOSSES`.
+        update: key in `UPDATES`.
+        constants: the numbers that the update's lines name, e.g. "learning_rate".
+        initial: what was there before the first line (parameters, carry, the update's memories).
         events: the lines in the order in which they ran, with what they wrote.
-        loss: summed over the steps that have a loss, nats, before the update.
+        loss: of the window before the update, nats.
         loss_after: the same window's loss after the update.
     """
 
@@ -59,6 +64,9 @@ class Recording(NamedTuple):
     blocks: tuple[Block, ...]
     inputs: tuple[int, ...]
     targets: tuple[int, ...]
+    objective: str
+    update: str
+    constants: dict[str, float]
     initial: tuple[Write, ...]
     events: tuple[Event, ...]
     loss: float
@@ -68,6 +76,22 @@ class Recording(NamedTuple):
     def lines(self) -> tuple[Line, ...]:
         """The program's lines, without the heads of the loops."""
         return tuple(line for block in self.blocks for line in block.lines)
+
+    @property
+    def update_in_words(self) -> str:
+        """The update and its numbers, e.g. "adam with η = 0.002, ρ = 0.999"."""
+        words = {
+            "learning_rate": "η = {:g}",
+            "decay_rate": "ρ = {:g}",
+            "weight_decay": "λ = {:g}",
+            "limit": "entries of the gradient clipped to ±{:g}",
+            "norm_limit": "norm of the gradient clipped to {:g}",
+        }
+        constants = self.constants.items()
+        numbers = ", ".join(words[name].format(number) for name, number in constants)
+        kept = any(write.name.startswith(MEMORIES) for write in self.initial)
+        starts = "; its memories start at 0, as at the first update of a training" if kept else ""
+        return f"{self.update} with {numbers}{starts}"
 
     def final(self, name: str) -> Any:
         """The value of a tensor after the last line; {time index: value} for one that has times."""
@@ -87,8 +111,12 @@ def record(
     *,
     update: str = "sgd",
     learning_rate: float = 0.1,
-    limit: float = 5.0,
-    every_step: bool = True,
+    limit: float | None = 5.0,
+    norm_limit: float | None = None,
+    decay_rate: float | None = None,
+    weight_decay: float = 0.0,
+    loss: str = "summed_cross_entropy",
+    changes: Mapping[str, str] | None = None,
 ) -> Recording:
     """Runs one training step on one sequence, line by line, and keeps what every line wrote.
 
@@ -101,17 +129,23 @@ def record(
         carry: one Carry before the first step, fields [H].
         inputs: T token ids.
         targets: T token ids, what should be expected after each input.
-        update: "sgd", or "adagrad" as in min-char-rnn with a memory that starts at 0.
-        learning_rate: of the update.
-        limit: gradients are clipped to ±limit, each entry by itself.
-        every_step: the loss is the sum over all steps; False: the loss at the last step.
+        update: an optimizer by the name it has in `jaxrnn.optimizers`; it makes its first update,
+            so that its memories start at 0.
+        learning_rate: η of the update.
+        limit: each entry of the gradient is clipped to ±limit; None or 0: it is not.
+        norm_limit: the gradient is then shrunk to this Euclidean norm; None or 0: it is not.
+        decay_rate: ρ of rmsprop (None: 0.95), adam and adamw (None: 0.999).
+        weight_decay: λ of adamw.
+        loss: a key of `jaxrnn.charlm.LOSSES`.
+        changes: lines of the listing, by what to run in their place; to see what a fault does.
 
     Returns:
         A Recording.
 
     Raises:
         ValueError: more than one layer, sequences of unequal length, a cell without a listing,
-            an unknown update.
+            an unknown loss or update, a limit below 0, a weight decay for anything but adamw, a
+            change of a line that there is not.
 
     Example:
         >>> import jax
@@ -126,8 +160,15 @@ def record(
     if config.cell not in CELL_LISTINGS:
         known = "a cell with a listing: " + ", ".join(CELL_LISTINGS)
         raise ValueError(sentence("record", "config", known, repr(config.cell)))
+    if loss not in LOSSES:
+        raise ValueError(sentence("record", "loss", f"one of {', '.join(LOSSES)}", loss))
     if update not in UPDATES:
-        raise ValueError(sentence("record", "update", " or ".join(map(repr, UPDATES)), update))
+        raise ValueError(sentence("record", "update", f"one of {', '.join(UPDATES)}", update))
+    for name, bound in (("limit", limit), ("norm_limit", norm_limit)):
+        if bound is not None and bound < 0:
+            raise ValueError(sentence("record", name, "a number above 0, or None", bound))
+    if weight_decay and update != "adamw":
+        raise ValueError(sentence("record", "weight_decay", f"0 with {update}", weight_decay))
     if len(params.layers) != 1:
         got = f"{len(params.layers)} layers"
         raise ValueError(sentence("record", "params", "a model with one layer", got))
@@ -148,17 +189,32 @@ def record(
         tuple(weights),
         tuple(carries),
         embedded=params.embedding is not None,
-        every_step=every_step,
+        loss=loss,
         update=update,
+        clipped=bool(limit),
+        norm_clipped=bool(norm_limit),
     )
-    constants = {"learning_rate": learning_rate, "limit": limit, "V": len(weights["b_y"])}
+    if changes:
+        blocks = change_lines(blocks, changes)
+    constants = {"learning_rate": float(learning_rate)}
+    if "decay_rate" in UPDATES[update]:
+        usual = 0.95 if update == "rmsprop" else 0.999
+        constants["decay_rate"] = usual if decay_rate is None else float(decay_rate)
+    if "weight_decay" in UPDATES[update]:
+        constants["weight_decay"] = float(weight_decay)
+    if limit:
+        constants["limit"] = float(limit)
+    if norm_limit:
+        constants["norm_limit"] = float(norm_limit)
+    known = {**constants, "k": 1, "V": len(weights["b_y"])}
     initial = [Write(name, None, value) for name, value in weights.items()]
     initial += [Write(name, -1, value) for name, value in carries.items()]
     initial.append(Write("loss", None, np.zeros(())))
-    if update == "adagrad":
-        initial += [Write(f"memory_{name}", None, np.zeros_like(w)) for name, w in weights.items()]
+    for prefix in MEMORIES:
+        if prefix in UPDATES[update]:
+            initial += [Write(prefix + name, None, np.zeros_like(w)) for name, w in weights.items()]
 
-    events = _run(blocks, initial, constants, inputs_, targets_)
+    events = _run(blocks, initial, known, inputs_, targets_)
     after = {w.name: w.value for event in events for w in event.writes if w.name in weights}
     restart = [write._replace(value=after.get(write.name, write.value)) for write in initial]
     forward = tuple(block for block in blocks if block.lines[0].phase == "forward")
@@ -167,10 +223,13 @@ def record(
         blocks,
         inputs_,
         targets_,
+        loss,
+        update,
+        constants,
         tuple(initial),
         events,
         loss=_last(events, "loss"),
-        loss_after=_last(_run(forward, restart, constants, inputs_, targets_), "loss"),
+        loss_after=_last(_run(forward, restart, known, inputs_, targets_), "loss"),
     )
 
 
@@ -247,10 +306,17 @@ def _join(*values: Array) -> Array:
     return np.concatenate(values, axis=-1)
 
 
+def _length(*values: Array) -> float:
+    """The Euclidean norm of all of them as one vector."""
+    return float(np.sqrt(sum(np.sum(value**2) for value in values)))
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "clip": np.clip,
     "join": _join,
+    "length": _length,
     "log": np.log,
+    "maximum": max,
     "one_hot": _one_hot,
     "outer": np.outer,
     "positive": lambda h: np.where(h > 0, 1.0, 0.0),

@@ -23,8 +23,10 @@ function setField(field) {
   const into = source.data[name][0];
   order.forEach((unit, row) => into.set(steps[field].subarray(unit * T, (unit + 1) * T), row * T));
   model("activations").glyph.image = { field: name };
-  const most = data.fields[field].most;
-  model("activations bar").setv({ low: -most, high: most });
+  // What cannot be negative, e.g. a gate, has colours from 0 up.
+  const { most, signed } = data.fields[field], colours = model("activations").glyph.color_mapper;
+  setSigned(colours, signed, colours.high);
+  setSigned(model("activations bar"), signed, most);
   source.change.emit();
   showUnit();
   search();
@@ -93,6 +95,14 @@ function unitsOn() {
   return { on, threshold };
 }
 
+/** The units of one sign by their numbers, after what they have in common. */
+function named(on, wanted, words) {
+  const units = on.filter(([, sign]) => sign === wanted).map(([unit]) => data.labels[unit]);
+  if (!units.length) return "";
+  const more = units.length > 12 ? ` and ${units.length - 12} more` : "";
+  return `${words}: unit${units.length > 1 ? "s" : ""} ${units.slice(0, 12).join(", ")}${more}`;
+}
+
 function search() {
   const { on, threshold } = unitsOn(), length = at.to - at.from;
   byId("threshold-value").textContent = threshold.toFixed(2);
@@ -115,10 +125,11 @@ function search() {
     taken.push(t);
     found.push({ score, t });
   }
-  const names = on.slice(0, 24).map(([unit, sign]) => (sign < 0 ? "−" : "") + data.labels[unit]);
   byId("on").textContent = on.length === 0
     ? "No unit stays on all through the stretch: take a shorter one, or a lower threshold."
-    : `${on.length} of ${H} units stay on: ${names.join(", ")}${on.length > 24 ? ", …" : ""}`;
+    : [`${on.length} of ${H} units stay on all through the stretch`,
+      named(on, 1, `above ${threshold.toFixed(2)}`), named(on, -1, `below −${threshold.toFixed(2)}`)].filter(Boolean).join(" · ");
+  byId("places").hidden = found.length === 0;
   byId("found").replaceChildren(...found.map(({ score, t }) => {
     const text = (from, to) => data.text.slice(Math.max(0, from), Math.min(T, to)).join("").replaceAll("\n", "");
     const button = element("button", { type: "button" }, String(data.first + t));

@@ -58,6 +58,10 @@ function showOne(s, t) {
 function choose(number, definition) {
   Object.assign(at, { model: number, definition });
   model("map").glyph.image = { field: chosen().column };
+  // What cannot be negative has colours from 0 up.
+  const { signed } = chosen(), colours = model("map").glyph.color_mapper;
+  setSigned(colours, signed, colours.high);
+  setSigned(model("map bar"), signed, 1);
   byId("meaning").textContent = chosen().meaning;
   if (data.models.length > 1)
     for (const one of everyModel())

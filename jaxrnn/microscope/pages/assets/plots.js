@@ -41,6 +41,13 @@ function palette(diverging) {
   return colours;
 }
 
+/** Gives a colour mapper the range from −most (or from 0) to most, with colours to match. */
+function setSigned(mapper, signed, most) {
+  mapper.setv({
+    low: signed ? -most : 0, high: most, tags: [signed ? "diverging" : "sequential"], palette: palette(signed),
+  });
+}
+
 /** Gives the plots the colours of the page. */
 function applyTheme() {
   const ink = cssColour("--ink"), quiet = cssColour("--quiet"), line = cssColour("--line");

@@ -7,7 +7,8 @@ const UNSEEN = -2; // The time index of a tensor that has no times; -1 is "befor
 const sides = data.sides.map((side) => {
   const state = new Map(data.tensors.map((tensor) => [tensor.name, new Map()]));
   const write = ([name, index, array]) => ({ name, index: index ?? UNSEEN, array: unpack(array) });
-  for (const { name, index, array } of side.initial.map(write)) state.get(name).set(index, array);
+  const first = side.initial.map(write);
+  for (const { name, index, array } of first) state.get(name).set(index, array);
   const events = side.events.map((event) => ({ ...event, writes: event.writes.map(write) }));
   // Going back needs what was there before: found once, by walking forward once.
   const walk = new Map([...state].map(([name, times]) => [name, new Map(times)]));
@@ -16,7 +17,7 @@ const sides = data.sides.map((side) => {
       item.before = walk.get(item.name).get(item.index);
       walk.get(item.name).set(item.index, item.array);
     }
-  return { ...side, state, events, cards: new Map() };
+  return { ...side, first, state, events, cards: new Map() };
 });
 const count = sides[0].events.length;
 let place = 0; // Executed lines.
@@ -62,41 +63,42 @@ function press(button) {
     other.setAttribute("aria-pressed", String(other === button));
 }
 
-/* ---- The tensors ---------------------------------------------------------------------------- */
-const scale = new Map();
-for (const side of sides)
-  for (const { name, array } of side.events.flatMap((event) => event.writes)
-    .concat(side.initial.map(([name, , array]) => ({ name, array: unpack(array) }))))
-    for (const value of array.values)
-      scale.set(name, Math.max(scale.get(name) ?? 1e-12, Math.abs(value)));
+const tensorOf = new Map(data.tensors.map((tensor) => [tensor.name, tensor]));
 
-function makeCard(side, tensor) {
-  const [rows, columns] = tensor.shape;
-  const width = columns <= data.columnsWithNumbers ? 36 : Math.max(5, Math.min(18, Math.floor(180 / columns) - 1));
-  const height = rows <= 6 ? 20 : rows <= 16 ? 15 : Math.max(4, Math.floor(240 / rows));
+/* ---- The tensors ---------------------------------------------------------------------------- */
+const scale = new Map(); // The largest size of each tensor, over all sides and times.
+for (const side of sides)
+  for (const { name, array } of [...side.events.flatMap((event) => event.writes), ...side.first]) {
+    let most = scale.get(name) ?? 1e-12;
+    for (const value of array.values) most = Math.max(most, Math.abs(value));
+    scale.set(name, most);
+  }
+
+function makeCard(tensor) {
+  const picture = new TensorPicture(tensor.shape, scale.get(tensor.name) ?? 1, data.columnsWithNumbers);
+  const { canvas, columns, width, height, gap } = picture;
+  canvas.setAttribute("aria-label", `${tensor.name}, ${tensor.label}`);
+  const here = element("div", { class: "here", hidden: "" });
+  here.style.width = `${width}px`;
   const grid = element("div", { class: "grid" });
-  const card = element("div", { class: "card", "data-name": tensor.name },
-    element("div", { class: "name" }), grid);
+  const card = element("div", { class: "card", "data-name": tensor.name }, element("div", { class: "name" }), grid);
   card.firstChild.innerHTML =
     `<span class="symbol" data-name="${tensor.name}">${tensor.symbol}</span><span class="shape">${tensor.label}</span>`;
-  const labelled = tensor.rowLabels && height >= 11;
-  grid.style.gridTemplateColumns = `${labelled ? "auto " : ""}repeat(${columns}, ${width}px)`;
-  grid.style.gridAutoRows = `${height}px`;
   if (tensor.timed && width >= 11) {
-    if (labelled) grid.append(element("span", { class: "label" }));
+    const times = element("div", { class: "times" });
+    times.style.cssText = `grid-template-columns: repeat(${columns}, ${width}px); gap: ${gap}px; padding-left: ${gap}px`;
     for (let column = 0; column < columns; column++)
-      grid.append(element("span", { class: "label" }, String(tensor.first + column).replace("-", "−")));
+      times.append(element("span", { class: "label" }, String(tensor.first + column).replace("-", "−")));
+    grid.append(times);
   }
-  const cells = [];
-  for (let row = 0; row < rows; row++) {
-    if (labelled) grid.append(element("bdi", { class: "label" }, tensor.rowLabels[row]));
-    for (let column = 0; column < columns; column++) {
-      const cell = element("div", { class: "cell empty", "data-row": row, "data-column": column });
-      cells.push(cell);
-      grid.append(cell);
-    }
+  if (tensor.rowLabels && height >= 11) {
+    const rows = element("div", { class: "rows" });
+    rows.style.cssText = `grid-auto-rows: ${height}px; gap: ${gap}px; padding-top: ${gap}px`;
+    for (const label of tensor.rowLabels) rows.append(element("bdi", { class: "label" }, label));
+    grid.append(rows);
   }
-  return { card, cells, rows, columns, numbers: width >= 30 };
+  grid.append(element("div", { class: "picture" }, canvas, here));
+  return { card, picture, here };
 }
 
 const frame = document.getElementById("sides");
@@ -118,7 +120,7 @@ sides.forEach((side, number) => {
     for (const names of group.pairs) {
       const pair = element("div", { class: "pair" });
       for (const name of names) {
-        const card = makeCard(side, data.tensors.find((tensor) => tensor.name === name));
+        const card = makeCard(tensorOf.get(name));
         side.cards.set(name, card);
         pair.append(card.card);
       }
@@ -128,7 +130,6 @@ sides.forEach((side, number) => {
   }
   frame.append(side.section);
 });
-const tensorOf = new Map(data.tensors.map((tensor) => [tensor.name, tensor]));
 
 function valueAt(side, tensor, row, column) {
   const times = side.state.get(tensor.name);
@@ -137,38 +138,27 @@ function valueAt(side, tensor, row, column) {
   return array.values[tensor.timed ? row : row * tensor.shape[1] + column];
 }
 
-/** Draws one tensor; `marks` are the writes of the line that has just run, if it wrote it. */
-function draw(side, name, marks) {
-  const tensor = tensorOf.get(name), { card, cells, columns, numbers } = side.cards.get(name);
-  const most = scale.get(name) ?? 1;
-  let defined = false;
-  cells.forEach((cell, i) => {
-    const row = Math.floor(i / columns), column = i % columns;
-    const value = valueAt(side, tensor, row, column);
-    const mark = marks.find((item) => !tensor.timed || item.index === tensor.first + column);
-    const before = mark?.before?.values[tensor.timed ? row : i];
-    let kind = "cell";
-    if (value === undefined) kind += " empty";
-    else {
-      defined = true;
-      if (mark && mark.before === undefined) kind += " fresh changed";
-      else if (mark && before !== value) kind += " changed";
-    }
-    if (cell.className !== kind) cell.className = kind;
-    const part = value === undefined ? 0 : Math.abs(value) / most;
-    cell.style.backgroundColor = value === undefined ? ""
-      : `rgb(var(--${value < 0 ? "negative" : "positive"}) / ${(0.72 * part).toFixed(3)})`;
-    if (numbers) cell.textContent = value === undefined ? "" : short(value);
-  });
-  card.classList.toggle("absent", !defined);
-  card.classList.toggle("written", marks.length > 0);
+/** What the line that has just run wrote of a tensor. */
+function writesOf(side, name) {
+  return place > 0 ? side.events[place - 1].writes.filter((item) => item.name === name) : [];
 }
 
-function short(value) {
-  const size = Math.abs(value);
-  const text = size === 0 ? "0" : size < 0.005 ? value.toExponential(0)
-    : value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
-  return text.replaceAll("-", "−");
+/** Draws one tensor; what its line has changed is marked. */
+function draw(side, name) {
+  const tensor = tensorOf.get(name), { card, picture } = side.cards.get(name), times = side.state.get(name);
+  const { values, marks } = picture.blank(), { rows, columns } = picture;
+  // A tensor with times has one array a column; another one has one array in all.
+  const fill = (into, index, valueOf) => {
+    if (!tensor.timed) for (let i = 0; i < into.length; i++) into[i] = valueOf(i);
+    else for (let row = 0; row < rows; row++) into[row * columns + index - tensor.first] = valueOf(row);
+  };
+  for (const [index, array] of times) fill(values, index, (i) => array.values[i]);
+  const writes = writesOf(side, name);
+  for (const { index, array, before } of writes)
+    fill(marks, index, (i) => before === undefined || before.values[i] !== array.values[i]);
+  picture.show();
+  card.classList.toggle("absent", times.size === 0);
+  card.classList.toggle("written", writes.length > 0);
 }
 
 /* ---- Moving --------------------------------------------------------------------------------- */
@@ -176,8 +166,7 @@ const current = () => (place === 0 ? undefined : sides[0].events[place - 1]);
 
 function go(target) {
   target = Math.max(0, Math.min(count, target));
-  const event = place > 0 ? sides[0].events[place - 1] : undefined;
-  const dirty = new Set(event ? event.writes.map((item) => item.name) : []);
+  const dirty = new Set(current()?.writes.map((item) => item.name)); // Their marks go.
   while (place !== target) {
     const forward = place < target;
     for (const side of sides) {
@@ -194,32 +183,34 @@ function go(target) {
   show(dirty);
 }
 
+let shownAt = { line: undefined, t: undefined }; // What is lit in the program and in the text.
+
 function show(dirty) {
   const event = current();
-  sides.forEach((side) => {
-    const writes = place > 0 ? side.events[place - 1].writes : [];
-    for (const name of dirty)
-      if (side.cards.has(name)) draw(side, name, writes.filter((item) => item.name === name));
+  for (const side of sides) {
+    for (const name of dirty) if (side.cards.has(name)) draw(side, name);
     const loss = side.state.get("loss").get(UNSEEN).values[0];
     side.lossText.textContent = place === count
-      ? `loss ${shown(side.loss)} → ${shown(side.lossAfter)} nats after the update`
-      : `loss so far ${shown(loss)} nats`;
-    for (const cells of side.tokenRows)
-      cells.forEach((cell, t) => cell.classList.toggle("here", event !== undefined && t === event.t));
-    side.chances.forEach((cell, t) => {
-      const p = side.state.get("p").get(t);
-      cell.textContent = p ? p.values[data.targetIds[t]].toFixed(data.length > 8 ? 2 : 3) : "";
-      cell.style.backgroundColor = p ? `rgb(var(--positive) / ${0.6 * p.values[data.targetIds[t]]})` : "";
-    });
-  });
+      ? `loss ${shown(side.loss)} → ${shown(side.lossAfter)} ${side.unit} after the update`
+      : `loss so far ${shown(loss)} ${side.unit}`;
+    if (event?.t !== shownAt.t)
+      for (const cells of side.tokenRows) {
+        cells[shownAt.t]?.classList.remove("here");
+        cells[event?.t]?.classList.add("here");
+      }
+    if (dirty.has("p")) showChances(side);
+  }
+  lines[shownAt.line]?.button.classList.remove("active");
+  lines[event?.line]?.button.classList.add("active");
+  shownAt = { line: event?.line, t: event?.t };
   const line = event && lines[event.line];
-  lines.forEach(({ button }, i) => button.classList.toggle("active", event !== undefined && i === event.line));
   if (line) keepInView(line.button);
   document.getElementById("badge").textContent = line ? data.phases[line.phase] : "ready";
   document.getElementById("time").textContent = line && data.inLoop[event.line] ? `t = ${event.t}` : "";
   document.getElementById("now-equation").innerHTML = line ? line.equation : "";
   document.getElementById("note").textContent = line
-    ? line.note : "Nothing has run yet: the parameters and the state before the first step.";
+    ? [line.note, scalarsWritten()].filter(Boolean).join("; ")
+    : "Nothing has run yet: the parameters and the state before the first step.";
   document.getElementById("place").textContent = `line ${place} of ${count}`;
   const scrubber = document.getElementById("scrubber");
   scrubber.value = place;
@@ -233,6 +224,30 @@ function show(dirty) {
       const cell = tokenRows[0][event.t], box = cell.closest(".tokens-frame");
       box.scrollLeft = cell.offsetLeft - box.clientWidth / 2;
     }
+}
+
+/** The probability that each right character got. */
+function showChances(side) {
+  side.chances.forEach((cell, t) => {
+    const p = side.state.get("p").get(t)?.values[data.targetIds[t]];
+    cell.textContent = p === undefined ? "" : p.toFixed(data.length > 8 ? 2 : 3);
+    cell.style.backgroundColor = p === undefined ? "" : `rgb(var(--positive) / ${0.6 * p})`;
+  });
+}
+
+/** The numbers that the line wrote and that have no card, e.g. the gradient's norm. */
+function scalarsWritten() {
+  const event = current();
+  const names = event.writes.map(({ name }) => name).filter((name) => name !== "loss" && !sides[0].cards.has(name));
+  return names.map((name) => `${name} = ${scalarOf(name)}`).join(", ");
+}
+
+/** A tensor of one number, on all sides. */
+function scalarOf(name) {
+  return sides.map((side) => {
+    const value = side.state.get(name).get(UNSEEN)?.values[0];
+    return `${value === undefined ? "not there yet" : shown(value)}${sides.length > 1 ? ` (${side.name})` : ""}`;
+  }).join(", ");
 }
 
 /** Scrolls the program's own box only, so that the page does not jump. */
@@ -313,13 +328,14 @@ function timeOf(index) {
 
 function light(name, index) {
   for (const other of document.querySelectorAll(".symbol"))
-    other.classList.toggle("lit", name !== null && other.dataset.name === name);
+    other.classList.toggle("lit", other.dataset.name === name);
   for (const side of sides)
-    for (const [other, { card, cells, columns }] of side.cards) {
+    for (const [other, { card, here, picture }] of side.cards) {
       card.classList.toggle("lit", other === name);
       const tensor = tensorOf.get(other);
       const column = tensor.timed && other === name && index ? timeOf(index) - tensor.first : -1;
-      cells.forEach((cell, i) => cell.classList.toggle("here", i % columns === column));
+      here.hidden = column < 0;
+      here.style.left = `${picture.gap + column * (picture.width + picture.gap)}px`;
     }
 }
 
@@ -329,26 +345,21 @@ function point(target, x, y) {
   if (!symbol && !card) { light(null); readout.hidden = true; return; }
   const name = (symbol ?? card).dataset.name;
   light(name, symbol?.dataset.index);
-  const cell = target.closest(".cell");
   const tensor = tensorOf.get(name);
-  if (!tensor) { readout.hidden = true; return; }
-  if (cell) {
-    const side = sides[Number(cell.closest(".side").dataset.side)];
-    const row = Number(cell.dataset.row), column = Number(cell.dataset.column);
+  readout.innerHTML = `<span class="equation">${tensor.symbol}</span> `;
+  delete readout.dataset.value;
+  if (target.matches("canvas")) {
+    const side = sides[Number(card.closest(".side").dataset.side)];
+    const { row, column } = side.cards.get(name).picture.cellAt(x, y);
     const value = valueAt(side, tensor, row, column);
-    const mark = side.events[place - 1]?.writes.find((item) => item.name === name &&
-      (!tensor.timed || item.index === tensor.first + column));
+    const mark = writesOf(side, name).find((item) => !tensor.timed || item.index === tensor.first + column);
     const before = mark?.before?.values[tensor.timed ? row : row * tensor.shape[1] + column];
     const at = tensor.timed ? `t = ${tensor.first + column}, ${tensor.rowName(row)}` : tensor.place(row, column);
-    readout.innerHTML = `<span class="equation">${tensor.symbol}</span> `;
     readout.append(`${at}: ${value === undefined ? "not there yet" : shown(value)}`,
       before !== undefined && before !== value ? ` (was ${shown(before)})` : "");
     readout.dataset.value = value ?? "";
-  } else {
-    readout.innerHTML = `<span class="equation">${tensor.symbol}</span> `;
-    readout.append(`${name}, ${tensor.label}`);
-    delete readout.dataset.value;
-  }
+  } else if (tensor.label) readout.append(`${name}, ${tensor.label}`);
+  else readout.append(`${name}: ${scalarOf(name)}`);
   readout.hidden = false;
   const box = readout.getBoundingClientRect();
   readout.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - box.width - 4))}px`;
@@ -364,6 +375,19 @@ for (const tensor of data.tensors) {
 }
 document.addEventListener("pointermove", (event) => point(event.target, event.clientX, event.clientY));
 document.addEventListener("pointerdown", (event) => point(event.target, event.clientX, event.clientY));
+
+/* Another colour scheme or another zoom: all pictures anew. */
+const everyPicture = (action) => sides.forEach((side) => side.cards.forEach(({ picture }) => action(picture)));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  readShades();
+  everyPicture((picture) => picture.restart());
+});
+let ratio = devicePixelRatio;
+addEventListener("resize", () => {
+  if (ratio === devicePixelRatio) return;
+  ratio = devicePixelRatio;
+  everyPicture((picture) => picture.restart());
+});
 
 document.getElementById("scrubber").max = count;
 if (sides.length > 1 && innerWidth < 640)
