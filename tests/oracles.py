@@ -3,8 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxrnn as rnn
+
+
+def cells(*ordinary):
+    """All cells for `parametrize`; those that are not named are left to the slow run."""
+    return [
+        pytest.param(name, marks=() if name in ordinary else pytest.mark.slow) for name in rnn.CELLS
+    ]
 
 
 def sigmoid(x):

@@ -11,8 +11,14 @@ import jaxrnn as rnn
 from jaxrnn.gradient_check import central_differences
 
 
-@pytest.mark.parametrize("name", rnn.CELLS)
-@pytest.mark.parametrize("token_inputs", [False, True])
+@pytest.mark.parametrize(
+    ("name", "token_inputs"),
+    [
+        *((name, False) for name in rnn.CELLS),
+        ("lstm", True),
+        *(pytest.param(name, True, marks=pytest.mark.slow) for name in rnn.CELLS if name != "lstm"),
+    ],
+)
 def test_every_cell_is_right(name, token_inputs):
     report = rnn.gradcheck(rnn.CELLS[name], jax.random.key(1), token_inputs=token_inputs)
     assert report.ok, str(report)

@@ -11,7 +11,16 @@ from jaxrnn.microscope.traces import encode_text, trace_model, trace_text
 
 
 @pytest.mark.parametrize(
-    ("cell", "embed_size"), [*((cell, None) for cell in sorted(rnn.CELLS)), ("gru", 3)]
+    ("cell", "embed_size"),
+    [
+        ("lstm", None),
+        ("gru_reset_before", None),
+        ("gru", 3),
+        *(
+            pytest.param(cell, None, marks=pytest.mark.slow)
+            for cell in ("elman", "elman_relu", "gru")
+        ),
+    ],
 )
 def test_traces_agree_with_unroll_to_rounding(random_model, cell, embed_size):
     """To the last bit but for XLA's fused multiply-adds, which differ from program to program."""
@@ -44,7 +53,7 @@ def test_gradients_on_request(random_model, embed_size):
         return charlm.cross_entropy(charlm.apply(config, params, carry, inputs)[1], targets)
 
     sums = jax.tree.map(lambda parts: parts.sum(axis=0), seen.gradients.weights)
-    whole = jax.grad(loss)(params)
+    whole = jax.jit(jax.grad(loss))(params)
     for part, expected in zip(jax.tree.leaves(sums), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(part, expected, rtol=0, atol=1e-12)
     alone = state_gradients(config, params, carry, inputs, targets)
@@ -53,6 +62,7 @@ def test_gradients_on_request(random_model, embed_size):
     # ∂(logit of the target at 3)/∂x_1 by central differences.
     xs = input_vectors(config, params, inputs)
 
+    @jax.jit
     def logit(xs):
         for layer, start in zip(params.layers, carry, strict=True):
             xs = rnn.unroll_autodiff(config.recurrent_cell, layer, start, xs)[1]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import numpy_unroll, random_problem, worst_relative
+from oracles import cells, numpy_unroll, random_problem, worst_relative
 
 import jaxrnn as rnn
 
@@ -102,7 +102,7 @@ def test_a_token_outside_the_vocabulary_is_seen(name, outside):
     assert np.isfinite(hs[:, 1]).all()
 
 
-@every_cell
+@pytest.mark.parametrize("name", cells("lstm", "gru_reset_before"))
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.05), (jnp.float16, 0.01)]
 )

@@ -159,8 +159,9 @@ def unit_numbers(subject: Subject, stretch: Stretch) -> list[int]:
 
 
 def carry_before(subject: Subject, params: charlm.Params, text: str, start: int) -> tuple[Any, ...]:
-    """The state after the characters before the stretch."""
-    config, before = subject.run.config, text[max(0, start - WARM_UP) : start]
+    """The state after the characters before the stretch, those since one that is not known."""
+    config, first = subject.run.config, max(0, start - WARM_UP)
+    before = text[first + _after_unknown(subject, text[first:start]) : start]
     carry = charlm.zero_carry(config, params, ())
     if before:
         carry, _ = charlm.apply(
@@ -184,10 +185,15 @@ def known_around(subject: Subject, stretch: Stretch, length: int) -> str:
     known = set(subject.run.vocab.characters)
     text, start = stretch.text, stretch.start
     first = max(0, start - length // 2)
-    unknown_before = [at for at in range(first, start) if text[at] not in known]
-    first = unknown_before[-1] + 1 if unknown_before else first
+    first += _after_unknown(subject, text[first:start])
     last = min(len(text), first + length)
     return text[first : next((at for at in range(start, last) if text[at] not in known), last)]
+
+
+def _after_unknown(subject: Subject, text: str) -> int:
+    """The place after the last character that the model does not know; 0 where it knows all."""
+    known = set(subject.run.vocab.characters)
+    return next((at + 1 for at in reversed(range(len(text))) if text[at] not in known), 0)
 
 
 def own_text(run: runs.Run) -> tuple[str, str]:
