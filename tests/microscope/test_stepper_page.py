@@ -162,6 +162,12 @@ def test_stepper_in_the_browser(browser, tmp_path):
         browser.click(f"[data-phase='{phase}']")
         line = browser.run("return lines[current().line].phase")
         assert line == phase
+        # The line is in sight in the program's own box, wherever the page is scrolled to.
+        box, active = browser.run(
+            "return ['#program', '.line.active'].map(s => document.querySelector(s))"
+            ".map(e => e.getBoundingClientRect()).map(b => [b.top, b.bottom])"
+        )
+        assert box[0] <= active[0] < active[1] <= box[1]
     browser.click("[data-notation='equations']")
     assert browser.find(".line.active .equation").is_displayed()
     browser.click("[data-show='0']")

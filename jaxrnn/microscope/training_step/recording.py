@@ -206,7 +206,7 @@ def record(
         constants["limit"] = float(limit)
     if norm_limit:
         constants["norm_limit"] = float(norm_limit)
-    known = {**constants, "k": 1, "V": len(weights["b_y"])}
+    numbers = {**constants, "k": 1, "V": len(weights["b_y"])}
     initial = [Write(name, None, value) for name, value in weights.items()]
     initial += [Write(name, -1, value) for name, value in carries.items()]
     initial.append(Write("loss", None, np.zeros(())))
@@ -214,7 +214,7 @@ def record(
         if prefix in UPDATES[update]:
             initial += [Write(prefix + name, None, np.zeros_like(w)) for name, w in weights.items()]
 
-    events = _run(blocks, initial, known, inputs_, targets_)
+    events = _run(blocks, initial, numbers, inputs_, targets_)
     after = {w.name: w.value for event in events for w in event.writes if w.name in weights}
     restart = [write._replace(value=after.get(write.name, write.value)) for write in initial]
     forward = tuple(block for block in blocks if block.lines[0].phase == "forward")
@@ -229,7 +229,7 @@ def record(
         tuple(initial),
         events,
         loss=_last(events, "loss"),
-        loss_after=_last(_run(forward, restart, known, inputs_, targets_), "loss"),
+        loss_after=_last(_run(forward, restart, numbers, inputs_, targets_), "loss"),
     )
 
 

@@ -65,7 +65,7 @@ function applyTheme() {
     for (const [property, colour] of Object.entries(wanted))
       if (property in one.properties) one[property] = colour;
     if (/Axis/.test(type)) one.background_fill_color = null;
-    if (type === "Legend" || type === "ColorBar") one.background_fill_color = null;
+    if (/Title|Legend|ColorBar/.test(type)) one.background_fill_color = null;
   }
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => applyTheme());

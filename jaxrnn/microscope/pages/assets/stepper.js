@@ -252,11 +252,9 @@ function scalarOf(name) {
 
 /** Scrolls the program's own box only, so that the page does not jump. */
 function keepInView(button) {
-  const top = button.offsetTop - program.offsetTop;
-  const bottom = top + button.offsetHeight;
-  if (top < program.scrollTop + 30) program.scrollTop = top - 60;
-  else if (bottom > program.scrollTop + program.clientHeight - 30)
-    program.scrollTop = bottom - program.clientHeight + 60;
+  const line = button.getBoundingClientRect(), box = program.getBoundingClientRect();
+  if (line.top < box.top + 30) program.scrollTop += line.top - box.top - 60;
+  else if (line.bottom > box.bottom - 30) program.scrollTop += line.bottom - box.bottom + 60;
 }
 
 /** Brings the first tensor that the line wrote between the bar above and the player below. */

@@ -13,7 +13,7 @@ function readShades() {
     `rgb(${colour(name)} / ${((0.72 * i) / SHADES).toFixed(4)})`);
   shades = {
     positive: ramp("positive"), negative: ramp("negative"), ink: colour("ink"), changed: colour("changed"),
-    mono: colour("mono"), zero: "rgb(128 128 128 / .15)", absent: "rgb(128 128 128 / .06)",
+    mono: colour("mono"), zero: "rgb(128 128 128 / .12)", absent: "rgb(128 128 128 / .06)",
   };
 }
 readShades();
