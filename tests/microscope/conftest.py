@@ -26,6 +26,7 @@ class Browser:
 
     def __init__(self, driver):
         self.driver = driver
+        self.width = 0
 
     def open(self, path, *, width=1280, height=900, dark=False):
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -33,6 +34,7 @@ class Browser:
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
         self.driver.get(path.resolve().as_uri())
+        self.width = width
         return self
 
     def run(self, script, *arguments):
@@ -94,7 +96,8 @@ class Browser:
 
     def overflow(self):
         """Pixels by which the page is wider than the window."""
-        return self.run("return document.documentElement.scrollWidth - innerWidth")
+        # A phone's innerWidth grows with what overflows it.
+        return self.run("return document.documentElement.scrollWidth") - self.width
 
     def distinct_colours(self):
         """How many different colours the screenshot has, roughly: 1 for a blank one."""

@@ -81,7 +81,7 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
     bag_answers, bag_loss = _bag_of_words(bag_key, inputs, targets[-1])
     right, bag_right = np.diag(answers[:, 3:]), np.diag(bag_answers[:, 3:])
     loss = float(-np.log(right).mean())
-    measurements = (
+    measurements: tuple[Measurement, ...] = (
         Measurement("least p of the right kind, recurrent", right.min(), "", "above 0.9"),
         Measurement("loss, recurrent", loss, "nats", "near 0"),
         Measurement("largest p of the right kind, bag of words", bag_right.max(), "", "1/3"),

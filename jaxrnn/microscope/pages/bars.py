@@ -46,6 +46,7 @@ def bars_page(
     title: str,
     description: str = "",
     rows: Sequence[tuple[str, str]] = (),
+    rows_heading: str = "",
     texts: Mapping[str, str] | None = None,
 ) -> str:
     """A page of bar charts.
@@ -55,6 +56,7 @@ def bars_page(
         title: of the page.
         description: a paragraph under the title.
         rows: of a table below: what was measured, and the value.
+        rows_heading: what stands over the table.
         texts: to read below, by what they are.
 
     Returns:
@@ -85,7 +87,7 @@ def bars_page(
         )
     body = (
         f"<header>\n<h1>{html.escape(title)}</h1>\n<p>{html.escape(description)}</p>\n</header>\n"
-        f"<main>\n{''.join(parts)}\n{table(rows)}\n{passages(texts or {})}\n</main>"
+        f"<main>\n{''.join(parts)}\n{table(rows, rows_heading)}\n{passages(texts or {})}\n</main>"
     )
     return plot_page(title, body, plots, assets=("still.js",))
 

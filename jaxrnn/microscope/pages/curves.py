@@ -26,7 +26,9 @@ def curves_page(
     x: ArrayLike | None = None,
     levels: Mapping[str, float] | None = None,
     smooth: int = 1,
+    legend: str = "top_right",
     rows: Sequence[tuple[str, str]] = (),
+    rows_heading: str = "",
     texts: Mapping[str, str] | None = None,
 ) -> str:
     """A page of curves that are compared.
@@ -40,7 +42,9 @@ def curves_page(
         x: [N], where the values stand; None: 1 … N of each curve.
         levels: values to mark with a dashed line, by what they mean.
         smooth: values that a point is the mean of, itself and those before it.
+        legend: where it stands, in Bokeh's words.
         rows: of a table below: what was measured, and the value.
+        rows_heading: what stands over the table.
         texts: to read below, e.g. samples, by what they are.
 
     Returns:
@@ -73,10 +77,11 @@ def curves_page(
         drawn.add_layout(Span(location=level, dimension="width", **dashed))
         drawn.line([], [], legend_label=label, **dashed)
     drawn.legend.click_policy = "hide"
+    drawn.legend.location = legend
     body = _BODY.format(
         title=html.escape(title),
         description=html.escape(description),
-        rows=table(rows),
+        rows=table(rows, rows_heading),
         texts=passages(texts or {}),
     )
     return plot_page(title, body, {"curves": drawn}, assets=("still.js",))

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from jaxrnn.microscope.pages.html import readable
 
 
-def table(rows: Sequence[tuple[str, str]]) -> str:
-    """Two columns: what was measured, and the value.
+def table(rows: Sequence[tuple[str, str]], heading: str = "") -> str:
+    """Two columns: what was measured, and the value; nothing where there are no rows.
 
     >>> table([("p", "1 < 2")])
     '<table class="list"><tr><td>p</td><td class="number">1 &lt; 2</td></tr></table>'
     """
+    if not rows:
+        return ""
     return (
-        '<table class="list">'
+        (f"<h2>{html.escape(heading)}</h2>" if heading else "")
+        + '<table class="list">'
         + "".join(
             f'<tr><td>{html.escape(name)}</td><td class="number">{html.escape(value)}</td></tr>'
             for name, value in rows

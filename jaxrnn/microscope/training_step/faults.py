@@ -84,7 +84,7 @@ def gradient_error(
         True
     """
 
-    def run(layer: Any, w_hy: ArrayLike, b_y: ArrayLike) -> Recording:
+    def run(layer: Any, w_hy: Any, b_y: Any) -> Recording:
         model = params._replace(layers=(layer,), w_hy=w_hy, b_y=b_y)
         return record(config, model, carry, inputs, targets, limit=None, loss=loss, changes=changes)
 

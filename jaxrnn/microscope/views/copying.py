@@ -60,7 +60,9 @@ def copying_view(
         "longest passages that both have.",
         x_label="n, characters",
         y_label="share of n-grams that are new",
+        legend="bottom_right",
         rows=rows,
+        rows_heading="The longest passages that both have",
         texts={"The sample": sample},
     )
     lines = [f"  {rows[k][1]}: {rows[k][0]}" for k in range(min(3, len(rows)))]

@@ -46,10 +46,13 @@ def surprise_view(
     seen = read(subject, subject.params, stretch.text, start, end)
     losses = np.asarray(seen.losses, np.float64)
     progress("sorting the training text", 1, 3)
-    places = ["in no word" if place == 0 else _ordinal(place) for place in positions_in_word(text)]
+    places = [min(place, LONGEST_PLACE) for place in positions_in_word(text)]
     groups = {
         "By kind of character": (group_losses(losses, character_classes(text)[1:]), ""),
-        "By place in the word": (group_losses(losses, places[1:]), ""),
+        "By place in the word": (
+            _by_place(group_losses(losses, places[1:])),
+            "",
+        ),
     }
     try:
         training = sort_suffixes(own_text(subject.run)[0])
@@ -72,7 +75,8 @@ def surprise_view(
     }
     hardest = np.argsort(-losses)[:HARDEST]
     alternatives = top_alternatives(np.asarray(seen.logits)[hardest], subject.run.vocab, count=3)
-    rows = [("the whole stretch", f"{bits(losses.mean()):.4f} bits a character")]
+    mean = f"{bits(losses.mean()):.4f} bits a character"
+    rows = []
     for at, expected in zip(hardest, alternatives, strict=True):
         before = "".join(map(visible, text[max(0, at + 1 - CONTEXT) : at + 1]))
         likeliest = ", ".join(f"{visible(a.character)} {a.probability:.2f}" for a in expected)
@@ -83,8 +87,9 @@ def surprise_view(
         charts,
         title=f"What surprises {subject.name}",
         description=f"Characters {start + 1:,} to {end:,} of {stretch.source}; after "
-        f"{subject.step:,} steps of training. Last in the table: the greatest surprises.",
+        f"{subject.step:,} steps of training. Mean loss: {mean}.",
         rows=rows,
+        rows_heading="The greatest surprises",
     )
     lines = [
         f"  {group.label!s:20} {group.characters:6,} characters, {group.mean_bits:5.2f} bits "
@@ -92,11 +97,20 @@ def surprise_view(
         for group in (causes or groups["By kind of character"][0])
     ]
     head = "The errors, by what would have prevented them:" if causes else "By kind of character:"
-    return View(page, f"{rows[0][1]}\n{note}{head}\n" + "\n".join(lines))
+    return View(page, f"{mean}\n{note}{head}\n" + "\n".join(lines))
 
 
-def _ordinal(place: int) -> str:
-    return f"character {place}" if place < LONGEST_PLACE else f"character {LONGEST_PLACE} or later"
+def _by_place(groups: Sequence[Group]) -> tuple[Group, ...]:
+    """In the order of places, with words for them: 1 … `LONGEST_PLACE`, then 0, outside words."""
+
+    def words(place: int) -> str:
+        if place == 0:
+            return "in no word"
+        return f"character {place}" + (" or later" if place == LONGEST_PLACE else "")
+
+    by_number = {int(str(group.label)): group for group in groups}
+    places = sorted(by_number, key=lambda place: place or LONGEST_PLACE + 1)
+    return tuple(by_number[place]._replace(label=words(place)) for place in places)
 
 
 def _bars(groups: Sequence[Group]) -> "list[Bar]":
