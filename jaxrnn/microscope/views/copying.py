@@ -56,8 +56,7 @@ def copying_view(
         title=f"What {subject.name} copies",
         description=f"A sample of {WRITTEN:,} characters beside the text that the run was trained "
         "on: for each n, the share of its n-grams that the training text does not have. Text by "
-        "the same hand, held out, is the measure: who copies less has more that is new. Below: the "
-        "longest passages that both have.",
+        "the same hand, held out, is the measure: who copies less has more that is new.",
         x_label="n, characters",
         y_label="share of n-grams that are new",
         legend="bottom_right",
