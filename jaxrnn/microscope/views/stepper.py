@@ -54,7 +54,7 @@ def stepper_view(
         recordings,
         run.vocab.characters,
         title=f"One training step of {subject.name}",
-        text=f"It reads {shown[0]!r} and should expect {shown[1]!r}.",
+        text=f"It reads {shown[0]!r} and should expect {shown[1]!r}. η is the run's highest rate.",
     )
     changes = [
         f"  {name}: {r.loss:.4f} → {r.loss_after:.4f} nats" for name, r in recordings.items()
