@@ -320,3 +320,48 @@ def test_a_text_that_has_moved_can_be_named(text, tmp_path, capsys):
     moving.rename(tmp_path / "moved.txt")
     error = fails(capsys, "train", "--out", tmp_path / "run", "--resume", "--max-steps", 20)
     assert "name its new place" in error
+
+
+def test_streams_divided_over_devices_resume_to_the_same_bits(text, tmp_path, capsys):
+    whole, halves = (str(tmp_path / name) for name in ("whole", "halves"))
+    assert main(["train", str(text), "--out", whole, *TINY, "--devices", "2"]) == 0
+    assert "on 2 devices" in capsys.readouterr().out
+    arguments = ["--devices", "2", "--max-steps", "8", "--schedule", "constant"]
+    arguments += ["--warmup-steps", "0"]
+    assert main(["train", str(text), "--out", halves, *TINY, *arguments]) == 0
+    again = str(tmp_path / "again")
+    assert main(["train", str(text), "--out", again, *TINY, *arguments, "--max-steps", "12"]) == 0
+    assert main(["train", "--out", halves, "--resume", "--max-steps", "12"]) == 0
+    assert runs.open_run(halves).settings.devices == 2
+    ends = [checkpoints.read(runs.open_run(out).step_paths()[0])[0] for out in (halves, again)]
+    for name, array in ends[0].items():
+        np.testing.assert_array_equal(array, ends[1][name], err_msg=name)
+    assert "expected 2, as the run" in fails(
+        capsys, "train", "--out", halves, "--resume", "--devices", "1"
+    )
+
+
+def test_devices_that_do_not_fit(text, tmp_path, capsys):
+    arguments = ["train", text, "--out", tmp_path / "run", *TINY, "--devices"]
+    assert "a divisor of --batch-size 4" in fails(capsys, *arguments, 3)
+    assert "at most the 2 that JAX has" in fails(capsys, *arguments, 4)
+    assert "--devices: expected at least 1" in fails(capsys, *arguments, 0)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("cores", "batch", "units", "expected"),
+    [
+        (2, 32, 192, 2),
+        (4, 50, 128, 2),  # 50 has no divisor 3 or 4
+        (64, 32, 192, 8),  # the most, and four streams each
+        (8, 20, 192, 5),
+        (2, 1, 100, 1),
+        (2, 6, 100, 1),  # two parts would have three streams each
+        (2, 32, 512, 1),  # large products use the cores by themselves
+    ],
+)
+def test_cores_that_pay(monkeypatch, cores, batch, units, expected):
+    monkeypatch.setattr(train.os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    settings = Settings(batch_size=batch, rnn_size=units)
+    assert train.cores_that_pay(settings) == expected
