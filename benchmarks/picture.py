@@ -6,8 +6,9 @@ from typing import Any
 
 from benchmarks.peers import OURS, PEERS
 from benchmarks.records import Record, median
-from benchmarks.tables import ordered_peers
+from benchmarks.tables import LAYER_QUANTITIES, ordered_peers
 
+QUANTITIES = LAYER_QUANTITIES | {"train_step": "training step"}
 RATIOS = (0.1, 0.2, 0.33, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 30, 50, 100)
 AXES = {"B": 0, "T": 1, "H": 3}
 
@@ -44,6 +45,13 @@ def draw(records: Sequence[Record], path: Path) -> bool:
             _bars(axis, chosen)
         axis.set_title(", ".join(part for part in panel if part))
     figure.suptitle(_where(timed[0]))
+    # One legend below all panels, where it covers nothing.
+    entries = {
+        label: handle
+        for axis in axes.flat
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=len(entries))
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return True
@@ -51,7 +59,7 @@ def draw(records: Sequence[Record], path: Path) -> bool:
 
 def _panel(record: Record) -> tuple[str, str, str]:
     along = f"along {record['axis']}" if "axis" in record else ""
-    return record["cell"], str(record["quantity"]).replace("_", " + "), along
+    return record["cell"], QUANTITIES.get(str(record["quantity"]), str(record["quantity"])), along
 
 
 def _where(record: Record) -> str:
@@ -98,7 +106,6 @@ def _bars(axis: Any, records: Sequence[Record]) -> None:
     axis.set_ylabel("time, jaxrnn = 1")
     labels = [problem.split(" ", 1)[1].replace(" ", "\n") for problem in problems]
     axis.set_xticks(range(len(problems)), labels, rotation=30, ha="right", fontsize=8)
-    axis.legend(fontsize=8)
 
 
 def _curves(axis: Any, records: Sequence[Record]) -> None:
@@ -115,7 +122,6 @@ def _curves(axis: Any, records: Sequence[Record]) -> None:
     axis.set_yscale("log")
     axis.set_xlabel(along)
     axis.set_ylabel("milliseconds")
-    axis.legend(fontsize=8)
 
 
 def _colour(name: str) -> str:
