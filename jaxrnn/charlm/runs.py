@@ -293,7 +293,9 @@ def _first_good(run: Run, paths: list[Path], note: Note) -> tuple[Path, Arrays, 
         if broken:
             note(f"Using {path} of step {facts['step']:,} instead.")
         return path, arrays, facts
-    raise BrokenCheckpointError(" ".join(broken) or f"The run {run.path} has no checkpoint.")
+    hint = "Train it anew, in another folder: jaxrnn train TEXT --out RUN."
+    found = " ".join(broken) or f"The run {run.path} has no checkpoint."
+    raise BrokenCheckpointError(f"{found} {hint}")
 
 
 def new_run_path(parent: Path = Path("runs")) -> Path:

@@ -11,6 +11,7 @@ from jaxrnn.errors import sentence
 if TYPE_CHECKING:
     from jaxrnn.microscope.views import Subject
 
+PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
 STRETCH = ("text", "encoding", "from", "to")
 # The options that mean something to each view.
@@ -22,7 +23,7 @@ VIEWS = {
     "stepper": STRETCH,
     "gates": STRETCH,
     "surprise": STRETCH,
-    "clamping": (*STRETCH, "layer", "units"),
+    "clamping": (*STRETCH, "layer", "units", "value"),
     "copying": (),
 }
 SUMMARIES = {
@@ -36,6 +37,7 @@ SUMMARIES = {
     "clamping": "what depends on each unit: the loss and the text without it",
     "copying": "how much of a sample stands in the training text word for word",
 }
+LARGEST_UNIT = 99_999
 DEFINITIONS = (
     "loss_gradient_squared",
     "logit_gradient_norm",
@@ -93,6 +95,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--definition", choices=DEFINITIONS, help="of connectivity; default: all of them"
     )
+    parser.add_argument(
+        "--value", type=float, metavar="X", help="of clamping, to hold units at (0, silence)"
+    )
     return parser
 
 
@@ -105,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
     """Writes the page and says what it shows."""
     given = vars(options)
     taken = VIEWS[options.view]
-    for name in ("text", "encoding", "from", "to", "layer", "units", "definition"):
+    for name in ("text", "encoding", "from", "to", "layer", "units", "definition", "value"):
         if given[name] is not None and name not in taken:
             others = [view for view, takes in VIEWS.items() if name in takes]
             rule = f"one of the views {', '.join(others)} beside --{name}"
@@ -122,14 +127,24 @@ def run(options: argparse.Namespace) -> int:
     ]
     default = subjects[0].run.path / f"{options.view}.html"
     out = file_to_write("show", options.out, default)
+    if out.suffix.lower() not in (*PAGES, *PICTURES):
+        rule = f"a file ending in .html, or in {', '.join(PICTURES)} for a still picture"
+        raise ValueError(sentence("show", "--out", rule, str(out)))
     text, source = _text(options, subjects[0]) if "text" in taken else ("", "")
     layer = -1 if options.layer is None else _layer(options.layer)
     stretch = views.Stretch(
-        text, source, given["from"] or 0, options.to, layer, units, options.definition
+        text,
+        source,
+        given["from"] or 0,
+        options.to,
+        layer,
+        units,
+        options.definition,
+        options.value,
     )
     with TaskBar() as bar:
         view = views.VIEWS[options.view](subjects, stretch, bar)
-    if out.suffix.lower() not in PICTURES:
+    if out.suffix.lower() in PAGES:
         kind, out = "page", write_page(out, view.page())
     elif view.draw is not None:
         from jaxrnn.microscope.figures.canvas import save
@@ -156,6 +171,9 @@ def parse_units(text: str) -> tuple[int, ...]:
             raise ValueError(
                 sentence("show", "--units", "numbers and ranges such as 0-15,40", repr(text))
             )
+        if int(last or first) > LARGEST_UNIT:
+            rule, got = f"unit numbers up to {LARGEST_UNIT:,}", repr(text)
+            raise ValueError(sentence("show", "--units", rule, got))
         units += range(int(first), int(last or first) + 1)
     if not units:
         raise ValueError(sentence("show", "--units", "at least one unit", repr(text)))

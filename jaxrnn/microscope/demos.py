@@ -36,7 +36,9 @@ def binary_page(experiment: Experiment) -> str:
         )
     }
     characters = fitted.vocab.characters
-    return stepper_page(recordings, characters, title=_title(experiment), text=_story(experiment))
+    return stepper_page(
+        recordings, characters, title=_title(experiment), text=_story_in_numbers(experiment)
+    )
 
 
 def order_page(experiment: Experiment) -> str:
@@ -52,7 +54,9 @@ def order_page(experiment: Experiment) -> str:
         recordings[name] = record(
             data.config, params, carry, words, kind, loss="last_cross_entropy"
         )
-    return stepper_page(recordings, TOKENS, title=_title(experiment), text=_story(experiment))
+    return stepper_page(
+        recordings, TOKENS, title=_title(experiment), text=_story_in_numbers(experiment)
+    )
 
 
 def parentheses_page(experiment: Experiment) -> str:
@@ -70,7 +74,7 @@ def parentheses_page(experiment: Experiment) -> str:
         data.text[:-1],
         layer_fields(data.fitted.config.recurrent_cell, data.trace.layers[0]),
         title=_title(experiment),
-        description=_story(experiment),
+        description=_story_in_numbers(experiment),
         meanings=meanings,
     )
 
@@ -80,7 +84,9 @@ def gradients_page(experiment: Experiment) -> str:
     from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 
     data: GradientsData = experiment.data
-    return gradient_flow_page(data.flows, title=_title(experiment), description=_story(experiment))
+    return gradient_flow_page(
+        data.flows, title=_title(experiment), description=_story_in_numbers(experiment)
+    )
 
 
 def connected_page(experiment: Experiment) -> str:
@@ -94,7 +100,11 @@ def connected_page(experiment: Experiment) -> str:
     }
     characters = next(iter(data.fitted.values())).vocab.characters
     return connectivity_page(
-        data.text, models, characters, title=_title(experiment), description=_story(experiment)
+        data.text,
+        models,
+        characters,
+        title=_title(experiment),
+        description=_story_in_numbers(experiment),
     )
 
 
@@ -184,3 +194,9 @@ def _title(experiment: Experiment) -> str:
 def _story(experiment: Experiment) -> str:
     outcome = "It holds" if experiment.holds else "It does not hold"
     return f"Claimed: {experiment.claim} {outcome}: {experiment.verdict}"
+
+
+def _story_in_numbers(experiment: Experiment) -> str:
+    """For pages that have no table of what was measured."""
+    measured = "; ".join(f"{name}: {value}" for name, value in _rows(experiment))
+    return f"{_story(experiment)} Measured: {measured}."

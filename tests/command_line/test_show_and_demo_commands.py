@@ -148,9 +148,10 @@ def test_show_gates_surprise_clamping_and_copying(folder, capsys):
 
 
 def test_the_units_of_clamping_can_be_chosen(folder, capsys):
-    arguments = ["--view", "clamping", "--units", "1,3", "--to", "40"]
+    arguments = ["--view", "clamping", "--units", "1,3", "--to", "40", "--value", "0.5"]
     assert main(["show", str(folder / "small"), *arguments]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Held at 0.5, a unit changes the loss by (bits a character):"
     units = [int(line.split()[1]) for line in lines if line.startswith("  unit")]
     assert sorted(units) == [1, 3]
 
@@ -185,12 +186,18 @@ def test_show_draws_still_pictures(folder, tmp_path, capsys, view, arguments):
         (["deep", "--from", "90", "--to", "20"], "got --from 90 --to 20"),
         (["deep", "--from", "9000"], "in a text of 2,592 characters"),
         (["deep", "small", "--view", "training"], "expected one run for the view training, got 2"),
+        (["deep", "--units", "0-999999999"], "--units: expected unit numbers up to 99,999"),
+        (["small", "--out", "a.jpg"], "--out: expected a file ending in .html, or in .png"),
+        (["deep", "--value", "1"], "views clamping beside --value"),
         (["small", "--view", "stepper", "--out", "a.png"], "stepper has no still picture"),
         (["small", "--view", "stepper", "--to", "60"], "at most 32 characters for the stepper"),
         (["small", "--out", "."], "--out: expected a file, got the folder ."),
         (["small", "--out", "empty.txt/a.html"], "where empty.txt is a file"),
         (["small", "--view", "training", "--units", "1"], "views activations, clamping beside"),
-        (["small", "--text", "unknown.txt"], "got 'ü' (U+00FC) at position 4"),
+        (
+            ["small", "--text", "unknown.txt"],
+            "got 'ü' (U+00FC) at position 4. Hint: --from and --to choose",
+        ),
         (["small", "--text", "empty.txt"], "--text: expected at least one character"),
         (["small", "--text", "one.txt"], "--text: expected at least two characters"),
         (["small", "--text", "missing.txt"], "--text: expected an existing text file"),

@@ -169,8 +169,13 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
     models = flow_example()
     ready(browser, gradient_flow_page(models, title="Flow"), tmp_path)
     assert browser.find("#readout").text == "Hover over the map for the number of a pair."
-    factor = models["RNN"].flows[0].factor_a_step
-    assert f"factor of {factor:.3f} with" in browser.find("#words").text
+    # It opens at the last moment; left is the one before.
+    for moment in (1, 0):
+        factor = models["RNN"].flows[moment].factor_a_step
+        assert browser.find("#moment-name").text == f"moment {moment}"
+        assert f"factor of {factor:.3f} with" in browser.find("#words").text
+        if moment:
+            browser.find("#moment").send_keys("\ue012")
     for number, flow in enumerate(models.values()):
         mean = browser.run(
             "return model('curve ' + data.models[arguments[0]].name).data.mean", number

@@ -20,6 +20,7 @@ from jaxrnn.microscope.pages.plots import (
     plot_page,
     quantise,
 )
+from jaxrnn.microscope.pages.tables import table
 
 MOST_STEPS = 20_000
 
@@ -106,7 +107,9 @@ def activations_page(
         "meanings": words,
     }
     kept = max(field["scale"] for field in shown) / 2
+    found = sorted((meanings or {}).items(), key=lambda item: (item[1], item[0]))
     body = _BODY.format(
+        found=table([(f"unit {unit}", text) for unit, text in found], "What the units encode"),
         title=html.escape(title),
         description=html.escape(description),
         fields=options([field["name"] for field in shown]),
@@ -252,5 +255,6 @@ the places where most of them are on again.</p>
 <table class="list" id="places">
 <thead><tr><th>place</th><th>of these units are on</th><th>text</th></tr></thead>
 <tbody id="found"></tbody></table>
+{found}
 </main>
 {data}"""

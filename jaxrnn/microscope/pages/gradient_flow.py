@@ -174,7 +174,8 @@ _BODY = """<header>
 <label>model <select id="model">{models}</select></label>
 <span class="row" {moments_hidden}>
 <button id="play" type="button">▶ Train</button>
-<label>training <input id="moment" type="range" min="0" max="{last_moment}" value="0"></label>
+<label>training
+<input id="moment" type="range" min="0" max="{last_moment}" value="{last_moment}"></label>
 <b id="moment-name"></b></span>
 </div>
 <p id="words" role="status"></p>

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.probes import standard_probes
 from jaxrnn.microscope.unit_search import Finding, search_units
@@ -46,6 +47,10 @@ def activations_view(
     fields = len(cell.Carry._fields) + len({*cell.gates} - {*cell.Carry._fields})
     fitting = MOST_BYTES * 3 // 4 // (len(units) * fields)
     start, end = stretch.bounds(min(2000, fitting))
+    if end - start > fitting:
+        rule = f"at most {fitting:,} characters on a page with {len(units)} units"
+        hint = "a shorter stretch with --from and --to, or fewer units with --units"
+        raise ValueError(sentence("show", "--to", rule, f"{end - start:,}", hint))
     progress("reading the text", 0, 3)
     seen = read(subject, subject.params, stretch.text, start, end)
     arrays = layer_fields(cell, seen.layers[layer])
@@ -58,8 +63,8 @@ def activations_view(
         stretch.text[start:end],
         {name: array[:, units] for name, array in arrays.items()},
         title=f"Inside {subject.name}",
-        description=f"Layer {layer + 1} of {config.num_layers}, characters {start:,} to "
-        f"{end - 1:,} of {stretch.source}; after {subject.step:,} steps of training.",
+        description=f"Layer {layer + 1} of {config.num_layers}. {stretch.words(start, end)}; after "
+        f"{subject.step:,} steps of training.",
         units=units,
         first=start,
         meanings={finding.unit: _meaning(finding) for finding in named},

@@ -9,12 +9,12 @@ import numpy as np
 from jaxrnn.charlm import bits
 from jaxrnn.microscope.clamping import Clamp, clamped_sample, clamping_effects
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.traces import encode_text
 from jaxrnn.microscope.views.subject import (
     Stretch,
     Subject,
     View,
     carry_before,
+    encoded,
     layer_number,
     only,
     unit_numbers,
@@ -37,17 +37,20 @@ def clamping_view(
     run, layer = subject.run, layer_number(subject, stretch)
     units = unit_numbers(subject, stretch)
     start, end = stretch.bounds(500)
-    progress("silencing units", 0, 3)
-    inputs, targets = encode_text(run.vocab, stretch.text[start : end + 1])
+    value = stretch.value or 0.0
+    held = f"held at {value:g}" if value else "silenced"
+    progress("clamping units", 0, 3)
+    inputs, targets = encoded(subject, stretch.text, start, end)
     carry = carry_before(subject, subject.params, stretch.text, start)
     effects = bits(1.0) * np.asarray(
-        clamping_effects(run.config, subject.params, carry, inputs, targets, layer), np.float64
+        clamping_effects(run.config, subject.params, carry, inputs, targets, layer, value),
+        np.float64,
     )
     order = sorted(units, key=lambda unit: -abs(effects[unit]))
     most = order[0]
     texts = {}
     for number, (name, clamps) in enumerate(
-        {"as it is": [], f"with unit {most} silenced": [Clamp(layer, most)]}.items(), 1
+        {"as it is": [], f"with unit {most} {held}": [Clamp(layer, most, value)]}.items(), 1
     ):
         progress("writing", number, 3)
         texts[f"What it writes {name}, by the same draws"] = clamped_sample(
@@ -58,17 +61,16 @@ def clamping_view(
     chart = Chart(
         [Bar(f"unit {unit}", float(effects[unit])) for unit in order[:SHOWN]],
         "change in loss, bits a character",
-        f"The {min(SHOWN, len(order))} units whose silence changes the loss most; to the left the "
-        "text becomes easier without the unit.",
+        f"The {min(SHOWN, len(order))} units whose clamping changes the loss most; to the left the "
+        "text becomes easier.",
     )
     page = partial(
         bars_page,
-        {f"Units of layer {layer + 1}, each silenced in turn": chart},
+        {f"Units of layer {layer + 1}, each {held} in turn": chart},
         title=f"What depends on the units of {subject.name}",
-        description=f"Characters {start + 1:,} to {end:,} of {stretch.source}; a silenced unit's h "
-        "is 0 at every step.",
+        description=f"{stretch.words(start, end + 1)}. A unit's h is {value:g} at every step.",
         texts=texts,
     )
     lines = [f"  unit {unit:4}  {effects[unit]:+.4f}".replace("-", "−") for unit in order[:8]]
-    head = "Silenced, a unit changes the loss by (bits a character):\n"
+    head = f"{held.capitalize()}, a unit changes the loss by (bits a character):\n"
     return View(page, head + "\n".join(lines))

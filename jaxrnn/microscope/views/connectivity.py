@@ -39,7 +39,7 @@ def connectivity_view(
         {subject.name: ConnectedModel(matrices, seen.logits, agreement)},
         subject.run.vocab.characters,
         title=f"What mattered to {subject.name}",
-        description=f"Characters {start:,} to {end:,} of {stretch.source}.",
+        description=f"{stretch.words(start, end + 1)}.",
         first=start,
     )
     lines = [

@@ -1,5 +1,6 @@
 """How much of what a model writes stands in its training text word for word."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -41,12 +42,15 @@ def copying_view(
     curves = {"the sample": [_novel_shares(match_lengths(suffixes, sample))]}
     if len(held_out) > LONGEST:
         curves["held-out text"] = [_novel_shares(match_lengths(suffixes, held_out[:WRITTEN]))]
-    passages = longest_passages(suffixes, sample, PASSAGES)
+    passages = longest_passages(suffixes, sample, 4 * PASSAGES)
+    times = Counter(passage.text for passage in passages)
+    passages = tuple({passage.text: passage for passage in passages}.values())[:PASSAGES]
     progress("looking for copies", 3, 3)
     rows = [
         (
             "".join(map(visible, passage.text)),
-            f"{len(passage.text)} characters, {passage.occurrences:,} × in the training text",
+            f"{len(passage.text)} characters, {times[passage.text]} × in the sample, "
+            f"{passage.occurrences:,} × in the training text",
         )
         for passage in passages
     ]

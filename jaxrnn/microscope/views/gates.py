@@ -46,8 +46,7 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
         gates_page,
         layers,
         title=f"Gates of {subject.name}",
-        description=f"Characters {start:,} to {end - 1:,} of {stretch.source}; after "
-        f"{subject.step:,} steps of training.",
+        description=f"{stretch.words(start, end)}; after {subject.step:,} steps of training.",
         rows=rows,
     )
 

@@ -13,11 +13,24 @@ from jaxrnn.microscope.gradient_flow import (
     explode_or_vanish,
     flow_of_gradients,
     gradient_histograms,
+    product_singular_values,
     recurrent_spectrum,
+    step_jacobians,
 )
 from jaxrnn.microscope.gradient_traces import state_gradients
-from jaxrnn.microscope.traces import encode_text
-from jaxrnn.microscope.views.subject import Stretch, Subject, View, carry_before, layer_number
+from jaxrnn.microscope.interventions import input_vectors
+from jaxrnn.microscope.views.subject import (
+    Stretch,
+    Subject,
+    View,
+    carry_before,
+    encoded,
+    layer_number,
+    read,
+)
+
+JACOBIANS = 24
+"""Steps whose Jacobians are taken; of 192 units their singular values take a second or two."""
 
 
 def gradient_flow_view(
@@ -33,7 +46,7 @@ def gradient_flow_view(
     total, done = sum(map(len, histories)), 0
     for subject, history in zip(subjects, histories, strict=True):
         layer = layer_number(subject, stretch)
-        inputs, targets = encode_text(subject.run.vocab, stretch.text[start : end + 1])
+        inputs, targets = encoded(subject, stretch.text, start, end)
         by_moment = []
         for params in history.values():
             progress("gradients", done, total)
@@ -41,11 +54,14 @@ def gradient_flow_view(
             gradients = state_gradients(subject.run.config, params, carry, inputs, targets)
             by_moment.append(gradients[layer])
             done += 1
+        last = [*history.values()][-1]
+        h_flow = flow_of_gradients(np.asarray(by_moment[-1].h, np.float64))
+        found = _what_makes_it(subject, last, layer, h_flow, stretch.text, start, end)
         for field in by_moment[0]._fields:
             arrays = [np.asarray(getattr(moment, field), np.float64) for moment in by_moment]
             flows = tuple(flow_of_gradients(array) for array in arrays)
             name = _unlike(models, subject, field)
-            words = _spectrum(subject, layer, flows[-1])
+            words = found if field == "h" else ""
             histograms = gradient_histograms(np.stack([array[-1] for array in arrays]))
             models[name] = FlowOverTraining((*history,), histograms, flows, words)
             factors = f"{flows[0].factor_a_step:.3f} before training, {flows[-1].factor_a_step:.3f}"
@@ -57,7 +73,8 @@ def gradient_flow_view(
         gradient_flow_page,
         models,
         title="How the gradient flows back through time",
-        description=f"Characters {start:,} to {end - 1:,} of {stretch.source}.",
+        description=f"{stretch.words(start, end)}. A run keeps its first parameters, its last two "
+        "checkpoints and the best.",
     )
 
     def draw(axes: Any) -> None:
@@ -91,15 +108,39 @@ def _unlike(models: dict[str, FlowOverTraining], subject: Subject, field: str) -
     return name
 
 
-def _spectrum(subject: Subject, layer: int, flow: GradientFlow) -> str:
-    """The trained w_hh beside the gradient: the claim tried where the cell has one block."""
-    cell = subject.run.config.recurrent_cell
-    spectra = recurrent_spectrum(cell, subject.params.layers[layer])
+def _what_makes_it(
+    subject: Subject, params: Any, layer: int, flow: GradientFlow, text: str, start: int, end: int
+) -> str:
+    """The last moment's w_hh and step Jacobians beside its gradient, and a verdict."""
+    cell, weights = subject.run.config.recurrent_cell, params.layers[layer]
+    spectra = recurrent_spectrum(cell, weights)
+    before = carry_before(subject, params, text, start)
+    seen = read(subject, params, text, start, min(end, start + JACOBIANS))
+    xs = (
+        seen.layers[layer - 1].carries.h
+        if layer
+        else input_vectors(subject.run.config, params, seen.inputs)
+    )
+    jacobians = np.asarray(step_jacobians(cell, weights, before[layer], xs), np.float64)
+    each = np.linalg.norm(jacobians, 2, axis=(1, 2))
+    product = product_singular_values(jacobians)[-1, 0]
+    of_what = "carry" if len(cell.Carry._fields) > 1 else "h"
+    measured = (
+        f"The Jacobian of a step, ∂{of_what}ₜ/∂{of_what}ₜ₋₁, has a largest singular value of "
+        f"{each.min():.2f} to {each.max():.2f} (median {np.median(each):.2f}); the product of "
+        f"{len(each)} steps has {product:.2g}."
+    )
     if len(spectra) == 1:
         verdict = explode_or_vanish(spectra[0], flow)
-        return f"w_hh: spectral radius {verdict.spectral_radius:.3f}, {verdict.words}"
+        return f"{measured} w_hh: spectral radius {verdict.spectral_radius:.3f}, {verdict.words}"
     values = ", ".join(
         f"{each.gate} {each.largest_singular_value:.2f} ({each.spectral_radius:.2f})"
         for each in spectra
     )
-    return f"w_hh by gate, largest singular value (spectral radius): {values}."
+    factor = flow.factor_a_step
+    does = "vanishes" if factor < 0.99 else "explodes" if factor > 1.01 else "stays"
+    return (
+        f"{measured} w_hh by gate, largest singular value (spectral radius): {values}; yet the "
+        f"gradient {does}, by {factor:.3f} a step: where gates carry the state along, w_hh does "
+        "not decide it."
+    )

@@ -5,9 +5,8 @@ from functools import partial
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.traces import encode_text
 from jaxrnn.microscope.training_step import record
-from jaxrnn.microscope.views.subject import Stretch, Subject, View, carry_before, only
+from jaxrnn.microscope.views.subject import Stretch, Subject, View, carry_before, encoded, only
 
 
 def stepper_view(
@@ -26,7 +25,7 @@ def stepper_view(
     if end - start > MOST_STEPS:
         rule, got = f"at most {MOST_STEPS} characters for the stepper", f"{start} to {end}"
         raise ValueError(sentence("show", "--from, --to", rule, got))
-    inputs, targets = encode_text(run.vocab, stretch.text[start : end + 1])
+    inputs, targets = encoded(subject, stretch.text, start, end)
     recordings = {}
     for number, (name, params) in enumerate(
         {"untrained": subject.untrained, "trained": subject.params}.items()

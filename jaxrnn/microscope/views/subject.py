@@ -99,6 +99,7 @@ class Stretch:
         layer: counted from 0; −1 is the last.
         units: their numbers; None: all.
         definition: of connectivity; None: all.
+        value: at which units are clamped; None: 0.
     """
 
     text: str
@@ -108,6 +109,11 @@ class Stretch:
     layer: int = -1
     units: tuple[int, ...] | None = None
     definition: str | None = None
+    value: float | None = None
+
+    def words(self, start: int, end: int) -> str:
+        """Which characters are shown, in words; `end` is the place after the last one."""
+        return f"Characters {start:,} to {end - 1:,} of {len(self.text):,}, {self.source}"
 
     def bounds(self, length: int) -> tuple[int, int]:
         """Start and end of the stretch, `length` characters unless the end was given.
@@ -170,9 +176,31 @@ def carry_before(subject: Subject, params: charlm.Params, text: str, start: int)
     return carry
 
 
+def check_known(subject: Subject, text: str, start: int, end: int) -> None:
+    """Raises ValueError where a character to be read is one that the model never saw."""
+    known = set(subject.run.vocab.characters)
+    unknown = next((at for at in range(start, end) if text[at] not in known), None)
+    if unknown is not None:
+        character = text[unknown]
+        rule = f"the {len(known)} characters that {subject.run.path.name} was trained on"
+        got = f"{character!r} (U+{ord(character):04X}) at position {unknown:,}"
+        hint = "--from and --to choose a stretch without it"
+        raise ValueError(sentence("show", "--text", rule, got, hint))
+
+
+def encoded(subject: Subject, text: str, start: int, end: int) -> tuple[jax.Array, jax.Array]:
+    """`text[start:end]` as inputs, and the targets one character on.
+
+    Raises:
+        ValueError: a character that the model does not know.
+    """
+    check_known(subject, text, start, end + 1)
+    return encode_text(subject.run.vocab, text[start : end + 1])
+
+
 def read(subject: Subject, params: charlm.Params, text: str, start: int, end: int) -> ModelTrace:
     """What the model does with `text[start:end]`, after the characters before it."""
-    inputs, targets = encode_text(subject.run.vocab, text[start : end + 1])
+    inputs, targets = encoded(subject, text, start, end)
     carry = carry_before(subject, params, text, start)
     return trace_model(subject.run.config, params, carry, inputs, targets)
 

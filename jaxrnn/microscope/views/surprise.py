@@ -64,16 +64,27 @@ def surprise_view(
         causes, note = errors_by_cause(text, losses, training), ""
         explanation = (
             "An error is a character with a probability below ½; it goes to the first cause that "
-            "would have prevented it (Karpathy, Johnson and Li 2015)."
+            "would have prevented it (Karpathy, Johnson and Li 2015). They make up "
+            f"{losses[losses > np.log(2)].sum() / losses.sum():.0%} of the whole loss."
         )
         groups["Errors, by what would have prevented them"] = (causes, explanation)
     progress("looking for the causes of errors", 3, 3)
     charts = {
-        heading: Chart(_bars(found), "share of the loss", explanation)
+        heading: Chart(
+            _bars(found),
+            "share of the errors' loss" if explanation else "share of the loss",
+            explanation,
+        )
         for heading, (found, explanation) in groups.items()
         if found
     }
-    hardest = np.argsort(-losses)[:HARDEST]
+    # Of equal contexts the worst one only: a table of one line ten times says nothing.
+    contexts: dict[str, int] = {}
+    for at in np.argsort(-losses).tolist():
+        contexts.setdefault(text[max(0, at - 3) : at + 2], at)
+        if len(contexts) == HARDEST:
+            break
+    hardest = np.array([*contexts.values()])
     alternatives = top_alternatives(np.asarray(seen.logits)[hardest], subject.run.vocab, count=3)
     mean = f"{bits(losses.mean()):.4f} bits a character"
     rows = []
@@ -86,18 +97,22 @@ def surprise_view(
         bars_page,
         charts,
         title=f"What surprises {subject.name}",
-        description=f"Characters {start + 1:,} to {end:,} of {stretch.source}; after "
-        f"{subject.step:,} steps of training. Mean loss: {mean}.",
+        description=f"{stretch.words(start, end + 1)}; after {subject.step:,} steps of training. "
+        f"Mean loss of these characters: {mean}.",
         rows=rows,
         rows_heading="The greatest surprises",
     )
     lines = [
         f"  {group.label!s:20} {group.characters:6,} characters, {group.mean_bits:5.2f} bits "
-        f"each, {group.share:4.0%} of the loss"
+        f"each, {group.share:4.0%} of {'the errors’' if causes else 'the'} loss"
         for group in (causes or groups["By kind of character"][0])
     ]
     head = "The errors, by what would have prevented them:" if causes else "By kind of character:"
-    return View(page, f"{mean}\n{note}{head}\n" + "\n".join(lines))
+    return View(
+        page,
+        f"{mean} on {end - start:,} of {len(stretch.text):,} characters.\n{note}{head}\n"
+        + "\n".join(lines),
+    )
 
 
 def _by_place(groups: Sequence[Group]) -> tuple[Group, ...]:

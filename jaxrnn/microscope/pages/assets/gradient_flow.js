@@ -5,7 +5,8 @@ const T = data.steps;
 const byId = (id) => document.getElementById(id);
 for (const one of data.models)
   for (const name of ["edges", "counts", "norms", "means"]) one[name] = unpack(one[name]).values;
-const at = { model: 0, moment: 0, back: 0 };
+// Opens at the last moment, the trained model.
+const at = { model: 0, moment: data.models[0].moments.length - 1, back: 0 };
 let timer = null;
 
 
@@ -49,7 +50,7 @@ function showWords() {
   const found = at.moment === one.moments.length - 1 ? one.words : "";
   byId("words").textContent = `${one.name}, ${one.moments[at.moment]}: the gradient changes by a factor of ` +
     `${one.factors[at.moment].toFixed(3)} with each step back, and stays above 1 % of its largest for ` +
-    `${one.reaches[at.moment]} of ${T} steps. ${found.charAt(0).toUpperCase()}${found.slice(1)}`;
+    `${one.reaches[at.moment]} of ${T} steps. ${found}`;
 }
 
 function show() {
