@@ -153,7 +153,16 @@ def novel_share(training: SortedSuffixes, sample: str, n: int) -> float:
         raise ValueError(
             sentence("novel_share", "sample", f"at least {n} characters", str(len(sample)))
         )
-    return float((match_lengths(training, sample)[: len(sample) - n + 1] < n).mean())
+    return novel_share_of(match_lengths(training, sample), n)
+
+
+def novel_share_of(lengths: NDArray[np.int64], n: int) -> float:
+    """`novel_share` from the sample's `match_lengths`, for one n after another.
+
+    >>> novel_share_of(match_lengths(sort_suffixes("the cat sat"), "a cat ran"), n=3)
+    0.5714285714285714
+    """
+    return float((lengths[: len(lengths) - n + 1] < n).mean())
 
 
 def occurrences(training: SortedSuffixes, passage: str) -> int:

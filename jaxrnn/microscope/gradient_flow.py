@@ -266,7 +266,7 @@ def explode_or_vanish(spectrum: RecurrentSpectrum, flow: GradientFlow) -> Verdic
     False
     """
     largest, radius = spectrum.largest_singular_value, spectrum.spectral_radius
-    claimed, measured = _direction(largest), _direction(flow.factor_a_step)
+    claimed, measured = direction(largest), direction(flow.factor_a_step)
     holds = claimed == measured
     seen = f"the gradient changes by a factor of {flow.factor_a_step:.3f} with each step back"
     value = f"largest singular value {largest:.3f}"
@@ -287,7 +287,12 @@ def explode_or_vanish(spectrum: RecurrentSpectrum, flow: GradientFlow) -> Verdic
     return Verdict(largest, radius, flow.factor_a_step, claimed, measured, holds, words)
 
 
-def _direction(factor: float) -> str:
+def direction(factor: float) -> str:
+    """What a gradient does that changes by this factor a step, within 1 % of 1 nothing.
+
+    >>> direction(0.5), direction(1.0), direction(2.0)
+    ('vanishes', 'stays', 'explodes')
+    """
     return "explodes" if factor > 1.01 else "vanishes" if factor < 0.99 else "stays"
 
 

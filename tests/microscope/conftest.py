@@ -69,6 +69,23 @@ class Browser:
             "Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y}
         )
 
+    def hover_plot(self, name, x, y):
+        """Moves the pointer to a point of the figure that holds the renderer called `name`."""
+        spot = self.run(
+            "const wanted = model(arguments[0]);"
+            "for (const view of Bokeh.index.roots) {"
+            "  if (![...view.model.references()].includes(wanted)) continue;"
+            "  view.el.scrollIntoView({block: 'center'});"
+            "  const box = view.el.getBoundingClientRect();"
+            "  return [box.left + view.frame.x_scale.compute(arguments[1]),"
+            "          box.top + view.frame.y_scale.compute(arguments[2])];"
+            "}",
+            name,
+            x,
+            y,
+        )
+        self.move(*spot)
+
     def choose(self, selector, text):
         """Chooses an option of a select by its text."""
         from selenium.webdriver.support.ui import Select

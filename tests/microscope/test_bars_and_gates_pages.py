@@ -15,22 +15,6 @@ def opened(browser, page, path, **options):
     browser.wait("return document.body.dataset.ready === 'yes'")
 
 
-def hover(browser, name, x, y):
-    """Moves the pointer to a point in the plot that holds the renderer `name`."""
-    spot = browser.run(
-        "const wanted = model(arguments[0]);"
-        "for (const view of Bokeh.index.roots) {"
-        "  if (![...view.model.references()].includes(wanted)) continue;"
-        "  view.el.scrollIntoView({block: 'center'});"
-        "  const box = view.el.getBoundingClientRect();"
-        "  return [box.left + view.frame.x_scale.compute(arguments[1]),"
-        "          box.top + view.frame.y_scale.compute(arguments[2])];"
-        "}",
-        name, x, y,
-    )  # fmt: skip
-    browser.move(*spot)
-
-
 def tooltip(browser):
     """The text of Bokeh's tooltip, which lives in shadow roots."""
     return browser.wait(
@@ -59,7 +43,7 @@ def bars_example():
 def test_bars_in_the_browser(browser, tmp_path, width, dark):
     opened(browser, bars_example(), tmp_path, width=width, dark=dark)
     assert [each.text for each in browser.all("h2")] == ["<By kind>", "Again", "t"]
-    hover(browser, "bars 0", 0.3, "letter")
+    browser.hover_plot("bars 0", 0.3, "letter")
     assert "0.6250" in tooltip(browser)
     assert "90 characters" in tooltip(browser)
     assert browser.find(".text").text.startswith("a</script>␀U+202Eש🙂")
@@ -79,7 +63,7 @@ def test_gates_in_the_browser(browser, tmp_path, width, dark):
         title="<t>", rows=[("layer 1, dead units", "none")],
     )  # fmt: skip
     opened(browser, page, tmp_path, width=width, dark=dark)
-    hover(browser, "f layer 1", 0.9, 0.0)
+    browser.hover_plot("f layer 1", 0.9, 0.0)
     shown = tooltip(browser)
     assert "0.900" in shown
     assert "0.000" in shown

@@ -19,24 +19,6 @@ from jaxrnn.microscope.pages.training import training_page
 HOSTILE = "a</script>\x00\u202eש🙂\"'&<!--map-->\n"
 
 
-def hover_plot(browser, name, x, y):
-    """Moves the pointer to a point of the figure that holds the renderer called `name`."""
-    spot = browser.run(
-        "const wanted = model(arguments[0]);"
-        "for (const view of Bokeh.index.roots) {"
-        "  if (![...view.model.references()].includes(wanted)) continue;"
-        "  view.el.scrollIntoView({block: 'center'});"
-        "  const box = view.el.getBoundingClientRect();"
-        "  return [box.left + view.frame.x_scale.compute(arguments[1]),"
-        "          box.top + view.frame.y_scale.compute(arguments[2])];"
-        "}",
-        name,
-        x,
-        y,
-    )
-    browser.move(*spot)
-
-
 def ready(browser, page, path, **options):
     browser.open(write_page(path / "page.html", page), **options)
     browser.wait("return document.body.dataset.ready === 'yes'")
@@ -119,7 +101,7 @@ def test_connectivity_in_the_browser(browser, tmp_path):
 
     # The map, and the keyboard.
     browser.click("#fixed")
-    hover_plot(browser, "map", 10.5, 20.5)
+    browser.hover_plot("map", 10.5, 20.5)
     line = browser.find("#readout")
     assert [line.get_attribute(f"data-{key}") for key in ("step", "place")] == ["20", "10"]
     held = float(line.get_attribute("data-value"))
@@ -186,7 +168,7 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
     browser.find("#moment").send_keys("\ue014")
     assert browser.find("#moment-name").text == "moment 1"
     flow = models["<GRU>"]
-    hover_plot(browser, "matrix", 3.5, 17.5)
+    browser.hover_plot("matrix", 3.5, 17.5)
     line = browser.find("#readout")
     assert [line.get_attribute(f"data-{key}") for key in ("loss", "state")] == ["17", "3"]
     held = float(line.get_attribute("data-value"))

@@ -55,7 +55,7 @@ def gates_page(
         + "".join(f'<div class="plot"><!--{name}--></div>' for name in names)
         + f"</div>\n{table(rows)}\n</main>"
     )
-    return plot_page(title, body, plots, assets=("training.css", "still.js"))
+    return plot_page(title, body, plots, assets=("still.js",))
 
 
 def _scatter(gate: str, layers: Mapping[str, Sequence[GateStatistics]]) -> Any:

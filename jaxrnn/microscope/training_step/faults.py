@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxrnn.charlm import Config, Params
+from jaxrnn.gradient_check import DIFFERENCE_STEP
 from jaxrnn.microscope.training_step.recording import Recording, record
 
 GRADIENT_FAULTS = {
@@ -42,9 +43,6 @@ ADAGRAD_OVERWRITTEN = {
     for name in ("w_xh", "w_hh", "b_h", "w_hy", "b_y")
 }
 """The fault of the update: changes for `record` with `update="adagrad"`."""
-
-STEP = 1e-5
-"""Of the central differences; see `jaxrnn.gradient_check`."""
 
 
 def gradient_error(
@@ -98,11 +96,11 @@ def gradient_error(
         for place in np.ndindex(array.shape):
             there = array[place]
             losses = []
-            for nudge in (STEP, -STEP):
+            for nudge in (DIFFERENCE_STEP, -DIFFERENCE_STEP):
                 array[place] = there + nudge
                 losses.append(run(layer, *readout).loss)
             array[place] = there
-            differences[place] = (losses[0] - losses[1]) / (2 * STEP)
+            differences[place] = (losses[0] - losses[1]) / (2 * DIFFERENCE_STEP)
         error = np.abs(whole.final(f"d_{name}") - differences).max()
         worst = max(worst, float(error / (np.abs(differences).max() or 1.0)))
     return worst

@@ -6,9 +6,10 @@ from functools import partial
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxrnn import charlm
-from jaxrnn.microscope.copying import longest_passages, match_lengths, sort_suffixes
+from jaxrnn.microscope.copying import longest_passages, match_lengths, novel_share_of, sort_suffixes
 from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text
 
@@ -72,9 +73,5 @@ def copying_view(
     return View(page, "The longest passages taken from the training text:\n" + "\n".join(lines))
 
 
-def _novel_shares(lengths: np.ndarray) -> list[float]:
-    """`novel_share` for n = 1 … LONGEST from one pass over the text."""
-    return [
-        float((lengths[: len(lengths) - n + 1] < n).mean())
-        for n in range(1, min(LONGEST, len(lengths)) + 1)
-    ]
+def _novel_shares(lengths: NDArray[np.int64]) -> list[float]:
+    return [novel_share_of(lengths, n) for n in range(1, min(LONGEST, len(lengths)) + 1)]

@@ -10,6 +10,7 @@ from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.gradient_flow import (
     FlowOverTraining,
     GradientFlow,
+    direction,
     explode_or_vanish,
     flow_of_gradients,
     gradient_histograms,
@@ -55,13 +56,13 @@ def gradient_flow_view(
             by_moment.append(gradients[layer])
             done += 1
         last = [*history.values()][-1]
-        h_flow = flow_of_gradients(np.asarray(by_moment[-1].h, np.float64))
-        found = _what_makes_it(subject, last, layer, h_flow, stretch.text, start, end)
         for field in by_moment[0]._fields:
             arrays = [np.asarray(getattr(moment, field), np.float64) for moment in by_moment]
             flows = tuple(flow_of_gradients(array) for array in arrays)
             name = _unlike(models, subject, field)
-            words = found if field == "h" else ""
+            words = ""
+            if field == "h":
+                words = _what_makes_it(subject, last, layer, flows[-1], stretch.text, start, end)
             histograms = gradient_histograms(np.stack([array[-1] for array in arrays]))
             models[name] = FlowOverTraining((*history,), histograms, flows, words)
             factors = f"{flows[0].factor_a_step:.3f} before training, {flows[-1].factor_a_step:.3f}"
@@ -90,10 +91,9 @@ def _moments(subject: Subject, compared: bool) -> dict[str, Any]:
     """Parameters by moment: every checkpoint; where runs are compared, the first and the best."""
     if compared:
         return {"before training": subject.untrained, "at the best checkpoint": subject.params}
-    steps = sorted(subject.history)
     return {
-        "before training" if step == 0 else f"after {step:,} steps": subject.history[step]
-        for step in steps
+        "before training" if step == 0 else f"after {step:,} steps": params
+        for step, params in subject.history.items()
     }
 
 
@@ -138,9 +138,8 @@ def _what_makes_it(
         for each in spectra
     )
     factor = flow.factor_a_step
-    does = "vanishes" if factor < 0.99 else "explodes" if factor > 1.01 else "stays"
     return (
         f"{measured} w_hh by gate, largest singular value (spectral radius): {values}; yet the "
-        f"gradient {does}, by {factor:.3f} a step: where gates carry the state along, w_hh does "
-        "not decide it."
+        f"gradient {direction(factor)}, by {factor:.3f} a step: where gates carry the state along, w_hh "
+        "does not decide it."
     )

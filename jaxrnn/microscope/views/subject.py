@@ -1,6 +1,6 @@
 """What a view looks at: the model of a run, and a stretch of a text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -178,11 +178,12 @@ def carry_before(subject: Subject, params: charlm.Params, text: str, start: int)
 
 def check_known(subject: Subject, text: str, start: int, end: int) -> None:
     """Raises ValueError where a character to be read is one that the model never saw."""
-    known = set(subject.run.vocab.characters)
-    unknown = next((at for at in range(start, end) if text[at] not in known), None)
+    unknown = _first_unknown(subject, text, range(start, end))
     if unknown is not None:
         character = text[unknown]
-        rule = f"the {len(known)} characters that {subject.run.path.name} was trained on"
+        rule = (
+            f"the {len(subject.run.vocab)} characters that {subject.run.path.name} was trained on"
+        )
         got = f"{character!r} (U+{ord(character):04X}) at position {unknown:,}"
         hint = "--from and --to choose a stretch without it"
         raise ValueError(sentence("show", "--text", rule, got, hint))
@@ -210,18 +211,24 @@ def known_around(subject: Subject, stretch: Stretch, length: int) -> str:
 
     A character that the model never saw stops it only where it is in the stretch itself.
     """
-    known = set(subject.run.vocab.characters)
     text, start = stretch.text, stretch.start
     first = max(0, start - length // 2)
     first += _after_unknown(subject, text[first:start])
     last = min(len(text), first + length)
-    return text[first : next((at for at in range(start, last) if text[at] not in known), last)]
+    unknown = _first_unknown(subject, text, range(start, last))
+    return text[first : last if unknown is None else unknown]
 
 
 def _after_unknown(subject: Subject, text: str) -> int:
     """The place after the last character that the model does not know; 0 where it knows all."""
+    unknown = _first_unknown(subject, text, reversed(range(len(text))))
+    return 0 if unknown is None else unknown + 1
+
+
+def _first_unknown(subject: Subject, text: str, places: Iterable[int]) -> int | None:
+    """The first of the places at which the model does not know the text's character."""
     known = set(subject.run.vocab.characters)
-    return next((at + 1 for at in reversed(range(len(text))) if text[at] not in known), 0)
+    return next((at for at in places if text[at] not in known), None)
 
 
 def own_text(run: runs.Run) -> tuple[str, str]:

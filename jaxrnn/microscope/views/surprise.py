@@ -47,11 +47,11 @@ def surprise_view(
     losses = np.asarray(seen.losses, np.float64)
     progress("sorting the training text", 1, 3)
     places = [min(place, LONGEST_PLACE) for place in positions_in_word(text)]
-    groups = {
-        "By kind of character": (group_losses(losses, character_classes(text)[1:]), ""),
-        "By place in the word": (
-            _by_place(group_losses(losses, places[1:])),
-            "",
+    kinds = group_losses(losses, character_classes(text)[1:])
+    charts = {
+        "By kind of character": Chart(_bars(kinds), "share of the loss"),
+        "By place in the word": Chart(
+            _bars(_by_place(group_losses(losses, places[1:]))), "share of the loss"
         ),
     }
     try:
@@ -62,22 +62,16 @@ def surprise_view(
     else:
         progress("looking for the causes of errors", 2, 3)
         causes, note = errors_by_cause(text, losses, training), ""
+    progress("looking for the causes of errors", 3, 3)
+    if causes:
         explanation = (
             "An error is a character with a probability below ½; it goes to the first cause that "
             "would have prevented it (Karpathy, Johnson and Li 2015). They make up "
             f"{losses[losses > np.log(2)].sum() / losses.sum():.0%} of the whole loss."
         )
-        groups["Errors, by what would have prevented them"] = (causes, explanation)
-    progress("looking for the causes of errors", 3, 3)
-    charts = {
-        heading: Chart(
-            _bars(found),
-            "share of the errors' loss" if explanation else "share of the loss",
-            explanation,
+        charts["Errors, by what would have prevented them"] = Chart(
+            _bars(causes), "share of the errors' loss", explanation
         )
-        for heading, (found, explanation) in groups.items()
-        if found
-    }
     # Of equal contexts the worst one only: a table of one line ten times says nothing.
     contexts: dict[str, int] = {}
     for at in np.argsort(-losses).tolist():
@@ -105,7 +99,7 @@ def surprise_view(
     lines = [
         f"  {group.label!s:20} {group.characters:6,} characters, {group.mean_bits:5.2f} bits "
         f"each, {group.share:4.0%} of {'the errors’' if causes else 'the'} loss"
-        for group in (causes or groups["By kind of character"][0])
+        for group in (causes or kinds)
     ]
     head = "The errors, by what would have prevented them:" if causes else "By kind of character:"
     return View(
