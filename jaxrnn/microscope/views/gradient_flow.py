@@ -140,6 +140,6 @@ def _what_makes_it(
     factor = flow.factor_a_step
     return (
         f"{measured} w_hh by gate, largest singular value (spectral radius): {values}; yet the "
-        f"gradient {direction(factor)}, by {factor:.3f} a step: where gates carry the state along, w_hh "
-        "does not decide it."
+        f"gradient {direction(factor)}, by {factor:.3f} a step: where gates carry the state "
+        "along, w_hh does not decide it."
     )
