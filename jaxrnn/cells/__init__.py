@@ -1,13 +1,108 @@
-"""The cells: equations forward and backward, one file each. A new cell is a new file and a row."""
+"""The cells: equations forward and backward, one file each, and what a custom cell is written with.
+
+A cell of the library is a file of this folder and a row below. A custom cell is the same, anywhere,
+and `register(cell)`, which checks it and makes it available by name. What it is written with:
+
+- `Cell`: the record, which says what its functions take and give;
+- `blocks`, `split_off_last`, `join`: gates side by side in one array;
+- `sigmoid`, `sigmoid_or_tanh`, `standardise`, `standardise_T`, and all of `jax.numpy`.
+
+`mgu.py` is the shortest with two products, `elman.py` the shortest of all.
+"""
 
 from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.contract import check_contract
 from jaxrnn.cells.elman import ELMAN, ELMAN_RELU
 from jaxrnn.cells.gru import GRU
+from jaxrnn.cells.gru_layernorm import GRU_LAYERNORM
 from jaxrnn.cells.gru_reset_before import GRU_RESET_BEFORE
+from jaxrnn.cells.indrnn import INDRNN
 from jaxrnn.cells.lstm import LSTM
+from jaxrnn.cells.lstm_layernorm import LSTM_LAYERNORM
+from jaxrnn.cells.lstm_peephole import LSTM_PEEPHOLE
+from jaxrnn.cells.lstm_projected import LSTM_PROJECTED
+from jaxrnn.cells.mgu import MGU
+from jaxrnn.cells.parts import (
+    blocks,
+    join,
+    sigmoid,
+    sigmoid_or_tanh,
+    split_off_last,
+    standardise,
+    standardise_T,
+)
+from jaxrnn.errors import sentence
 
 CELLS: dict[str, Cell] = {
-    cell.name: cell for cell in (ELMAN, ELMAN_RELU, LSTM, GRU, GRU_RESET_BEFORE)
+    cell.name: cell
+    for cell in (
+        ELMAN,
+        ELMAN_RELU,
+        LSTM,
+        LSTM_PEEPHOLE,
+        LSTM_PROJECTED,
+        LSTM_LAYERNORM,
+        GRU,
+        GRU_RESET_BEFORE,
+        GRU_LAYERNORM,
+        MGU,
+        INDRNN,
+    )
 }
 
-__all__ = ["CELLS", "ELMAN", "ELMAN_RELU", "GRU", "GRU_RESET_BEFORE", "LSTM", "Cell"]
+
+def register(cell: Cell) -> Cell:
+    """Makes a custom cell available by its name: in `CELLS`, in `charlm.Config`, in saved runs.
+
+    On the command line `--import FILE.py` runs the file that calls this, before anything else.
+
+    Args:
+        cell: a Cell; its functions are run on shapes alone, and what does not fit is said.
+
+    Returns:
+        The cell.
+
+    Raises:
+        TypeError, ValueError: it is no Cell, breaks the contract, or has the name of another.
+
+    Example:
+        >>> import dataclasses, jaxrnn as rnn
+        >>> mine = rnn.register(dataclasses.replace(rnn.MGU, name="my_mgu"))
+        >>> rnn.CELLS["my_mgu"] == mine
+        True
+        >>> del rnn.CELLS["my_mgu"]
+    """
+    if not isinstance(cell, Cell):
+        raise TypeError(sentence("register", "cell", "a jaxrnn.Cell", cell))
+    check_contract("register", cell)
+    known = CELLS.get(cell.name)
+    if known is not None and known != cell:
+        hint = "choose another name; del jaxrnn.CELLS[name] frees one"
+        raise ValueError(sentence("register", "cell.name", "a new name", cell.name, hint))
+    return CELLS.setdefault(cell.name, cell)
+
+
+__all__ = [
+    "CELLS",
+    "ELMAN",
+    "ELMAN_RELU",
+    "GRU",
+    "GRU_LAYERNORM",
+    "GRU_RESET_BEFORE",
+    "INDRNN",
+    "LSTM",
+    "LSTM_LAYERNORM",
+    "LSTM_PEEPHOLE",
+    "LSTM_PROJECTED",
+    "MGU",
+    "Cell",
+    "blocks",
+    "check_contract",
+    "join",
+    "register",
+    "sigmoid",
+    "sigmoid_or_tanh",
+    "split_off_last",
+    "standardise",
+    "standardise_T",
+]

@@ -1,18 +1,21 @@
-"""What a recurrent cell is, and the few pieces that all cells are written with.
+"""What a recurrent cell is: three functions, and the sizes of what they work on.
 
-Dimension key: T time steps, B batch (any number of axes, also none), I inputs, H units, G gates.
+Letters of sizes: I inputs, H hidden units, P outputs after a projection. Array shapes: T time
+steps, K some of them, B batch (any number of axes, also none), G gates.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.nn import initializers
+
+from jaxrnn.errors import sentence
 
 Array = jax.Array
+Sizes = dict[str, int]
+LETTERS = ("I", "H", "P")
 
 
 @jax.tree_util.register_static
@@ -23,133 +26,136 @@ class Cell:
     Two equal cells are one cell to `jax.jit`: a cell is hashable and registered static, so it is
     passed like any argument and needs no `static_argnames`.
 
-    The inputs' share of the pre-activations, `x_gates = x w_xh + b_h` [*B, G·H], is computed
-    outside the recurrence for all steps at once; the functions below see only that.
+    The recurrent product is handed to the cell: `product("w_hh", h)` is h w_hh, or h ⊙ u where the
+    field is a vector. The cell says which product; the driver says how: in which precision, with
+    which mask on h, from which memory. The driver also owns the inputs' share of the
+    pre-activations, `a = x w_xh + b_h` [*B, G·H] (without b_h where the cell has none), every cast,
+    and every sum over time. So a cell's functions are its equations and nothing else, in float32 or
+    wider; of `params` they read vectors, [1, …, N], and never a matrix.
 
     Attributes:
-        name: the key in `CELLS`.
-        gates: the gates' names, in the order of the blocks of `w_xh`, `w_hh` and `b_h`.
-        Params: NamedTuple with at least `w_xh` [I, G·H], `w_hh` [H, G·H], `b_h` [G·H].
-        Carry: NamedTuple whose first field is `h` [*B, H].
-        init: `(key, input_size, hidden_size, dtype) -> Params`.
+        name: how the command line and saved runs call it.
+        gates: the gates' names, in the order of the blocks of `w_xh`.
         nonlinearities: each gate's function of its pre-activation, in the same order.
-        forward: `(params, carry, x_gates) -> (carry, saved)`, one step; `saved` is a NamedTuple of
-            what `backward` needs beside the carries.
-        pre_activations: `(params, carry, x_gates) -> [*B, G·H]`, what goes into the
-            nonlinearities; for looking inside.
-        backward: `(params, carry, saved, next_carry, d_carry) -> (d_carry, d_gates)`, the
-            transpose of that step, from the gradient of `next_carry` to that of `carry`, and to
-            `d_gates`, whatever the bulk function below wants of each step. None for a cell that
-            has only `unroll_autodiff`.
-        gradient_in_bulk: `(h, saved, d_gates) -> (d_x_gates, {field: gradient})` for K steps at
-            once: the gradient of `x_gates` [K, *B, G·H], and of every parameter but `w_xh` and
-            `b_h`, contracted over the steps; h [K, *B, H] are the states *before* each step.
+        param_shapes: a NamedTuple of the parameters' shapes in letters, e.g.
+            `Params(w_xh="I 4H", w_hh="H 4H", b_h="4H")`; `w_xh` must be there.
+        carry_sizes: a NamedTuple of the carry's sizes, whose first field is `h`, e.g.
+            `Carry(h="H", c="H")`.
+        forward: `(product, params, carry, a) -> (carry, saved, pre)`, one step. `saved` is any tree
+            of arrays [*B, ·] that `backward` and `pairs` need beside the carries, `pre` [*B, G·H]
+            what goes into the nonlinearities.
+        backward: `(product_T, params, carry, saved, new, d) -> (d_carry, left)`, the transpose of
+            that step: from d, the gradient of the carry `new` after it, to that of `carry` before
+            it. `product_T("w_hh", d_a)` is d_a w_hhᵀ; `left` is any tree of arrays [*B, ·] that
+            `pairs` wants. None for a cell that has only `unroll_autodiff`.
+        pairs: `(carry, saved, left) -> (d_a, {field: (operand, cotangent)})`, for K steps at once,
+            arrays [K, *B, ·]: the gradient of `a`, and of every parameter but `w_xh` and `b_h` the
+            two factors that the driver sums over steps and batch: Σ operandᵀ cotangent for a
+            matrix, Σ operand ⊙ cotangent for a vector, Σ cotangent where the operand is None.
+        recurrent: the fields that multiply h through `product`; recurrent dropout and weight drop
+            act there.
+        init: `(key, params) -> params`, changes the usual draw (see `init` of the library); None:
+            the usual draw.
     """
 
     name: str
     gates: tuple[str, ...]
     nonlinearities: tuple[Callable[[Array], Array], ...]
-    Params: Any
-    Carry: Any
-    init: Callable[..., Any]
-    forward: Callable[..., tuple[Any, Any]]
-    pre_activations: Callable[..., Array]
+    param_shapes: Any
+    carry_sizes: Any
+    forward: Callable[..., tuple[Any, Any, Array]]
     backward: Callable[..., tuple[Any, Any]] | None = None
-    gradient_in_bulk: Callable[..., tuple[Array, dict[str, Array]]] | None = None
+    pairs: Callable[..., tuple[Array, dict[str, tuple[Array | None, Array]]]] | None = None
+    recurrent: tuple[str, ...] = ("w_hh",)
+    init: Callable[[Array, Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        where = f"Cell({self.name!r})"
+        for name in ("param_shapes", "carry_sizes"):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not hasattr(value, "_fields"):
+                expected = 'a NamedTuple of sizes, such as Params(w_xh="I 4H", …)'
+                raise TypeError(sentence(where, name, expected, value))
+            for field, text in zip(value._fields, value, strict=True):
+                _check_shape(where, f"{name}.{field}", text)
+        if "w_xh" not in self.param_shapes._fields:
+            raise ValueError(sentence(where, "param_shapes", "a field w_xh", self.param_shapes))
+        if self.carry_sizes._fields[:1] != ("h",):
+            raise ValueError(sentence(where, "carry_sizes", "h as first field", self.carry_sizes))
+        if len(self.gates) != len(self.nonlinearities) or not self.gates:
+            expected = f"one for each of the gates {', '.join(self.gates)}"
+            got = f"{len(self.nonlinearities)} functions"
+            raise ValueError(sentence(where, "nonlinearities", expected, got))
+        unknown = [name for name in self.recurrent if name not in self.param_shapes._fields]
+        if unknown:
+            expected = f"fields of its Params ({', '.join(self.param_shapes._fields)})"
+            raise ValueError(sentence(where, "recurrent", expected, ", ".join(unknown)))
 
     def __repr__(self) -> str:
-        return f"jaxrnn.CELLS[{self.name!r}]"
+        return f"the cell {self.name!r}"
+
+    @property
+    def Params(self) -> Any:
+        """The NamedTuple type of the parameters."""
+        return type(self.param_shapes)
+
+    @property
+    def Carry(self) -> Any:
+        """The NamedTuple type of the carry."""
+        return type(self.carry_sizes)
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether a size P is among its shapes, so that `init` takes `proj_size`."""
+        return any("P" in text for text in (*self.param_shapes, *self.carry_sizes))
+
+    def params_of(self, sizes: Sizes) -> Any:
+        """Its Params with the shape, a tuple of numbers, in each field."""
+        return self.Params(*(resolve(text, sizes) for text in self.param_shapes))
+
+    def carry_of(self, sizes: Sizes) -> Any:
+        """Its Carry with the number of columns in each field."""
+        return self.Carry(*(resolve(text, sizes)[0] for text in self.carry_sizes))
+
+    def sizes_of(self, params: Any) -> Sizes:
+        """I, H and P, as most of the parameters' shapes have them.
+
+        Each shape that fits the letters says what they are; the majority decides, so that a single
+        wrong array is the one that is found wrong.
+        """
+        votes: dict[str, Counter[int]] = {}
+        for text, value in zip(self.param_shapes, params, strict=True):
+            for (factor, letter), size in zip(dimensions(text), value.shape, strict=False):
+                if size % factor == 0:
+                    votes.setdefault(letter, Counter())[size // factor] += 1
+        return {letter: counts.most_common(1)[0][0] for letter, counts in votes.items()}
 
 
-def accumulator(dtype: Any) -> Any:
-    """The dtype in which sums are kept: float32 for bfloat16 and float16, else the same."""
-    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else jnp.dtype(dtype)
+def dimensions(text: str) -> tuple[tuple[int, str], ...]:
+    """A shape in letters, axis by axis.
+
+    >>> dimensions("P 4H")
+    ((1, 'P'), (4, 'H'))
+    """
+    return tuple((int(axis[:-1] or 1), axis[-1]) for axis in text.split())
 
 
-def dot(x: Array, w: Array) -> Array:
-    """`x @ w` for x [*B, M], w [M, N] of one dtype, summed and returned in float32 or wider."""
-    return jnp.matmul(x, w, preferred_element_type=accumulator(x.dtype))
+def resolve(text: str, sizes: Sizes) -> tuple[int, ...]:
+    """A shape in numbers.
+
+    >>> resolve("P 4H", {"H": 5, "P": 2})
+    (2, 20)
+    """
+    return tuple(factor * sizes[letter] for factor, letter in dimensions(text))
 
 
-def contract(x: Array, y: Array) -> Array:
-    """Σ xᵀ y over all leading axes: [*S, M], [*S, N] -> [M, N], as one matrix product."""
-    return jax.lax.dot_general(
-        x.reshape(-1, x.shape[-1]),
-        y.astype(x.dtype).reshape(-1, y.shape[-1]),
-        (((0,), (0,)), ((), ())),
-        preferred_element_type=accumulator(x.dtype),
+def _check_shape(where: str, name: str, text: Any) -> None:
+    most = 2 if name.startswith("param_shapes") else 1
+    axes = text.split() if isinstance(text, str) else []
+    good = 1 <= len(axes) <= most and all(
+        axis[-1] in LETTERS and (axis[:-1] or "1").isdecimal() for axis in axes
     )
-
-
-def bias(b: Array, like: Array) -> Array:
-    """b [N] in the dtype and rank of `like` [*B, N], so that no promotion is left implicit."""
-    return jnp.broadcast_to(b.astype(like.dtype), like.shape)
-
-
-def sigmoid(x: Array) -> Array:
-    """σ(x) = ½ + ½ tanh(x/2); measured a quarter faster on the CPU than 1 / (1 + exp(−x))."""
-    return 0.5 * jnp.tanh(0.5 * x) + 0.5
-
-
-def sigmoid_or_tanh(x: Array, is_sigmoid: tuple[bool, ...]) -> Array:
-    """σ on some blocks of x [*B, G·H] and tanh on the others, as a single tanh over all of it.
-
-    With s = ½ for a σ block and 1 for a tanh block, both are s tanh(s x) + (1 − s). One pass over
-    [*B, G·H] instead of G over thin slices takes the LSTM's forward from 10.0 to 7.3 ms at
-    (B, T, I, H) = (50, 50, 128, 128), from 38 to 29 ms at (32, 100, 256, 256).
-    """
-    size = x.shape[-1] // len(is_sigmoid)
-    s = jnp.asarray(np.repeat(np.where(is_sigmoid, 0.5, 1.0), size), x.dtype)
-    s = jnp.broadcast_to(s, x.shape)
-    return s * jnp.tanh(s * x) + (1 - s)
-
-
-def sum_to_bias(x: Array) -> Array:
-    """[*S, N] -> [N]."""
-    return jnp.sum(x, axis=tuple(range(x.ndim - 1)))
-
-
-def blocks(x: Array, count: int) -> list[Array]:
-    """[..., G·H] -> count blocks [..., H]."""
-    return jnp.split(x, count, axis=-1)
-
-
-def split_off_last(x: Array, count: int) -> tuple[Array, Array]:
-    """[..., count·H] -> all blocks but the last [..., (count − 1)·H], and the last [..., H]."""
-    first, last = jnp.split(x, [x.shape[-1] // count * (count - 1)], axis=-1)
-    return first, last
-
-
-def draw_weights(
-    key: Array, input_size: int, hidden_size: int, count: int, dtype: Any
-) -> dict[str, Array]:
-    """For a cell of `count` gates: w_xh Glorot uniform, w_hh orthogonal, b_h zero."""
-    key_x, key_h = jax.random.split(key)
-    return {
-        "w_xh": glorot_blocks(key_x, input_size, hidden_size, count, dtype),
-        "w_hh": orthogonal_blocks(key_h, hidden_size, count, dtype),
-        "b_h": jnp.zeros(count * hidden_size, dtype),
-    }
-
-
-def glorot_blocks(key: Array, rows: int, columns: int, count: int, dtype: Any) -> Array:
-    """[rows, count·columns], each block uniform within ±√(6/(rows + columns)).
-
-    Source: Glorot and Bengio 2010, eq. 16.
-    """
-    make = initializers.glorot_uniform()
-    return jnp.concatenate(
-        [make(k, (rows, columns), dtype) for k in jax.random.split(key, count)], axis=-1
-    )
-
-
-def orthogonal_blocks(key: Array, size: int, count: int, dtype: Any) -> Array:
-    """[size, count·size], each block orthogonal, so that a state keeps its length at first.
-
-    Source: Saxe, McClelland and Ganguli 2014.
-    """
-    make = initializers.orthogonal()
-    exact = accumulator(dtype)
-    return jnp.concatenate(
-        [make(k, (size, size), exact) for k in jax.random.split(key, count)], axis=-1
-    ).astype(dtype)
+    if not good:
+        example = '"I 4H" or "4H"' if most == 2 else '"H"'
+        expected = f"{'one or two' if most == 2 else 'one'} of the sizes I, H, P, like {example}"
+        raise ValueError(sentence(where, name, expected, repr(text)))

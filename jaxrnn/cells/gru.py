@@ -24,116 +24,78 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import (
-    Array,
-    Cell,
-    bias,
-    blocks,
-    contract,
-    dot,
-    draw_weights,
-    sigmoid,
-    split_off_last,
-    sum_to_bias,
-)
+from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.parts import blocks, join, sigmoid, split_off_last
 
 
 class Params(NamedTuple):
     """w_xh [I, 3H], w_hh [H, 3H], b_h [3H], blocks r, z, n; b_hn [H], inside the reset."""
 
-    w_xh: Array
-    w_hh: Array
-    b_h: Array
-    b_hn: Array
+    w_xh: Any
+    w_hh: Any
+    b_h: Any
+    b_hn: Any
 
 
 class Carry(NamedTuple):
     """h [*B, H]."""
 
-    h: Array
+    h: Any
 
 
 class Saved(NamedTuple):
     """r_z [*B, 2H] and n [*B, H], the gates; m [*B, H], what the reset gate multiplies."""
 
-    r_z: Array
-    n: Array
-    m: Array
+    r_z: Any
+    n: Any
+    m: Any
 
 
-class GateGradients(NamedTuple):
-    """d_u [*B, 3H], d_n [*B, H]: ∂a is ∂u but for its last block."""
+class Left(NamedTuple):
+    """d_u [*B, 3H], d_a_n [*B, H]: ∂a is ∂u but for its last block."""
 
-    d_u: Array
-    d_n: Array
-
-
-def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
-    """w_xh Glorot uniform, w_hh orthogonal, biases zero."""
-    weights = draw_weights(key, input_size, hidden_size, 3, dtype)
-    return Params(**weights, b_hn=jnp.zeros(hidden_size, dtype))
+    d_u: Any
+    d_a_n: Any
 
 
-def _before_n(params: Params, carry: Carry, x_gates: Array) -> tuple[Array, Array, Array]:
-    """What goes into (r, z) [*B, 2H]; a_n [*B, H]; m [*B, H]."""
-    (a_rz, a_n), (u_rz, u_n) = (
-        split_off_last(x_gates, 3),
-        split_off_last(dot(carry.h, params.w_hh), 3),
-    )
-    return a_rz + u_rz, a_n, u_n + bias(params.b_hn, u_n)
-
-
-def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
-    """(a_r + u_r, a_z + u_z, a_n + r m) [*B, 3H]."""
-    into_rz, a_n, m = _before_n(params, carry, x_gates)
-    r, _ = blocks(sigmoid(into_rz), 2)
-    return jnp.concatenate([into_rz, a_n + r * m], axis=-1)
-
-
-def forward(params: Params, carry: Carry, x_gates: Array) -> tuple[Carry, Saved]:
+def forward(product, params, carry, a):
     """h' = (1 − z) n + z h."""
-    into_rz, a_n, m = _before_n(params, carry, x_gates)
+    a_rz, a_n = split_off_last(a, 3)
+    u_rz, u_n = split_off_last(product("w_hh", carry.h), 3)
+    into_rz = a_rz + u_rz
     r_z = sigmoid(into_rz)
     r, z = blocks(r_z, 2)
-    n = jnp.tanh(a_n + r * m)
-    h = n + z * (carry.h.astype(n.dtype) - n)
-    dtype = carry.h.dtype
-    return Carry(h.astype(dtype)), Saved(r_z.astype(dtype), n.astype(dtype), m.astype(dtype))
+    m = u_n + params.b_hn
+    into_n = a_n + r * m
+    n = jnp.tanh(into_n)
+    h = n + z * (carry.h - n)
+    return Carry(h), Saved(r_z, n, m), join(into_rz, into_n)
 
 
-def backward(
-    params: Params, carry: Carry, saved: Saved, next_carry: Carry, d_carry: Carry
-) -> tuple[Carry, GateGradients]:
+def backward(product_T, params, carry, saved, new, d):
     """The block of equations at the head of this file, from ∂h' to ∂h, ∂u and ∂a_n."""
-    exact = d_carry.h.dtype
-    r, z = blocks(saved.r_z.astype(exact), 2)
-    n, m = saved.n.astype(exact), saved.m.astype(exact)
-    d_n = d_carry.h * (1 - z) * (1 - n * n)
-    d_r = d_n * m * r * (1 - r)
-    d_z = d_carry.h * (carry.h.astype(exact) - n) * z * (1 - z)
-    d_u = jnp.concatenate([d_r, d_z, d_n * r], axis=-1)
-    d_h = d_carry.h * z + dot(d_u.astype(params.w_hh.dtype), params.w_hh.T)
-    return Carry(d_h), GateGradients(d_u, d_n)
+    r, z = blocks(saved.r_z, 2)
+    n, m = saved.n, saved.m
+    d_a_n = d.h * (1 - z) * (1 - n * n)
+    d_a_r = d_a_n * m * r * (1 - r)
+    d_a_z = d.h * (carry.h - n) * z * (1 - z)
+    d_u = join(d_a_r, d_a_z, d_a_n * r)
+    return Carry(d.h * z + product_T("w_hh", d_u)), Left(d_u, d_a_n)
 
 
-def gradient_in_bulk(
-    h: Array, saved: Saved, d_gates: GateGradients
-) -> tuple[Array, dict[str, Array]]:
+def pairs(carry, saved, left):
     """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t, ∂b_hn = Σ_t ∂m_t."""
-    d_rz, d_m = split_off_last(d_gates.d_u, 3)
-    d_a = jnp.concatenate([d_rz, d_gates.d_n], axis=-1)
-    return d_a, {"w_hh": contract(h, d_gates.d_u), "b_hn": sum_to_bias(d_m)}
+    d_rz, d_m = split_off_last(left.d_u, 3)
+    return join(d_rz, left.d_a_n), {"w_hh": (carry.h, left.d_u), "b_hn": (None, d_m)}
 
 
 GRU = Cell(
     name="gru",
     gates=("r", "z", "n"),
     nonlinearities=(sigmoid, sigmoid, jnp.tanh),
-    Params=Params,
-    Carry=Carry,
-    init=init,
+    param_shapes=Params(w_xh="I 3H", w_hh="H 3H", b_h="3H", b_hn="H"),
+    carry_sizes=Carry(h="H"),
     forward=forward,
-    pre_activations=pre_activations,
     backward=backward,
-    gradient_in_bulk=gradient_in_bulk,
+    pairs=pairs,
 )

@@ -1,6 +1,6 @@
 """The LSTM (Hochreiter and Schmidhuber 1997) with forget gate (Gers, Schmidhuber and Cummins 2000).
 
-Forward, with a = x w_xh + h w_hh + b_h in the blocks a_i, a_f, a_g, a_o (PyTorch's order):
+Forward, with a = x w_xh + b_h, and a + h w_hh in the blocks a_i, a_f, a_g, a_o (PyTorch's order):
 
     i, f, o = σ(a_i), σ(a_f), σ(a_o)        g = tanh(a_g)
     c' = f c + i g
@@ -19,98 +19,73 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import (
-    Array,
-    Cell,
-    blocks,
-    contract,
-    dot,
-    draw_weights,
-    sigmoid,
-    sigmoid_or_tanh,
-)
+from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.parts import blocks, join, sigmoid, sigmoid_or_tanh
 
 
 class Params(NamedTuple):
     """w_xh [I, 4H], w_hh [H, 4H], b_h [4H]; blocks i, f, g, o."""
 
-    w_xh: Array
-    w_hh: Array
-    b_h: Array
+    w_xh: Any
+    w_hh: Any
+    b_h: Any
 
 
 class Carry(NamedTuple):
     """h [*B, H] the state that is read, c [*B, H] the memory."""
 
-    h: Array
-    c: Array
+    h: Any
+    c: Any
 
 
 class Saved(NamedTuple):
     """gates [*B, 4H]: i, f, g, o."""
 
-    gates: Array
+    gates: Any
 
 
-def init(key: Array, input_size: int, hidden_size: int, dtype: Any) -> Params:
-    """w_xh Glorot uniform, w_hh orthogonal, biases zero but the forget gate's, which are 1.
-
-    Source of the forget bias: Gers, Schmidhuber and Cummins 2000; Jozefowicz, Zaremba and
-    Sutskever 2015.
-    """
-    params = Params(**draw_weights(key, input_size, hidden_size, 4, dtype))
-    return params._replace(b_h=params.b_h.at[hidden_size : 2 * hidden_size].set(1))
-
-
-def pre_activations(params: Params, carry: Carry, x_gates: Array) -> Array:
-    """A = x w_xh + h w_hh + b_h [*B, 4H]."""
-    return x_gates + dot(carry.h, params.w_hh)
-
-
-def forward(params: Params, carry: Carry, x_gates: Array) -> tuple[Carry, Saved]:
+def forward(product, params, carry, a):
     """c' = f c + i g, h' = o tanh(c')."""
-    gates = sigmoid_or_tanh(pre_activations(params, carry, x_gates), (True, True, False, True))
+    pre = a + product("w_hh", carry.h)
+    gates = sigmoid_or_tanh(pre, (True, True, False, True))
     i, f, g, o = blocks(gates, 4)
-    c = f * carry.c.astype(f.dtype) + i * g
+    c = f * carry.c + i * g
     h = o * jnp.tanh(c)
-    dtype = carry.h.dtype
-    return Carry(h.astype(dtype), c.astype(dtype)), Saved(gates.astype(dtype))
+    return Carry(h, c), Saved(gates), pre
 
 
-def backward(
-    params: Params, carry: Carry, saved: Saved, next_carry: Carry, d_carry: Carry
-) -> tuple[Carry, Array]:
+def backward(product_T, params, carry, saved, new, d):
     """The block of equations at the head of this file, from ∂h', ∂c' to ∂h, ∂c, ∂a."""
-    exact = d_carry.h.dtype
-    i, f, g, o = blocks(saved.gates.astype(exact), 4)
-    tanh_c = jnp.tanh(next_carry.c.astype(exact))
-    d_c = d_carry.c + d_carry.h * o * (1 - tanh_c * tanh_c)
-    d_a = jnp.concatenate(
-        [
-            d_c * g * i * (1 - i),
-            d_c * carry.c.astype(exact) * f * (1 - f),
-            d_c * i * (1 - g * g),
-            d_carry.h * tanh_c * o * (1 - o),
-        ],
-        axis=-1,
-    )
-    return Carry(dot(d_a.astype(params.w_hh.dtype), params.w_hh.T), d_c * f), d_a
+    i, f, g, o = blocks(saved.gates, 4)
+    tanh_c = jnp.tanh(new.c)
+    d_c = d.c + d.h * o * (1 - tanh_c * tanh_c)
+    d_a_i = d_c * g * i * (1 - i)
+    d_a_f = d_c * carry.c * f * (1 - f)
+    d_a_g = d_c * i * (1 - g * g)
+    d_a_o = d.h * tanh_c * o * (1 - o)
+    d_a = join(d_a_i, d_a_f, d_a_g, d_a_o)
+    return Carry(product_T("w_hh", d_a), d_c * f), d_a
 
 
-def gradient_in_bulk(h: Array, saved: Saved, d_a: Array) -> tuple[Array, dict[str, Array]]:
+def pairs(carry, saved, d_a):
     """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂a_t."""
-    return d_a, {"w_hh": contract(h, d_a)}
+    return d_a, {"w_hh": (carry.h, d_a)}
+
+
+def forget_bias_one(key, params):
+    """The forget gate's bias 1 (Gers et al. 2000; Jozefowicz, Zaremba and Sutskever 2015)."""
+    size = params.b_h.size // 4
+    return params._replace(b_h=params.b_h.at[size : 2 * size].set(1))
 
 
 LSTM = Cell(
     name="lstm",
     gates=("i", "f", "g", "o"),
     nonlinearities=(sigmoid, sigmoid, jnp.tanh, sigmoid),
-    Params=Params,
-    Carry=Carry,
-    init=init,
+    param_shapes=Params(w_xh="I 4H", w_hh="H 4H", b_h="4H"),
+    carry_sizes=Carry(h="H", c="H"),
     forward=forward,
-    pre_activations=pre_activations,
     backward=backward,
-    gradient_in_bulk=gradient_in_bulk,
+    pairs=pairs,
+    init=forget_bias_one,
 )
