@@ -6,15 +6,44 @@ w_xh [I, G·H], w_hh [H, G·H], b_h [G·H]. Time comes first; the carry comes be
 Names are imported on first use, so that `jaxrnn --help` does not wait for JAX.
 """
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxrnn import charlm, microscope
-    from jaxrnn.cells import CELLS, ELMAN, ELMAN_RELU, GRU, GRU_RESET_BEFORE, LSTM, Cell
+    from jaxrnn import cells, charlm, microscope, networks, optimizers
+    from jaxrnn.cells import (
+        CELLS,
+        ELMAN,
+        ELMAN_RELU,
+        GRU,
+        GRU_LAYERNORM,
+        GRU_RESET_BEFORE,
+        INDRNN,
+        LSTM,
+        LSTM_LAYERNORM,
+        LSTM_PEEPHOLE,
+        LSTM_PROJECTED,
+        MGU,
+        Cell,
+        register,
+    )
     from jaxrnn.gradient_check import GradientReport, gradcheck
+    from jaxrnn.networks import (
+        Bidirectional,
+        Stack,
+        draw_masks,
+        init,
+        output_size,
+        step,
+        trace,
+        unroll,
+        unroll_autodiff,
+        unroll_truncated,
+        weight_drop,
+        zero_carry,
+    )
     from jaxrnn.optimizers import karpathy_adagrad
-    from jaxrnn.recurrence import init, step, trace, unroll, unroll_autodiff, zero_carry
+    from jaxrnn.recurrence import Masks, Trace
 
 _HOME = {
     "jaxrnn.cells": (
@@ -22,35 +51,74 @@ _HOME = {
         "ELMAN",
         "ELMAN_RELU",
         "GRU",
+        "GRU_LAYERNORM",
         "GRU_RESET_BEFORE",
+        "INDRNN",
         "LSTM",
+        "LSTM_LAYERNORM",
+        "LSTM_PEEPHOLE",
+        "LSTM_PROJECTED",
+        "MGU",
         "Cell",
+        "register",
     ),
-    "jaxrnn.recurrence": ("init", "step", "trace", "unroll", "unroll_autodiff", "zero_carry"),
+    "jaxrnn.networks": (
+        "Bidirectional",
+        "Stack",
+        "draw_masks",
+        "init",
+        "output_size",
+        "step",
+        "trace",
+        "unroll",
+        "unroll_autodiff",
+        "unroll_truncated",
+        "weight_drop",
+        "zero_carry",
+    ),
+    "jaxrnn.recurrence": ("Masks", "Trace"),
     "jaxrnn.gradient_check": ("GradientReport", "gradcheck"),
     "jaxrnn.optimizers": ("karpathy_adagrad",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_SUBPACKAGES = ("charlm", "microscope")
+_SUBPACKAGES = ("cells", "charlm", "microscope", "networks", "optimizers")
 
 __all__ = [
     "CELLS",
     "ELMAN",
     "ELMAN_RELU",
     "GRU",
+    "GRU_LAYERNORM",
     "GRU_RESET_BEFORE",
+    "INDRNN",
     "LSTM",
+    "LSTM_LAYERNORM",
+    "LSTM_PEEPHOLE",
+    "LSTM_PROJECTED",
+    "MGU",
+    "Bidirectional",
     "Cell",
     "GradientReport",
+    "Masks",
+    "Stack",
+    "Trace",
+    "cells",
     "charlm",
+    "draw_masks",
     "gradcheck",
     "init",
     "karpathy_adagrad",
     "microscope",
+    "networks",
+    "optimizers",
+    "output_size",
+    "register",
     "step",
     "trace",
     "unroll",
     "unroll_autodiff",
+    "unroll_truncated",
+    "weight_drop",
     "zero_carry",
 ]
 
@@ -58,6 +126,11 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _SUBPACKAGES:
         return import_module(f"jaxrnn.{name}")
+    if name == "__version__":
+        try:
+            return metadata.version("jaxrnn")
+        except metadata.PackageNotFoundError:
+            return "(not installed)"
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'jaxrnn' has no attribute {name!r}")
     value = getattr(import_module(_MODULE_OF[name]), name)

@@ -1,8 +1,11 @@
-"""A cell over time: one step, the unrolled sequence with hand-derived BPTT, its twin, its trace."""
+"""One cell over time: the step with all that can happen at it, and the ways to run it.
 
-from jaxrnn.recurrence.autodiff import unroll_autodiff
-from jaxrnn.recurrence.bptt import unroll
-from jaxrnn.recurrence.steps import init, step, zero_carry
-from jaxrnn.recurrence.tracing import Trace, trace
+`bptt` has the hand-derived gradient, `scan` JAX's own, `scan_and_keep` keeps everything. The verbs
+of the library (`jaxrnn.unroll` and its kin), which take networks too, are in `jaxrnn.networks`.
+"""
 
-__all__ = ["Trace", "init", "step", "trace", "unroll", "unroll_autodiff", "zero_carry"]
+from jaxrnn.recurrence.autodiff import Trace, scan, scan_and_keep, scan_carries
+from jaxrnn.recurrence.bptt import bptt
+from jaxrnn.recurrence.masks import Masks
+
+__all__ = ["Masks", "Trace", "bptt", "scan", "scan_and_keep", "scan_carries"]

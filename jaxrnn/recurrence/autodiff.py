@@ -1,50 +1,69 @@
-"""The twin of `unroll` whose gradient is JAX's own: oracle, baseline, forward mode, own cells."""
+"""One cell over a sequence as a plain scan, whose gradient is JAX's own, and its trace."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
-from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params
-from jaxrnn.recurrence.steps import project
+from jaxrnn.cells.parts import blocks
+from jaxrnn.recurrence.sequences import Fixed, Timed, run_step
 
 
-def unroll_autodiff(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any, Array]:
-    """Runs a cell over a sequence as a plain `lax.scan`; the gradient is `jax.grad`'s of the scan.
+class Trace(NamedTuple):
+    """What `trace` returns of a cell; every array [T, *B, H].
 
-    Same arguments, values and errors as `unroll`. It projects each input inside its step and knows
-    nothing of time chunks or hand-derived transposes, which makes it an independent oracle; it
-    also does what `unroll` cannot: forward mode (`jax.jvp`) and cells without `backward`.
-
-    Args:
-        cell: one of `CELLS`, or one's own.
-        params: its Params.
-        carry: its Carry before the first step, every field [*B, H].
-        xs: [T, *B, I], or token ids [T, *B].
-
-    Returns:
-        (carry after the last step, hs [T, *B, H]).
-
-    Raises:
-        TypeError, ValueError: a shape or dtype that does not fit; the sentence says which.
-
-    Example:
-        >>> import jax, jax.numpy as jnp, jaxrnn as rnn
-        >>> params = rnn.init(rnn.ELMAN, jax.random.key(0), input_size=3, hidden_size=4)
-        >>> carry = rnn.zero_carry(rnn.ELMAN, params)
-        >>> xs = jnp.ones((5, 3), jnp.float32)
-        >>> run = lambda p: rnn.unroll_autodiff(rnn.ELMAN, p, carry, xs)[1]
-        >>> hs, change = jax.jvp(run, (params,), (params,))
-        >>> change.shape
-        (5, 4)
+    Attributes:
+        carries: the cell's Carry after each step.
+        gates: activations by the gate's name, e.g. `trace.gates["f"]`.
+        pre_activations: what went into each gate's nonlinearity, by the same names.
     """
-    check_params("unroll_autodiff", cell, params)
-    batch = check_inputs("unroll_autodiff", params, xs, time_axes=1)
-    check_carry("unroll_autodiff", cell, params, carry, batch)
 
-    def one_step(carry: Any, x: Array) -> tuple[Any, Array]:
-        carry, _ = cell.forward(params, carry, project(params, x))
-        return carry, carry.h
+    carries: Any
+    gates: dict[str, Array]
+    pre_activations: dict[str, Array]
 
-    return jax.lax.scan(one_step, carry, xs)
+
+def scan(cell: Cell, params: Any, carry: Any, timed: Timed, fixed: Fixed) -> tuple[Any, Array]:
+    """(the carry after the last step, the states h [T, *B, H]).
+
+    It projects each input inside its step and knows nothing of chunks of time or hand-derived
+    transposes, which makes its gradient an independent one.
+    """
+
+    def one_step(carry: Any, now: Timed) -> tuple[Any, Array]:
+        step, _ = run_step(cell, params, fixed, carry, now)
+        return step.after, step.after.h
+
+    return jax.lax.scan(one_step, carry, timed)
+
+
+def scan_carries(
+    cell: Cell, params: Any, carry: Any, timed: Timed, fixed: Fixed
+) -> tuple[Any, Array]:
+    """(the carry after each step, fields [T, *B, H]; the states h)."""
+
+    def one_step(carry: Any, now: Timed) -> tuple[Any, Any]:
+        step, _ = run_step(cell, params, fixed, carry, now)
+        return step.after, step.after
+
+    _, carries = jax.lax.scan(one_step, carry, timed)
+    return carries, carries.h
+
+
+def scan_and_keep(
+    cell: Cell, params: Any, carry: Any, timed: Timed, fixed: Fixed
+) -> tuple[Trace, Array]:
+    """(everything that the steps made, the states h), in the order in which they ran."""
+
+    def one_step(carry: Any, now: Timed) -> tuple[Any, tuple[Any, Array]]:
+        step, pre = run_step(cell, params, fixed, carry, now)
+        return step.after, (step.after, pre)
+
+    _, (carries, packed) = jax.lax.scan(one_step, carry, timed)
+    pre_activations = dict(zip(cell.gates, blocks(packed, len(cell.gates)), strict=True))
+    gates = {
+        name: function(pre_activations[name])
+        for name, function in zip(cell.gates, cell.nonlinearities, strict=True)
+    }
+    return Trace(carries, gates, pre_activations), carries.h

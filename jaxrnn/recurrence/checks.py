@@ -1,12 +1,15 @@
-"""What the functions of this package accept, checked at trace time from shapes and dtypes only."""
+"""What the library's functions accept, checked at trace time from shapes and dtypes only."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.cells import CELLS, Cell
-from jaxrnn.errors import sentence
+from jaxrnn.cells.cell import dimensions, resolve
+from jaxrnn.errors import describe, sentence
 
 
 def is_token_ids(xs: Any) -> bool:
@@ -14,58 +17,69 @@ def is_token_ids(xs: Any) -> bool:
     return jnp.issubdtype(xs.dtype, jnp.integer)
 
 
-def hidden_size(params: Any) -> int:
-    """H, from w_hh [H, G·H]."""
-    return int(params.w_hh.shape[0])
-
-
-def check_cell(function: str, cell: Any) -> None:
-    """Raises TypeError unless `cell` is a Cell."""
-    if not isinstance(cell, Cell):
-        hint = f"one of jaxrnn.CELLS: {', '.join(CELLS)}"
-        raise TypeError(sentence(function, "cell", "a jaxrnn.Cell", cell, hint))
-
-
-def check_key(function: str, key: Any) -> None:
-    """Raises TypeError unless `key` is a new-style key."""
+def check_key(function: str, key: Any, name: str = "key") -> None:
+    """Raises TypeError unless `key` is one new-style key."""
     if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise TypeError(sentence(function, "key", "a jax.random.key", key, "jax.random.key(0)"))
+        raise TypeError(sentence(function, name, "a jax.random.key", key, "jax.random.key(0)"))
+    if key.shape != ():
+        hint = "take one of them, keys[i], or jax.vmap over all"
+        got = f"an array of {math.prod(key.shape)} keys"
+        raise TypeError(sentence(function, name, "a single jax.random.key", got, hint))
+
+
+def check_size(function: str, name: str, size: Any) -> None:
+    """Raises ValueError unless `size` is an integer of at least 1."""
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise ValueError(sentence(function, name, "an integer of at least 1", size))
+
+
+def check_probability(function: str, name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is a number in [0, 1)."""
+    if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+        raise ValueError(sentence(function, name, "a probability from 0 to below 1", value))
+
+
+def check_dtype(function: str, dtype: Any) -> None:
+    """Raises unless `dtype` is a floating one that JAX has at present."""
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(sentence(function, "dtype", "a floating dtype", jnp.dtype(dtype).name))
+    if jnp.finfo(dtype).bits > jnp.finfo(jnp.result_type(float)).bits:
+        hint = 'jax.config.update("jax_enable_x64", True) allows it'
+        got = jnp.dtype(dtype).name
+        raise ValueError(sentence(function, "dtype", "at most 32 bits", got, hint))
 
 
 def check_params(function: str, cell: Cell, params: Any) -> None:
     """Raises TypeError or ValueError unless `params` are this cell's, of one floating dtype."""
-    check_cell(function, cell)
     if not isinstance(params, cell.Params):
-        expected = f"the Params of {cell!r} with fields {', '.join(cell.Params._fields)}"
-        hint = f"make them with jaxrnn.init(jaxrnn.CELLS[{cell.name!r}], ...)"
-        raise TypeError(sentence(function, "params", expected, type(params).__name__, hint))
-    w_hh = params.w_hh
-    if not hasattr(w_hh, "dtype"):
-        raise TypeError(sentence(function, "params.w_hh", "an array", type(w_hh).__name__))
-    if not jnp.issubdtype(w_hh.dtype, jnp.floating):
-        raise TypeError(sentence(function, "params.w_hh", "a floating dtype", w_hh))
-    for name, w in zip(cell.Params._fields, params, strict=True):
+        expected = f"the Params of {cell!r}, with fields {', '.join(cell.Params._fields)}"
+        hint = "make them with jaxrnn.init"
+        raise TypeError(sentence(function, "params", expected, whose(params), hint))
+    names = cell.Params._fields
+    for name, w in zip(names, params, strict=True):
         if not hasattr(w, "dtype"):
             raise TypeError(sentence(function, f"params.{name}", "an array", type(w).__name__))
-        if w.dtype != w_hh.dtype:
-            expected = f"{w_hh.dtype}, the dtype of params.w_hh"
+    dtype = params[0].dtype
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(sentence(function, f"params.{names[0]}", "a floating dtype", params[0]))
+    sizes = cell.sizes_of(params)
+    for name, text, w in zip(names, cell.param_shapes, params, strict=True):
+        if w.dtype != dtype:
+            expected = f"{dtype}, the dtype of params.{names[0]}"
             raise TypeError(sentence(function, f"params.{name}", expected, w))
-    columns = len(cell.gates) * w_hh.shape[0]
-    if w_hh.ndim != 2 or w_hh.shape[1] != columns:
-        expected = f"[H, {len(cell.gates)}·H], here [{w_hh.shape[0]}, {columns}]"
-        raise ValueError(sentence(function, "params.w_hh", expected, w_hh))
-    if params.w_xh.ndim != 2 or params.w_xh.shape[1] != columns:
-        expected = f"[I, {columns}], with the columns of params.w_hh"
-        raise ValueError(sentence(function, "params.w_xh", expected, params.w_xh))
-    if params.b_h.shape != (columns,):
-        raise ValueError(sentence(function, "params.b_h", f"[{columns}]", params.b_h))
-    for name in set(cell.Params._fields) - {"w_xh", "w_hh", "b_h"}:
-        extra = getattr(params, name)
-        if name.startswith("b_") and extra.shape != w_hh.shape[:1]:
-            raise ValueError(sentence(function, f"params.{name}", f"[{w_hh.shape[0]}]", extra))
+        unknown = {letter for _, letter in dimensions(text)} - {*sizes}
+        if unknown or tuple(w.shape) != resolve(text, sizes):
+            letters = ", ".join(
+                f"{factor}·{letter}" if factor > 1 else letter
+                for factor, letter in dimensions(text)
+            )
+            here = "" if unknown else f", here {list(resolve(text, sizes))}"
+            raise ValueError(sentence(function, f"params.{name}", f"[{letters}]{here}", w))
 
 
-def check_inputs(function: str, params: Any, xs: Any, time_axes: int) -> tuple[int, ...]:
+def check_inputs(
+    function: str, params: Any, xs: Any, time_axes: int, batch: tuple[int, ...] | None = None
+) -> tuple[int, ...]:
     """Raises unless `xs` fit the parameters; returns the batch shape *B.
 
     Args:
@@ -73,17 +87,24 @@ def check_inputs(function: str, params: Any, xs: Any, time_axes: int) -> tuple[i
         params: a cell's params.
         xs: [T, *B, I] or integers [T, *B] with `time_axes=1`; [*B, I] or [*B] with 0.
         time_axes: 1 for a sequence, 0 for one step.
+        batch: the carry's batch shape, where it is known, for the hints.
     """
     argument, lead = ("xs", "T, ") if time_axes else ("x", "")
     size, dtype = params.w_xh.shape[0], params.w_xh.dtype
     if not hasattr(xs, "dtype") or not hasattr(xs, "shape"):
         expected = f"an array [{lead}*B, {size}] of {dtype} or integers [{lead}*B]"
-        raise TypeError(sentence(function, argument, expected, type(xs).__name__))
+        hint = f"jnp.asarray({argument}, ...) makes one" if isinstance(xs, list | tuple) else ""
+        raise TypeError(sentence(function, argument, expected, type(xs).__name__, hint))
     if is_token_ids(xs):
         if xs.ndim < time_axes:
             expected = f"token ids [{lead}*B] with a time axis"
             raise ValueError(sentence(function, argument, expected, xs))
-        return tuple(xs.shape[time_axes:])
+        found = tuple(xs.shape[time_axes:])
+        if batch is not None and found == (*batch, size):
+            hint = f"for integer features, {argument}.astype({str(dtype)!r})"
+            expected = f"token ids [{lead}*B], which have no feature axis"
+            raise ValueError(sentence(function, argument, expected, xs, hint))
+        return found
     if xs.dtype != dtype:
         expected = f"{dtype}, the dtype of params.w_xh, or integer token ids"
         hint = f"convert with {argument}.astype({str(dtype)!r})"
@@ -94,20 +115,91 @@ def check_inputs(function: str, params: Any, xs: Any, time_axes: int) -> tuple[i
     return tuple(xs.shape[time_axes:-1])
 
 
-def check_carry(function: str, cell: Cell, params: Any, carry: Any, batch: tuple[int, ...]) -> None:
-    """Raises unless every field of `carry` is [*B, H] in the parameters' dtype."""
+def check_carry(
+    function: str,
+    cell: Cell,
+    params: Any,
+    carry: Any,
+    batch: tuple[int, ...],
+    argument: str = "carry",
+    broadcast: bool = False,
+) -> None:
+    """Raises unless every field of `carry` is [*B, its size] in the parameters' dtype.
+
+    Args:
+        function: for the sentence.
+        cell: the cell.
+        params: its Params.
+        carry: what is checked.
+        batch: *B.
+        argument: its name.
+        broadcast: whether a shape that broadcasts to that will do.
+    """
     hint = f"jaxrnn.zero_carry(cell, params, batch_shape={batch})"
     if not isinstance(carry, cell.Carry):
         expected = f"the Carry of {cell!r} with fields {', '.join(cell.Carry._fields)}"
-        raise TypeError(sentence(function, "carry", expected, type(carry).__name__, hint))
-    shape, dtype = (*batch, hidden_size(params)), params.w_hh.dtype
-    for name, value in zip(cell.Carry._fields, carry, strict=True):
+        raise TypeError(sentence(function, argument, expected, whose(carry), hint))
+    widths, dtype = cell.carry_of(cell.sizes_of(params)), params.w_xh.dtype
+    for name, value, width in zip(cell.Carry._fields, carry, widths, strict=True):
+        shape = (*batch, width)
         if not hasattr(value, "dtype"):
             expected = f"an array {list(shape)}"
-            raise TypeError(sentence(function, f"carry.{name}", expected, repr(value), hint))
-        if value.shape != shape:
-            expected = f"shape {list(shape)}, the batch of the input and the units of w_hh"
-            raise ValueError(sentence(function, f"carry.{name}", expected, value, hint))
+            raise TypeError(sentence(function, f"{argument}.{name}", expected, repr(value), hint))
+        if value.shape != shape and not (broadcast and broadcasts(value.shape, shape)):
+            expected = f"shape {list(shape)}, the batch of the input and the units of params"
+            if len(batch) == 1 and len(value.shape) == 2 and value.shape[0] != batch[0]:
+                hint += "; time comes first: xs are [T, *B, I], token ids [T, *B]"
+            raise ValueError(sentence(function, f"{argument}.{name}", expected, value, hint))
         if value.dtype != dtype:
             expected = f"{dtype}, the dtype of params"
-            raise TypeError(sentence(function, f"carry.{name}", expected, value, hint))
+            raise TypeError(sentence(function, f"{argument}.{name}", expected, value, hint))
+
+
+def check_steps(
+    function: str, xs: Any, batch: tuple[int, ...], lengths: Any, resets: Any
+) -> None:
+    """Raises unless `lengths` [*B] and `resets` [T, *B] fit the inputs.
+
+    Of lengths that are no tracers the values are looked at too; of traced ones, what is over T
+    counts as T and what is below 0 as 0.
+    """
+    length = xs.shape[0]
+    if lengths is not None:
+        if not hasattr(lengths, "dtype") or not jnp.issubdtype(lengths.dtype, jnp.integer):
+            hint = "jnp.asarray(lengths)" if isinstance(lengths, list | tuple) else ""
+            got = lengths if hasattr(lengths, "dtype") else type(lengths).__name__
+            raise TypeError(sentence(function, "lengths", "an array of integers [*B]", got, hint))
+        if tuple(lengths.shape) != batch:
+            expected = f"[*B], here {list(batch)}"
+            raise ValueError(sentence(function, "lengths", expected, lengths))
+        if not isinstance(lengths, jax.core.Tracer) and lengths.size:
+            values = np.asarray(lengths)
+            low, high = int(values.min()), int(values.max())
+            if low < 0 or high > length:
+                got = f"{low if low < 0 else high}"
+                expected = f"from 0 to {length}, the steps of xs"
+                raise ValueError(sentence(function, "lengths", expected, got))
+    if resets is not None:
+        if not hasattr(resets, "dtype") or resets.dtype != jnp.bool_:
+            hint = "resets.astype(bool)" if hasattr(resets, "dtype") else "jnp.asarray(resets)"
+            got = resets if hasattr(resets, "dtype") else type(resets).__name__
+            raise TypeError(sentence(function, "resets", "an array of bool [T, *B]", got, hint))
+        if tuple(resets.shape) != (length, *batch):
+            expected = f"[T, *B], here {[length, *batch]}"
+            raise ValueError(sentence(function, "resets", expected, resets))
+
+
+def whose(value: Any) -> str:
+    """What it is; of a NamedTuple of a known cell, whose: "the Params of the cell 'gru'"."""
+    for cell in CELLS.values():
+        for kind, owned in (("Params", cell.Params), ("Carry", cell.Carry)):
+            if isinstance(value, owned):
+                return f"the {kind} of {cell!r}"
+    return describe(value) if hasattr(value, "dtype") else type(value).__name__
+
+
+def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return bool(np.broadcast_shapes(shape, to) == to)
+    except ValueError:
+        return False

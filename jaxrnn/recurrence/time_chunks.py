@@ -64,7 +64,7 @@ def join_time(chunks: Chunked) -> Any:
     """[n, K, ...] and [r, ...] -> [T, ...], for every array of the tree."""
 
     def flat(x: jax.Array) -> jax.Array:
-        return x.reshape(-1, *x.shape[2:])
+        return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
     if chunks.rest is None:
         return jax.tree.map(flat, chunks.whole)

@@ -1,0 +1,42 @@
+"""Networks as values, and the verbs that take a cell or a network alike.
+
+`Stack` and `Bidirectional` say what is composed of what; `thread` leads a sequence through it, cell
+by cell, and every verb is `thread` with another function at the cells.
+"""
+
+from jaxrnn.networks.dropout import draw_masks, weight_drop
+from jaxrnn.networks.thread import drop, map_cells, thread
+from jaxrnn.networks.truncated import unroll_truncated
+from jaxrnn.networks.values import Bidirectional, Directions, Network, Stack, check_network
+from jaxrnn.networks.verbs import (
+    Unroll,
+    init,
+    output_size,
+    step,
+    trace,
+    unroll,
+    unroll_autodiff,
+    zero_carry,
+)
+
+__all__ = [
+    "Bidirectional",
+    "Directions",
+    "Network",
+    "Stack",
+    "Unroll",
+    "check_network",
+    "draw_masks",
+    "drop",
+    "init",
+    "map_cells",
+    "output_size",
+    "step",
+    "thread",
+    "trace",
+    "unroll",
+    "unroll_autodiff",
+    "unroll_truncated",
+    "weight_drop",
+    "zero_carry",
+]

@@ -1,0 +1,521 @@
+"""The verbs of the library: `init`, `zero_carry`, `step`, `unroll`, `unroll_autodiff`, `trace`.
+
+Each takes a cell or a network. They check and jit; what happens at a cell is in `recurrence`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.cells import Cell
+from jaxrnn.cells.cell import Array
+from jaxrnn.cells.drawing import draw
+from jaxrnn.errors import sentence
+from jaxrnn.networks.thread import map_cells, parts_of, thread
+from jaxrnn.networks.values import Bidirectional, Directions, Network, Stack, check_network
+from jaxrnn.recurrence import bptt, scan, scan_and_keep
+from jaxrnn.recurrence.checks import (
+    check_carry,
+    check_dtype,
+    check_inputs,
+    check_key,
+    check_params,
+    check_size,
+    check_steps,
+)
+from jaxrnn.recurrence.masks import check_masks
+from jaxrnn.recurrence.sequences import Fixed, Timed, bring_back, bring_into_form, run_step
+from jaxrnn.recurrence.sharding import same_axes
+
+Unroll = Callable[..., tuple[Any, Array]]
+"""`unroll` and whatever has its arguments and values."""
+
+
+def init(
+    cell: Network,
+    key: Array,
+    input_size: int,
+    hidden_size: Any,
+    *,
+    proj_size: Any = None,
+    dtype: Any = jnp.float32,
+) -> Any:
+    """Draws the parameters of a cell or a network.
+
+    Args:
+        cell: a cell, `Stack` or `Bidirectional`.
+        key: a `jax.random.key`; consumed.
+        input_size: I, at least 1; for token ids the vocabulary's size.
+        hidden_size: H, at least 1; for a `Stack` also a sequence, one a layer.
+        proj_size: P, at least 1, of a cell with a projection; for a `Stack` also a sequence, one a
+            layer. None: half of H, rounded up.
+        dtype: float32, bfloat16 or float64 (the last needs `jax_enable_x64`).
+
+    Returns:
+        The cell's Params: w_xh [I, G·H] Glorot uniform and w_hh [H, G·H] orthogonal, a block a
+        gate; biases zero, but the LSTM's forget gate 1; `ELMAN_RELU`'s w_hh the identity. Of a
+        `Stack` a tuple, a layer each; of a `Bidirectional` `Directions(forward, backward)`.
+
+    Raises:
+        TypeError: `cell` is no cell and no network, `key` no key, or `dtype` no floating dtype.
+        ValueError: a size below 1 or the wrong number of them; a `proj_size` for a cell without
+            projection; float64 without `jax_enable_x64`.
+
+    Example:
+        >>> import jax, jaxrnn as rnn
+        >>> params = rnn.init(rnn.LSTM, jax.random.key(0), input_size=65, hidden_size=128)
+        >>> params.w_xh.shape, params.w_hh.shape, params.b_h.shape
+        ((65, 512), (128, 512), (512,))
+        >>> two = rnn.Stack([rnn.LSTM, rnn.GRU])
+        >>> lower, upper = rnn.init(two, jax.random.key(0), input_size=65, hidden_size=(128, 32))
+        >>> upper.w_xh.shape
+        (128, 96)
+    """
+    check_network("init", cell)
+    check_key("init", key)
+    check_dtype("init", dtype)
+    check_size("init", "input_size", input_size)
+    return _init(cell, key, int(input_size), hidden_size, proj_size, jnp.dtype(dtype))
+
+
+def _init(
+    network: Network, key: Array, input_size: int, hidden_size: Any, proj_size: Any, dtype: Any
+) -> Any:
+    if isinstance(network, Cell):
+        check_size("init", "hidden_size", hidden_size)
+        sizes = {"I": input_size, "H": int(hidden_size)}
+        if network.has_projection:
+            proj_size = (hidden_size + 1) // 2 if proj_size is None else proj_size
+            check_size("init", "proj_size", proj_size)
+            sizes["P"] = int(proj_size)
+        elif proj_size is not None:
+            expected = f"None for {network!r}, which has no projection"
+            hint = "jaxrnn.LSTM_PROJECTED has one"
+            raise ValueError(sentence("init", "proj_size", expected, proj_size, hint))
+        return draw(network, key, sizes, dtype)
+    if isinstance(network, Bidirectional):
+        ahead, back = jax.random.split(key)
+        assert network.backward is not None
+        return Directions(
+            _init(network.forward, ahead, input_size, hidden_size, proj_size, dtype),
+            _init(network.backward, back, input_size, hidden_size, proj_size, dtype),
+        )
+    count = len(network.layers)
+    hidden, proj = _each("hidden_size", hidden_size, network), _each("proj_size", proj_size, network)
+    drawn: list[Any] = []
+    for index, layer_key in enumerate(jax.random.split(key, count)):
+        layer, shared = network.layers[index], not isinstance(proj_size, tuple | list)
+        # One P for all means: for those that have one.
+        own = None if shared and not _projects(layer) and _projects(network) else proj[index]
+        drawn.append(_init(layer, layer_key, input_size, hidden[index], own, dtype))
+        input_size = output_size(layer, drawn[-1])
+    return tuple(drawn)
+
+
+def _each(name: str, size: Any, stack: Stack) -> list[Any]:
+    count = len(stack.layers)
+    if not isinstance(size, tuple | list):
+        return [size] * count
+    if len(size) != count:
+        expected = f"one number, or {count}, one for each layer of {stack!r}"
+        raise ValueError(sentence("init", name, expected, f"{len(size)} of them"))
+    return list(size)
+
+
+def _projects(network: Network | None) -> bool:
+    if isinstance(network, Cell):
+        return network.has_projection
+    if isinstance(network, Stack):
+        return any(map(_projects, network.layers))
+    return network is not None and (_projects(network.forward) or _projects(network.backward))
+
+
+def output_size(cell: Network, params: Any) -> int:
+    """The width of what `unroll` returns: H, P after a projection, the sum of two directions.
+
+    Args:
+        cell: a cell or a network.
+        params: its parameters.
+
+    Example:
+        >>> import jax, jaxrnn as rnn
+        >>> net = rnn.Stack([rnn.GRU, rnn.Bidirectional(rnn.GRU)])
+        >>> rnn.output_size(net, rnn.init(net, jax.random.key(0), input_size=3, hidden_size=4))
+        8
+    """
+    check_network("output_size", cell)
+    if isinstance(cell, Cell):
+        return int(cell.carry_of(cell.sizes_of(params)).h)
+    parts = [part["params"] for part in parts_of("output_size", cell, {"params": params})]
+    if isinstance(cell, Stack):
+        return output_size(cell.layers[-1], parts[-1])
+    assert cell.backward is not None
+    return output_size(cell.forward, parts[0]) + output_size(cell.backward, parts[1])
+
+
+def zero_carry(cell: Network, params: Any, batch_shape: tuple[int, ...] = ()) -> Any:
+    """The carry before the first step: zeros [*B, H] in every field, in the params' dtype.
+
+    Args:
+        cell: a cell or a network.
+        params: its parameters.
+        batch_shape: *B.
+
+    Returns:
+        The cell's Carry; of a network a tree of its structure.
+
+    Raises:
+        TypeError, ValueError: `params` are not this network's.
+
+    Example:
+        >>> import jax, jaxrnn as rnn
+        >>> params = rnn.init(rnn.LSTM, jax.random.key(0), input_size=65, hidden_size=128)
+        >>> rnn.zero_carry(rnn.LSTM, params, batch_shape=(32,)).c.shape
+        (32, 128)
+    """
+    check_network("zero_carry", cell)
+    if not isinstance(batch_shape, tuple | list):
+        hint = f"batch_shape=({batch_shape},)"
+        raise TypeError(sentence("zero_carry", "batch_shape", "a tuple", batch_shape, hint))
+
+    def zeros(index: int, cell: Cell, params: Any) -> Any:
+        check_params("zero_carry", cell, params)
+        widths, dtype = cell.carry_of(cell.sizes_of(params)), params.w_xh.dtype
+        return cell.Carry(*(jnp.zeros((*batch_shape, width), dtype) for width in widths))
+
+    return map_cells("zero_carry", cell, zeros, {"params": params})
+
+
+def step(cell: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
+    """One time step.
+
+    Args:
+        cell: a cell or a `Stack`.
+        params: its parameters.
+        carry: its carry, every field [*B, H].
+        x: [*B, I], or token ids [*B]; an id outside 0 … I−1 gives NaN.
+
+    Returns:
+        (carry, h [*B, H] of the top layer).
+
+    Raises:
+        TypeError: a `Bidirectional`, which needs the whole sequence.
+        TypeError, ValueError: a shape or dtype that does not fit; the sentence says which.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn as rnn
+        >>> params = rnn.init(rnn.GRU, jax.random.key(0), input_size=3, hidden_size=4)
+        >>> carry = rnn.zero_carry(rnn.GRU, params)
+        >>> carry, h = rnn.step(rnn.GRU, params, carry, jnp.ones(3, jnp.float32))
+        >>> h.shape
+        (4,)
+    """
+    check_network("step", cell)
+    refuse_bidirectional("step", cell)
+    return _step(cell, params, carry, x)
+
+
+@functools.partial(jax.jit, inline=True)
+def _step(network: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
+    def at_cell(cell: Cell, x: Array, reverse: bool, params: Any, carry: Any) -> Any:
+        check_params("step", cell, params)
+        check_carry("step", cell, params, carry, check_inputs("step", params, x, time_axes=0))
+        stepped, _ = run_step(cell, params, Fixed(), carry, Timed(x))
+        return stepped.after, stepped.after.h
+
+    return thread("step", network, at_cell, {"params": params, "carry": carry}, x)
+
+
+def refuse_bidirectional(function: str, network: Network | None) -> None:
+    """Raises TypeError where a part of the network reads from the end."""
+    if isinstance(network, Bidirectional):
+        expected = "a network that runs forwards only: a Bidirectional needs the whole sequence"
+        raise TypeError(sentence(function, "cell", expected, network, "jaxrnn.unroll takes it"))
+    if isinstance(network, Stack):
+        for layer in network.layers:
+            refuse_bidirectional(function, layer)
+
+
+def unroll(
+    cell: Network,
+    params: Any,
+    carry: Any,
+    xs: Array,
+    *,
+    lengths: Array | None = None,
+    resets: Array | None = None,
+    reset_carry: Any = None,
+    reverse: bool = False,
+    masks: Any = None,
+    dropout_key: Array | None = None,
+    chunk_length: int | None = None,
+    recompute: bool = False,
+) -> tuple[Any, Array]:
+    """Runs a cell or a network over a sequence; its gradient is hand-derived BPTT.
+
+    Reverse mode only, of any order, under `jit`, `vmap`, `shard_map` and `jax.checkpoint`; for
+    forward mode (`jax.jvp`) take `unroll_autodiff`. Tried here it is a TypeError that says so;
+    where the function was jitted before `jax.jvp`, JAX raises its own. Outside of `jit` it jits
+    itself.
+
+    Args:
+        cell: a cell, `Stack` or `Bidirectional`.
+        params: its parameters; of a network a tree of its structure, and so for `carry`,
+            `reset_carry` and `masks`.
+        carry: the carry before the first step, every field [*B, H].
+        xs: [T, *B, I] in the params' dtype, or integer token ids [T, *B]: one-hot rows by index;
+            an id outside 0 … I−1 gives NaN, in values and gradients.
+        lengths: integers [*B], 0 … T: step t counts for sequence b where t < lengths[b]. Past it
+            the carry stays, `hs` is 0, nothing receives a gradient, and whatever stands in the
+            padding (NaN, ids outside the vocabulary) reaches neither values nor gradients. Traced
+            lengths are not checked: more than T counts as T, less than 0 as 0.
+        resets: bool [T, *B]; true: a new sequence begins with step t, and before it the carry
+            becomes `reset_carry`.
+        reset_carry: a carry whose fields broadcast to [*B, H]; None: zeros. It has a gradient.
+        reverse: time runs backwards, from each sequence's own last step; `hs[t]` still belongs to
+            `xs[t]`. The boundaries of `resets` are the same: crossed from step t to t − 1.
+        masks: `Masks` of `draw_masks`, for dropout of the recurrence and zoneout; constants.
+        dropout_key: a `jax.random.key` for the dropout between a stack's layers; None: nothing is
+            dropped.
+        chunk_length: steps a chunk of time in the backward pass, at least 1; changes speed and
+            memory, and values by rounding only. None: chosen from the sizes.
+        recompute: keep only the carry at each chunk's start and run each chunk's forward steps
+            again in the backward pass: for a third more arithmetic, the memory beyond xs, hs and
+            their gradients grows with √T instead of T (Chen et al. 2016).
+
+    Returns:
+        (carry after the last step, hs [T, *B, H]); hs is P wide after a projection, 2H of two
+        directions. The carry has the gradient of what follows, if any.
+
+    Raises:
+        TypeError, ValueError: a shape, dtype or structure that does not fit; the sentence says
+            which.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn as rnn
+        >>> params = rnn.init(rnn.LSTM, jax.random.key(0), input_size=65, hidden_size=8)
+        >>> carry = rnn.zero_carry(rnn.LSTM, params, batch_shape=(2,))
+        >>> tokens = jnp.zeros((10, 2), jnp.int32)
+        >>> carry, hs = rnn.unroll(rnn.LSTM, params, carry, tokens, lengths=jnp.array([10, 3]))
+        >>> hs.shape, bool(hs[3:, 1].any())
+        ((10, 2, 8), False)
+    """
+    if chunk_length is not None:
+        check_size("unroll", "chunk_length", chunk_length)
+        chunk_length = int(chunk_length)
+    way = Way("unroll", bptt, (("chunk_length", chunk_length), ("recompute", bool(recompute))))
+    check_network("unroll", cell)
+    check_backward(cell)
+    try:
+        return run(
+            way, cell, params, carry, xs, lengths=lengths, resets=resets, reset_carry=reset_carry,
+            reverse=reverse, masks=masks, dropout_key=dropout_key,
+        )  # fmt: skip
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+        hint = "jaxrnn.unroll_autodiff takes the same (cell, params, carry, xs) and has it"
+        raise TypeError(
+            sentence("unroll", "differentiation", "reverse mode", "forward mode (jvp)", hint)
+        ) from error
+
+
+def unroll_autodiff(
+    cell: Network,
+    params: Any,
+    carry: Any,
+    xs: Array,
+    *,
+    lengths: Array | None = None,
+    resets: Array | None = None,
+    reset_carry: Any = None,
+    reverse: bool = False,
+    masks: Any = None,
+    dropout_key: Array | None = None,
+) -> tuple[Any, Array]:
+    """Runs a cell or a network as plain `lax.scan`s; the gradient is `jax.grad`'s of the scans.
+
+    Same arguments, values and errors as `unroll`. It projects each input inside its step and knows
+    nothing of time chunks or hand-derived transposes, which makes it an independent oracle; it
+    also does what `unroll` cannot: forward mode (`jax.jvp`) and cells without `backward`.
+
+    Args:
+        cell: a cell, `Stack` or `Bidirectional`.
+        params: its parameters.
+        carry: the carry before the first step, every field [*B, H].
+        xs: [T, *B, I], or token ids [T, *B].
+        lengths: as `unroll` has them, and so all that follow.
+        resets: bool [T, *B].
+        reset_carry: a carry, or None for zeros.
+        reverse: whether time runs backwards.
+        masks: of `draw_masks`.
+        dropout_key: for the dropout between a stack's layers.
+
+    Returns:
+        (carry after the last step, hs [T, *B, H]).
+
+    Raises:
+        TypeError, ValueError: a shape, dtype or structure that does not fit.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn as rnn
+        >>> params = rnn.init(rnn.ELMAN, jax.random.key(0), input_size=3, hidden_size=4)
+        >>> carry = rnn.zero_carry(rnn.ELMAN, params)
+        >>> xs = jnp.ones((5, 3), jnp.float32)
+        >>> along = lambda p: rnn.unroll_autodiff(rnn.ELMAN, p, carry, xs)[1]
+        >>> hs, change = jax.jvp(along, (params,), (params,))
+        >>> change.shape
+        (5, 4)
+    """
+    check_network("unroll_autodiff", cell)
+    return run(
+        Way("unroll_autodiff", scan), cell, params, carry, xs, lengths=lengths, resets=resets,
+        reset_carry=reset_carry, reverse=reverse, masks=masks, dropout_key=dropout_key,
+    )  # fmt: skip
+
+
+def trace(
+    cell: Network,
+    params: Any,
+    carry: Any,
+    xs: Array,
+    *,
+    lengths: Array | None = None,
+    resets: Array | None = None,
+    reset_carry: Any = None,
+    reverse: bool = False,
+    masks: Any = None,
+) -> Any:
+    """Runs a cell or a network and keeps all of it: carries, gates, pre-activations.
+
+    Args:
+        cell: a cell, `Stack` or `Bidirectional`.
+        params: its parameters.
+        carry: the carry before the first step, every field [*B, H].
+        xs: [T, *B, I], or token ids [T, *B].
+        lengths: as `unroll` has them, and so all that follow; what is kept of the padding is 0.
+        resets: bool [T, *B].
+        reset_carry: a carry, or None for zeros.
+        reverse: whether time runs backwards.
+        masks: of `draw_masks`.
+
+    Returns:
+        A `Trace`, whose `carries.h` is `unroll`'s hs; of a network a tree of its structure.
+
+    Raises:
+        TypeError, ValueError: a shape, dtype or structure that does not fit.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn as rnn
+        >>> params = rnn.init(rnn.LSTM, jax.random.key(0), input_size=3, hidden_size=4)
+        >>> carry = rnn.zero_carry(rnn.LSTM, params)
+        >>> seen = rnn.trace(rnn.LSTM, params, carry, jnp.ones((5, 3), jnp.float32))
+        >>> seen.carries.c.shape, sorted(seen.gates)
+        ((5, 4), ['f', 'g', 'i', 'o'])
+    """
+    check_network("trace", cell)
+    traces, _ = run(
+        Way("trace", scan_and_keep), cell, params, carry, xs, lengths=lengths, resets=resets,
+        reset_carry=reset_carry, reverse=reverse, masks=masks,
+    )  # fmt: skip
+    return traces
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """A way to run one cell over a sequence.
+
+    Attributes:
+        name: of the public function, for its sentences.
+        run: `(cell, params, carry, timed, fixed, **options) -> (result, hs)`.
+        options: by name.
+    """
+
+    name: str
+    run: Callable[..., tuple[Any, Array]]
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def run(
+    way: Way,
+    network: Network,
+    params: Any,
+    carry: Any,
+    xs: Array,
+    *,
+    lengths: Array | None = None,
+    resets: Array | None = None,
+    reset_carry: Any = None,
+    reverse: bool = False,
+    masks: Any = None,
+    dropout_key: Array | None = None,
+) -> tuple[Any, Array]:
+    """Leads a sequence through a network, each cell run this way; jitted where nothing else is."""
+    if dropout_key is not None:
+        check_key(way.name, dropout_key, "dropout_key")
+    if hasattr(xs, "shape") and xs.shape and hasattr(lengths, "shape"):
+        # Here, because inside of jit lengths have no values to look at.
+        check_steps(way.name, xs, tuple(lengths.shape), lengths, None)
+    sequence = {"lengths": lengths, "resets": resets}
+    trees = {"params": params, "carry": carry, "reset_carry": reset_carry, "masks": masks}
+    return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
+
+
+@functools.partial(jax.jit, static_argnums=6, inline=True)
+def _run(
+    way: Way,
+    network: Network,
+    trees: dict[str, Any],
+    xs: Array,
+    sequence: dict[str, Any],
+    dropout_key: Array | None,
+    reverse: bool,
+) -> tuple[Any, Array]:
+    def at_cell(
+        cell: Cell, xs: Array, reverse: bool, params: Any, carry: Any, reset_carry: Any, masks: Any
+    ) -> tuple[Any, Array]:
+        check_params(way.name, cell, params)
+        known = carry.h.shape[:-1] if isinstance(carry, cell.Carry) else None
+        batch = check_inputs(way.name, params, xs, time_axes=1, batch=known)
+        check_carry(way.name, cell, params, carry, batch)
+        check_steps(way.name, xs, batch, **sequence)
+        if reset_carry is not None:
+            check_carry(way.name, cell, params, reset_carry, batch, "reset_carry", broadcast=True)
+        if masks is not None:
+            check_masks(way.name, cell, carry, xs.shape[0], masks)
+        timed, fixed = bring_into_form(
+            carry, xs, **sequence, reset_carry=reset_carry, masks=masks, reverse=reverse
+        )
+        result, hs = way.run(
+            cell, *same_axes((params, carry, timed, fixed)), **dict(way.options)
+        )
+        return way_back(result, hs, timed, reverse)
+
+    def way_back(result: Any, hs: Array, timed: Timed, reverse: bool) -> tuple[Any, Array]:
+        back = functools.partial(bring_back, counts=timed.counts, reverse=reverse)
+        return jax.tree.map(back, result) if way.run is scan_and_keep else result, back(hs)
+
+    return thread(
+        way.name, network, at_cell, trees, xs, reverse=reverse, dropout_key=dropout_key
+    )
+
+
+def check_backward(network: Network | None) -> None:
+    """Raises TypeError where a cell has no hand-derived backward step."""
+    if isinstance(network, Cell):
+        if network.backward is None or network.pairs is None:
+            hint = "jaxrnn.unroll_autodiff takes a cell without one"
+            expected = "a cell with backward and pairs"
+            raise TypeError(sentence("unroll", "cell", expected, network, hint))
+    elif isinstance(network, Stack):
+        for layer in network.layers:
+            check_backward(layer)
+    elif network is not None:
+        check_backward(network.forward)
+        check_backward(network.backward)
