@@ -2,18 +2,28 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.cells import Cell
+from jaxrnn.cells import Cell, check_contract
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import sentence
-from jaxrnn.recurrence import init, unroll, unroll_autodiff
-from jaxrnn.recurrence.checks import check_key
+from jaxrnn.networks import (
+    Network,
+    Unroll,
+    check_network,
+    draw_masks,
+    init,
+    map_cells,
+    unroll,
+    unroll_autodiff,
+    zero_carry,
+)
+from jaxrnn.recurrence.checks import check_key, check_size
 
 # Central differences err by about h² from the third derivative and by about 1e-16/h from rounding;
 # h = 1e-5 balances the two near 1e-10.
@@ -53,8 +63,8 @@ class GradientRow:
 class GradientReport:
     """What `gradcheck` found, a row an array; prints as a table."""
 
-    cell: Cell
-    inputs: str
+    network: Network
+    setting: str
     rows: tuple[GradientRow, ...]
 
     @property
@@ -63,13 +73,15 @@ class GradientReport:
         return all(row.ok for row in self.rows)
 
     def __str__(self) -> str:
+        name = self.network.name if isinstance(self.network, Cell) else repr(self.network)
+        width = max([12, *(len(row.name) + 2 for row in self.rows)])
         lines = [
-            f"{self.cell.name}, {self.inputs}",
-            f"  {'gradient of':<12}{'shape':<14}{'largest':>10}"
+            f"{name}, {self.setting}",
+            f"  {'gradient of':<{width}}{'shape':<14}{'largest':>10}"
             f"{'vs jax.grad':>14}{'vs differences':>16}",
         ]
         lines += [
-            f"  {row.name:<12}{'×'.join(map(str, row.shape)):<14}{row.size:>10.2e}"
+            f"  {row.name:<{width}}{'×'.join(map(str, row.shape)):<14}{row.size:>10.2e}"
             f"{row.autodiff_error:>14.1e}{row.difference_error:>16.1e}"
             f"  {'ok' if row.ok else 'WRONG'}"
             for row in self.rows
@@ -77,41 +89,51 @@ class GradientReport:
         return "\n".join(lines)
 
 
+SEQUENCE_OPTIONS = ("lengths", "resets", "reverse", "masks")
+
+
 def gradcheck(
-    cell: Cell,
+    cell: Network,
     key: Array,
     *,
     input_size: int = 3,
-    hidden_size: int = 4,
+    hidden_size: Any = 4,
     batch_size: int = 2,
     length: int = 7,
     token_inputs: bool = False,
+    options: Sequence[str] = (),
     chunk_length: int = 3,
-    unroll: Callable[..., tuple[Any, Array]] = unroll,
+    recompute: bool = False,
+    unroll: Unroll = unroll,
 ) -> GradientReport:
-    """Checks the hand-derived BPTT of a cell against `jax.grad` and central differences.
+    """Checks the hand-derived BPTT of a cell or a network against `jax.grad` and differences.
 
-    The loss is a random weighted sum of all hs and of the last carry; every parameter is random
-    and none is zero. All of it in float64, whatever `jax_enable_x64` says.
+    Of every cell it first looks whether its functions take and give what `Cell` says. The loss is a
+    random weighted sum of all hs and of the last carry; every parameter is random and none is zero.
+    All of it in float64, whatever `jax_enable_x64` says.
 
     Args:
-        cell: one of `CELLS`, or one's own with a `backward`.
+        cell: one of `CELLS`, a custom one with a `backward`, or a network.
         key: a `jax.random.key`; consumed.
         input_size: I, at least 1.
-        hidden_size: H, at least 1.
+        hidden_size: H, at least 1; for a `Stack` also one a layer.
         batch_size: B, at least 1.
         length: T, at least 1.
-        token_inputs: random token ids [T, B] instead of numbers [T, B, I].
+        token_inputs: random token ids [T, B] instead of dense inputs [T, B, I].
+        options: which of `lengths`, `resets` (with a `reset_carry`), `reverse` and `masks` (of
+            recurrent dropout and zoneout) are drawn and handed to `unroll`.
         chunk_length: handed to `unroll`; the default leaves a rest, so that its seam is checked.
-        unroll: the function under test; it is called with `chunk_length`, as `unroll` is.
+        recompute: handed to `unroll`.
+        unroll: the function under test; called as `jaxrnn.unroll` is.
 
     Returns:
-        A GradientReport: a row for every parameter, every field of the first carry and, unless
-        they are token ids, the inputs. `report.ok` wants 1e-10 against `jax.grad` and 1e-6 against
-        differences, each relative to the array's largest entry.
+        A GradientReport: a row for every parameter, every field of the first carry and of
+        `reset_carry`, and the inputs unless they are token ids. `report.ok` wants 1e-10 against
+        `jax.grad` and 1e-6 against differences, each relative to the array's largest entry.
 
     Raises:
-        TypeError, ValueError: as `init` and `unroll` do; a size below 1.
+        TypeError, ValueError: a cell whose functions break the contract: which returned what
+            instead of what; whatever `init` and `unroll` raise; a size below 1; an unknown option.
 
     Example:
         >>> import jax, jaxrnn as rnn
@@ -119,45 +141,60 @@ def gradcheck(
         >>> report.ok, [row.name for row in report.rows]
         (True, ['w_xh', 'w_hh', 'b_h', 'b_hn', 'carry.h', 'xs'])
     """
+    check_network("gradcheck", cell)
     check_key("gradcheck", key)
     for name, size in (("batch_size", batch_size), ("length", length)):
-        if size < 1:
-            raise ValueError(sentence("gradcheck", name, "at least 1", size))
+        check_size("gradcheck", name, size)
+    for option in options:
+        if option not in SEQUENCE_OPTIONS:
+            expected = f"of {', '.join(SEQUENCE_OPTIONS)}"
+            raise ValueError(sentence("gradcheck", "options", expected, repr(option)))
+    shapes = jax.eval_shape(lambda key: init(cell, key, input_size, hidden_size), key)
+    map_cells("gradcheck", cell, lambda _, part: check_contract("gradcheck", part), {})
     with jax.enable_x64(True):
         # NumPy draws, so that nothing is compiled but the gradients.
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
-        def draw(shape: tuple[int, ...], scale: float = 1.0) -> Array:
-            return jnp.asarray(scale * random.normal(size=shape), jnp.float64)
+        def draw(like: Any, scale: float = 1.0) -> Any:
+            return jax.tree.map(
+                lambda x: jnp.asarray(scale * random.normal(size=x.shape), jnp.float64), like
+            )
 
-        params = jax.eval_shape(lambda key: init(cell, key, input_size, hidden_size), key)
-        state = (batch_size, hidden_size)
-        arrays = {name: draw(w.shape, 0.5) for name, w in params._asdict().items()}
-        arrays |= {f"carry.{name}": draw(state, 0.5) for name in cell.Carry._fields}
-        hs_weight = draw((length, *state))
-        carry_weight = cell.Carry(*(draw(state) for _ in cell.Carry._fields))
+        carry = jax.eval_shape(lambda params: zero_carry(cell, params, (batch_size,)), shapes)
+        arrays = {"params": draw(shapes, 0.5), "carry": draw(carry, 0.5)}
+        given: dict[str, Any] = {}
+        if "lengths" in options:
+            given["lengths"] = jnp.asarray(random.integers(0, length + 1, batch_size))
+        if "resets" in options:
+            given["resets"] = jnp.asarray(random.random((length, batch_size)) < 0.4)
+            arrays["reset_carry"] = draw(carry, 0.5)
+        if "reverse" in options:
+            given["reverse"] = True
+        if "masks" in options:
+            shares = {"recurrent_dropout": 0.4, "zoneout": 0.3}
+            given["masks"] = draw_masks(
+                cell, arrays["params"], jax.random.fold_in(key, 1), length, (batch_size,), **shares
+            )
         if token_inputs:
             tokens = jnp.asarray(random.integers(0, input_size, (length, batch_size)), jnp.int32)
         else:
-            arrays["xs"] = draw((length, batch_size, input_size))
+            arrays["xs"] = draw(jax.ShapeDtypeStruct((length, batch_size, input_size), float))
 
-        def loss(run: Callable[..., tuple[Any, Array]], arrays: dict[str, Array]) -> Array:
-            last, hs = run(
-                cell,
-                cell.Params(*(arrays[name] for name in cell.Params._fields)),
-                cell.Carry(*(arrays[f"carry.{name}"] for name in cell.Carry._fields)),
-                tokens if token_inputs else arrays["xs"],
-            )
-            weighted = jax.tree.map(
-                lambda a, b: jnp.sum(a * b), (hs, last), (hs_weight, carry_weight)
-            )
+        def outputs(run: Unroll, arrays: dict[str, Any]) -> tuple[Any, Array]:
+            more = {name: arrays[name] for name in ("reset_carry",) if name in arrays}
+            xs = tokens if token_inputs else arrays["xs"]
+            return run(cell, arrays["params"], arrays["carry"], xs, **given, **more)
+
+        weights = draw(jax.eval_shape(functools.partial(outputs, unroll_autodiff), arrays))
+
+        def loss(run: Unroll, arrays: dict[str, Any]) -> Array:
+            weighted = jax.tree.map(lambda a, b: jnp.sum(a * b), outputs(run, arrays), weights)
             return sum(jax.tree.leaves(weighted), jnp.zeros((), jnp.float64))
 
-        def hand(*args: Any) -> tuple[Any, Array]:
-            return unroll(*args, chunk_length=chunk_length)
+        hand = functools.partial(unroll, chunk_length=chunk_length, recompute=recompute)
 
         @jax.jit
-        def three_gradients(arrays: dict[str, Array]) -> tuple[dict[str, Array], ...]:
+        def three_gradients(arrays: dict[str, Any]) -> tuple[dict[str, Any], ...]:
             by_autodiff = functools.partial(loss, unroll_autodiff)
             return (
                 jax.grad(functools.partial(loss, hand))(arrays),
@@ -165,44 +202,62 @@ def gradcheck(
                 central_differences(by_autodiff, arrays),
             )
 
-        by_hand, by_autodiff, by_difference = three_gradients(arrays)
+        by_hand, by_autodiff, by_difference = map(_by_name, three_gradients(arrays))
         rows = tuple(
             GradientRow(
                 name,
-                arrays[name].shape,
-                float(np.max(np.abs(np.asarray(by_hand[name])))),
-                _relative_error(by_hand[name], by_autodiff[name]),
-                _relative_error(by_hand[name], by_difference[name]),
+                gradient.shape,
+                float(np.max(np.abs(gradient), initial=0.0)),
+                _relative_error(gradient, by_autodiff[name]),
+                _relative_error(gradient, by_difference[name]),
             )
-            for name in arrays
+            for name, gradient in by_hand.items()
         )
-    inputs = "token ids" if token_inputs else "inputs of numbers"
-    return GradientReport(
-        cell, f"{inputs}, T={length} B={batch_size} I={input_size} H={hidden_size}", rows
-    )
+    setting = "token ids" if token_inputs else "dense inputs"
+    setting += f", T={length} B={batch_size} I={input_size} H={hidden_size}"
+    return GradientReport(cell, ", ".join([setting, *options]), rows)
 
 
-def central_differences(
-    loss: Callable[[dict[str, Array]], Array], arrays: dict[str, Array]
-) -> dict[str, Array]:
-    """(L(x + h) − L(x − h)) / 2h for every entry x of every array [...], in float64."""
+def _by_name(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Its arrays by names like "w_xh", "carry.h", or "1.forward.w_hh" of a network."""
+    named = {}
+    for argument in ("params", "carry", "reset_carry", "xs"):
+        if argument in arrays:
+            for path, value in jax.tree_util.tree_leaves_with_path(arrays[argument]):
+                inside = jax.tree_util.keystr(path, simple=True, separator=".")
+                name = inside if argument == "params" else f"{argument}.{inside}".rstrip(".")
+                named[name] = np.asarray(value)
+    return named
 
-    def slopes(name: str) -> Array:
-        x = arrays[name]
+
+def central_differences(loss: Callable[[Any], Array], arrays: Any) -> Any:
+    """(L(x + h) − L(x − h)) / 2h for every entry x of every array [...], in float64.
+
+    Args:
+        loss: from a tree of arrays to a number.
+        arrays: the tree.
+
+    Returns:
+        The slopes, a tree of the same structure.
+    """
+    leaves, structure = jax.tree.flatten(arrays)
+
+    def slopes(place: int) -> Array:
+        x = leaves[place]
 
         def slope(index: Array) -> Array:
             def at(shift: float) -> Array:
                 moved = x.ravel().at[index].add(shift).reshape(x.shape)
-                return loss({**arrays, name: moved})
+                return loss(structure.unflatten([*leaves[:place], moved, *leaves[place + 1 :]]))
 
             return (at(DIFFERENCE_STEP) - at(-DIFFERENCE_STEP)) / (2 * DIFFERENCE_STEP)
 
         return jax.lax.map(slope, jnp.arange(x.size), batch_size=64).reshape(x.shape)
 
-    return {name: slopes(name) for name in arrays}
+    return structure.unflatten([slopes(place) for place in range(len(leaves))])
 
 
-def _relative_error(a: Array, b: Array) -> float:
+def _relative_error(a: np.ndarray, b: np.ndarray) -> float:
     """max |a − b| / max |b|; 0 where both are zero throughout, as of a relu that is off."""
-    difference = float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
-    return difference and difference / max(float(np.max(np.abs(np.asarray(b)))), 1e-300)
+    difference = float(np.max(np.abs(a - b), initial=0.0))
+    return difference and difference / max(float(np.max(np.abs(b), initial=0.0)), 1e-300)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Array, Cell, dimensions
+from jaxrnn.cells.cell import Array, Cell
 from jaxrnn.errors import describe, sentence
 
 SIZES = {"I": 3, "H": 4, "P": 5}

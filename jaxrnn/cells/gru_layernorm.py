@@ -41,7 +41,7 @@ class Params(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """r_z [*B, 2H], n, m [*B, H]; a_hat, u_hat [*B, 3H] and, of the two blocks, r_a, r_u [*B, 2]."""
+    """r_z [*B, 2H], n, m [*B, H]; a_hat, u_hat [*B, 3H], and r_a, r_u [*B, 2] of their blocks."""
 
     r_z: Any
     n: Any

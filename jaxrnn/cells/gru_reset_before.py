@@ -82,7 +82,7 @@ def backward(product_T, params, carry, saved, new, d):
 
 def pairs(carry, saved, left):
     """∂a, and ∂w_hh from h_{t−1}, ∂w_hn from s_t = r_t h_{t−1}."""
-    r, z = blocks(saved.r_z, 2)
+    r, _ = blocks(saved.r_z, 2)
     return join(left.d_rz, left.d_a_n), {
         "w_hh": (carry.h, left.d_rz),
         "w_hn": (r * carry.h, left.d_a_n),

@@ -1,10 +1,11 @@
-"""The character model: (embedding →) layers of a cell → readout.
+"""The character model: (embedding →) layers of cells → readout.
 
     x_t = one-hot(token_t), or embedding[token_t] where embed_size is set
-    h_t = layers(x_t)                                   see jaxrnn.networks
+    h_t = layers(x_t)                                   a jaxrnn.Stack
     logits_t = h_t w_hy + b_y                           p_t = softmax(logits_t)
 
-w_hy [H, V], b_y [V], embedding [V, E].
+w_hy [H, V], b_y [V], embedding [V, E], with the H of the top layer. A token id outside 0 … V−1, a
+negative one too, gives NaN with an embedding and without.
 """
 
 import dataclasses
@@ -16,12 +17,14 @@ from jax.nn import initializers
 
 from jaxrnn import networks
 from jaxrnn.cells import CELLS, Cell
-from jaxrnn.cells.cell import bias, dot
 from jaxrnn.errors import sentence
-from jaxrnn.recurrence import unroll as bptt_unroll
-from jaxrnn.recurrence.checks import check_key
+from jaxrnn.networks import Stack, Unroll, drop
+from jaxrnn.precision import dot, widen
+from jaxrnn.recurrence.checks import check_key, check_probability, check_size
 
 Array = jax.Array
+
+DEFAULT_LAYERS = 2
 
 
 @jax.tree_util.register_static
@@ -31,49 +34,101 @@ class Config:
 
     Attributes:
         vocab_size: V.
-        cell: a key of `jaxrnn.CELLS`.
-        hidden_size: H.
-        num_layers: L.
+        cell: a key of `jaxrnn.CELLS`, a cell, or a `jaxrnn.Stack` of cells, which then says how
+            many layers there are, of what, and with which dropout.
+        hidden_size: H, or a tuple of them, one a layer, bottom first.
+        num_layers: L; None: as many as `cell` or `hidden_size` has, else 2.
         embed_size: E, the columns of the embedding table; None: one-hot inputs.
-        dropout: probability with which an output of a layer is dropped in training, in [0, 1).
+        dropout: probability with which an output of a layer is dropped in training, in [0, 1);
+            also what leaves the top, as in char-rnn.
+        proj_size: P of cells with a projection; None: half of H.
 
     Raises:
-        ValueError: a size below 1, an unknown cell, a dropout outside [0, 1).
+        TypeError: a `cell` that is none.
+        ValueError: a size below 1 or the wrong number of sizes, an unknown cell, a dropout outside
+            [0, 1), a `Bidirectional`: it would see the characters that it predicts.
 
     Example:
-        >>> Config(vocab_size=65, cell="gru", hidden_size=128, num_layers=2).dropout
-        0.0
+        >>> Config(vocab_size=65, cell="gru", hidden_size=128, num_layers=2).network
+        Stack(gru, gru)
+        >>> import jaxrnn as rnn
+        >>> Config(65, rnn.Stack([rnn.LSTM, rnn.GRU], dropout=0.2), hidden_size=(128, 64)).dropout
+        0.2
     """
 
     vocab_size: int
-    cell: str = "lstm"
-    hidden_size: int = 128
-    num_layers: int = 2
+    cell: str | Cell | Stack = "lstm"
+    hidden_size: int | tuple[int, ...] = 128
+    num_layers: int | None = None
     embed_size: int | None = None
     dropout: float = 0.0
+    proj_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise ValueError(sentence("Config", "cell", f"one of {', '.join(CELLS)}", self.cell))
-        for name in ("vocab_size", "hidden_size", "num_layers", "embed_size"):
-            size = getattr(self, name)
-            if size is None and name == "embed_size":
-                continue
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(sentence("Config", name, "an integer of at least 1", size))
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                sentence("Config", "dropout", "a probability from 0 to below 1", self.dropout)
-            )
+        check_probability("Config", "dropout", self.dropout)
+        self._check_cell()
+        sizes = self.hidden_size
+        several = isinstance(sizes, tuple | list)
+        for size in sizes if several else [sizes]:  # type: ignore[union-attr]
+            check_size("Config", "hidden_size", size)
+        if isinstance(self.cell, Stack):
+            found: int | None = len(self.cell.layers)
+        else:
+            found = len(sizes) if several else None  # type: ignore[arg-type]
+        layers = self.num_layers if self.num_layers is not None else found or DEFAULT_LAYERS
+        check_size("Config", "num_layers", layers)
+        if found is not None and found != layers:
+            expected = f"{found}, as many layers as the cell or hidden_size has"
+            raise ValueError(sentence("Config", "num_layers", expected, layers))
+        if several and len(sizes) != layers:  # type: ignore[arg-type]
+            expected = f"one size, or one for each of {layers} layers"
+            raise ValueError(sentence("Config", "hidden_size", expected, sizes))
+        object.__setattr__(self, "num_layers", layers)
+        if several:
+            object.__setattr__(self, "hidden_size", tuple(sizes))  # type: ignore[arg-type]
+        for name in ("vocab_size", "embed_size", "proj_size"):
+            if name == "vocab_size" or getattr(self, name) is not None:
+                check_size("Config", name, getattr(self, name))
+
+    def _check_cell(self) -> None:
+        cell = self.cell
+        if isinstance(cell, str):
+            if cell not in CELLS:
+                hint = "jaxrnn.register(cell) makes a custom one known"
+                expected = f"one of {', '.join(CELLS)}"
+                raise ValueError(sentence("Config", "cell", expected, cell, hint))
+            return
+        if isinstance(cell, Cell):
+            return
+        networks.check_network("Config", cell)
+        if not isinstance(cell, Stack) or not all(isinstance(c, Cell) for c in cell.layers):
+            expected = "a cell or a Stack of cells"
+            hint = "" if "Bidirectional" not in repr(cell) else (
+                "a Bidirectional would see the characters that it predicts"
+            )  # fmt: skip
+            raise ValueError(sentence("Config", "cell", expected, cell, hint))
+        if self.dropout not in (0, cell.dropout):
+            expected = f"{cell.dropout}, as the Stack has it"
+            raise ValueError(sentence("Config", "dropout", expected, self.dropout))
+        object.__setattr__(self, "dropout", cell.dropout)
 
     @property
-    def recurrent_cell(self) -> Cell:
-        """The cell itself."""
-        return CELLS[self.cell]
+    def network(self) -> Stack:
+        """The layers, as a value."""
+        if isinstance(self.cell, Stack):
+            return self.cell
+        cell = CELLS[self.cell] if isinstance(self.cell, str) else self.cell
+        assert self.num_layers is not None
+        return Stack((cell,) * self.num_layers, dropout=self.dropout)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The layers' cells, bottom first."""
+        return self.network.layers  # type: ignore[return-value]
 
 
 class Params(NamedTuple):
-    """layers: L Params of the cell; w_hy [H, V]; b_y [V]; embedding [V, E] or None."""
+    """layers: Params of each layer's cell; w_hy [H, V]; b_y [V]; embedding [V, E] or None."""
 
     layers: tuple[Any, ...]
     w_hy: Array
@@ -113,23 +168,23 @@ def init(
     """
     check_key("charlm.init", key)
     layers_key, readout_key, embedding_key, weights_key = jax.random.split(key, 4)
-    input_size = config.embed_size or config.vocab_size
+    network, vocab_size = config.network, config.vocab_size
+    layers = networks.init(
+        network,
+        layers_key,
+        config.embed_size or vocab_size,
+        config.hidden_size,
+        proj_size=config.proj_size,
+        dtype=dtype,
+    )
+    width = networks.output_size(network, layers)
     params = Params(
-        layers=networks.init_layers(
-            config.recurrent_cell,
-            layers_key,
-            input_size,
-            config.hidden_size,
-            config.num_layers,
-            dtype=dtype,
-        ),
-        w_hy=initializers.lecun_normal()(
-            readout_key, (config.hidden_size, config.vocab_size), dtype
-        ),
-        b_y=jnp.zeros(config.vocab_size, dtype),
+        layers=layers,
+        w_hy=initializers.lecun_normal()(readout_key, (width, vocab_size), dtype),
+        b_y=jnp.zeros(vocab_size, dtype),
         embedding=None
         if config.embed_size is None
-        else initializers.normal(1.0)(embedding_key, (config.vocab_size, config.embed_size), dtype),
+        else initializers.normal(1.0)(embedding_key, (vocab_size, config.embed_size), dtype),
     )
     if weights is None:
         return params
@@ -155,7 +210,7 @@ def zero_carry(
         batch_size: B, or a batch shape; `()` for a single stream without a batch axis.
     """
     batch_shape = (batch_size,) if isinstance(batch_size, int) else tuple(batch_size)
-    return networks.zero_carries(config.recurrent_cell, params.layers, batch_shape)
+    return networks.zero_carry(config.network, params.layers, batch_shape)
 
 
 def apply(
@@ -164,7 +219,7 @@ def apply(
     carry: tuple[Any, ...],
     tokens: Array,
     *,
-    unroll: networks.Unroll = bptt_unroll,
+    unroll: Unroll = networks.unroll,
     dropout_key: Array | None = None,
 ) -> tuple[tuple[Any, ...], Array]:
     """Predicts the next character after each character.
@@ -172,9 +227,10 @@ def apply(
     Args:
         config: the model.
         params: its parameters.
-        carry: L Carries before the first step, as `zero_carry` or the last window left them.
-        tokens: integers [T, *B] in [0, V).
-        unroll: `jaxrnn.unroll` or `jaxrnn.unroll_autodiff`.
+        carry: the layers' carries before the first step, as `zero_carry` or the last window left
+            them.
+        tokens: integers [T, *B] in [0, V); any other id gives NaN.
+        unroll: `jaxrnn.unroll`, or whatever has its arguments and values.
         dropout_key: a `jax.random.key`; None, as for evaluation: nothing is dropped.
 
     Returns:
@@ -193,15 +249,11 @@ def apply(
         >>> logits.shape
         (25, 8, 65)
     """
-    carry, hs = networks.unroll_layers(
-        config.recurrent_cell,
-        params.layers,
-        carry,
-        _inputs("apply", config, params, tokens),
-        unroll=unroll,
-        dropout=config.dropout,
-        dropout_key=dropout_key,
-    )
+    inputs = _inputs("apply", config, params, tokens)
+    carry, hs = unroll(config.network, params.layers, carry, inputs, dropout_key=dropout_key)
+    if dropout_key is not None:
+        top = jax.random.fold_in(dropout_key, len(params.layers) - 1)
+        hs = drop(top, hs, config.dropout)
     return carry, read_out(params, hs)
 
 
@@ -209,19 +261,15 @@ def step(
     config: Config, params: Params, carry: tuple[Any, ...], tokens: Array
 ) -> tuple[tuple[Any, ...], Array]:
     """One character on: tokens [*B] -> (carry, logits [*B, V])."""
-    carry, h = networks.step_layers(
-        config.recurrent_cell,
-        params.layers,
-        carry,
-        _inputs("step", config, params, tokens),
-    )
+    inputs = _inputs("step", config, params, tokens)
+    carry, h = networks.step(config.network, params.layers, carry, inputs)
     return carry, read_out(params, h)
 
 
 def read_out(params: Params, hs: Array) -> Array:
     """Logits = h w_hy + b_y: [..., H] -> [..., V], in float32 or wider."""
     logits = dot(hs, params.w_hy)
-    return logits + bias(params.b_y, logits)
+    return logits + widen(params.b_y, logits)
 
 
 def _inputs(function: str, config: Config, params: Params, tokens: Array) -> Array:
@@ -233,5 +281,10 @@ def _inputs(function: str, config: Config, params: Params, tokens: Array) -> Arr
         raise ValueError(
             sentence(function, "params.embedding", f"[V, {config.embed_size}]", "None")
         )
-    # An id outside the vocabulary gives NaN, as it does without an embedding.
-    return jnp.take(params.embedding, tokens, axis=0, mode="fill", fill_value=jnp.nan)
+    return embed(params.embedding, tokens)
+
+
+def embed(table: Array, tokens: Array) -> Array:
+    """Rows of a table [V, E] for token ids [...]: [..., E]; NaN for an id outside 0 … V−1."""
+    rows = table.at[tokens]
+    return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrnn import networks
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import Loss, cross_entropy
 from jaxrnn.charlm.streams import number_of_windows, window
 from jaxrnn.errors import sentence
-from jaxrnn.recurrence import unroll as bptt_unroll
+from jaxrnn.networks import Unroll
+from jaxrnn.networks import unroll as bptt_unroll
 
 Array = jax.Array
 Metrics = dict[str, Array]
@@ -48,7 +48,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     loss: Loss = cross_entropy,
     *,
-    unroll: networks.Unroll = bptt_unroll,
+    unroll: Unroll = bptt_unroll,
 ) -> Callable[..., tuple[TrainState, Any, Metrics]]:
     """Makes the jitted step `(state, carry, inputs, targets[, key]) -> (state, carry, metrics)`.
 
@@ -56,7 +56,7 @@ def make_train_step(
         config: the model.
         optimizer: any optax transformation.
         loss: `(logits [T, *B, V], targets [T, *B]) -> []`.
-        unroll: `jaxrnn.unroll` or `jaxrnn.unroll_autodiff`.
+        unroll: `jaxrnn.unroll`, or whatever has its arguments and values.
 
     Returns:
         The step. `inputs` and `targets` are integers [T, *B]; `key`, a `jax.random.key`, is for
@@ -95,7 +95,7 @@ def make_train_windows(
     capacity: int,
     loss: Loss = cross_entropy,
     *,
-    unroll: networks.Unroll = bptt_unroll,
+    unroll: Unroll = bptt_unroll,
     devices: int = 1,
 ) -> Callable[..., tuple[TrainState, Any, Metrics]]:
     """Makes the jitted `(state, carry, streams, count[, key]) -> (state, carry, metrics)`.
@@ -114,7 +114,7 @@ def make_train_windows(
         length: T, steps in a window.
         capacity: the most windows in one dispatch.
         loss: `(logits [T, B, V], targets [T, B]) -> []`, a mean over the streams.
-        unroll: `jaxrnn.unroll` or `jaxrnn.unroll_autodiff`.
+        unroll: `jaxrnn.unroll`, or whatever has its arguments and values.
         devices: a divisor of B: the streams are divided into so many parts, each on a device of
             its own, and their gradients averaged. `jax.config.update("jax_num_cpu_devices", n)`,
             before anything is computed, makes n devices of a CPU, whose loops XLA runs on one
@@ -178,15 +178,12 @@ def _over_devices(
         devices=jax.devices()[:devices],
     )
     everywhere, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(STREAMS)
-    # The parts' gradients differ until they are averaged, which JAX's bookkeeping of what is the
-    # same everywhere (check_vma) does not know of a hand-derived backward pass.
     jitted = jax.jit(
         jax.shard_map(
             train_windows,
             mesh=mesh,
             in_specs=(everywhere, divided, divided, everywhere, everywhere),
             out_specs=(everywhere, divided, everywhere),
-            check_vma=False,
         ),
         donate_argnums=(0, 1),
     )
@@ -208,7 +205,7 @@ def _update(
     config: model.Config,
     optimizer: optax.GradientTransformation,
     loss: Loss,
-    unroll: networks.Unroll,
+    unroll: Unroll,
     state: TrainState,
     carry: Any,
     inputs: Array,
@@ -229,11 +226,11 @@ def _update(
         after, logits = model.apply(
             config, params, carry, inputs, unroll=unroll, dropout_key=dropout_key
         )
-        return loss(logits, targets), after
+        value = loss(logits, targets)
+        # The parameters are the same on all devices: JAX adds up their gradients over the mesh.
+        return value if axis is None else jax.lax.pmean(value, axis), after
 
     (value, carry), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
-    if axis is not None:
-        value, gradient = jax.lax.pmean((value, gradient), axis)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     # In the loss's dtype: a bfloat16 sum of squares would be good for two digits.

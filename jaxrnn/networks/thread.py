@@ -28,7 +28,8 @@ def parts_of(function: str, network: Network, trees: Trees) -> list[dict[str, An
         TypeError, ValueError: a tree of another structure.
     """
     if isinstance(network, Stack):
-        count, expected = len(network.layers), f"a tuple of {len(network.layers)}, one for each layer"
+        count = len(network.layers)
+        expected = f"a tuple of {count}, one for each layer"
     else:
         count, expected = 2, "a jaxrnn.networks.Directions(forward, backward)"
     for name, tree in trees.items():

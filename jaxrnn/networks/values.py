@@ -14,7 +14,7 @@ from jaxrnn.cells import CELLS, Cell
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_probability
 
-Network: TypeAlias = Union[Cell, "Stack", "Bidirectional"]  # noqa: UP007, a forward reference
+Network: TypeAlias = Union[Cell, "Stack", "Bidirectional"]
 
 
 class Directions(NamedTuple):

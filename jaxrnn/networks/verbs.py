@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
@@ -106,7 +105,8 @@ def _init(
             _init(network.backward, back, input_size, hidden_size, proj_size, dtype),
         )
     count = len(network.layers)
-    hidden, proj = _each("hidden_size", hidden_size, network), _each("proj_size", proj_size, network)
+    hidden = _each("hidden_size", hidden_size, network)
+    proj = _each("proj_size", proj_size, network)
     drawn: list[Any] = []
     for index, layer_key in enumerate(jax.random.split(key, count)):
         layer, shared = network.layers[index], not isinstance(proj_size, tuple | list)
@@ -492,18 +492,14 @@ def _run(
         timed, fixed = bring_into_form(
             carry, xs, **sequence, reset_carry=reset_carry, masks=masks, reverse=reverse
         )
-        result, hs = way.run(
-            cell, *same_axes((params, carry, timed, fixed)), **dict(way.options)
-        )
+        result, hs = way.run(cell, *same_axes((params, carry, timed, fixed)), **dict(way.options))
         return way_back(result, hs, timed, reverse)
 
     def way_back(result: Any, hs: Array, timed: Timed, reverse: bool) -> tuple[Any, Array]:
         back = functools.partial(bring_back, counts=timed.counts, reverse=reverse)
         return jax.tree.map(back, result) if way.run is scan_and_keep else result, back(hs)
 
-    return thread(
-        way.name, network, at_cell, trees, xs, reverse=reverse, dropout_key=dropout_key
-    )
+    return thread(way.name, network, at_cell, trees, xs, reverse=reverse, dropout_key=dropout_key)
 
 
 def check_backward(network: Network | None) -> None:

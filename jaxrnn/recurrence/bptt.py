@@ -39,6 +39,7 @@ from jaxrnn.recurrence.sequences import (
     run_step,
     run_step_T,
 )
+from jaxrnn.recurrence.sharding import same_axes
 from jaxrnn.recurrence.time_chunks import (
     Chunked,
     cache_sized_chunk,
@@ -196,6 +197,7 @@ def _backward(
         (cast(d_carry, wide), d_reset),
         jax.tree.map(lambda w: jnp.zeros_like(w, wide), params),
     )
+    state, _ = same_axes((state, params))
     ((d_first, d_reset), d_params), d_xs = scan_chunks(one_chunk, state, inputs, reverse=True)
     return (
         jax.tree.map(lambda d, w: d.astype(w.dtype), d_params, params),

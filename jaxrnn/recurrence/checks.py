@@ -155,9 +155,7 @@ def check_carry(
             raise TypeError(sentence(function, f"{argument}.{name}", expected, value, hint))
 
 
-def check_steps(
-    function: str, xs: Any, batch: tuple[int, ...], lengths: Any, resets: Any
-) -> None:
+def check_steps(function: str, xs: Any, batch: tuple[int, ...], lengths: Any, resets: Any) -> None:
     """Raises unless `lengths` [*B] and `resets` [T, *B] fit the inputs.
 
     Of lengths that are no tracers the values are looked at too; of traced ones, what is over T
@@ -199,6 +197,11 @@ def whose(value: Any) -> str:
 
 
 def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether an array of one shape broadcasts to another.
+
+    >>> broadcasts((3,), (2, 3)), broadcasts((2,), (2, 3))
+    (True, False)
+    """
     try:
         return bool(np.broadcast_shapes(shape, to) == to)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Dropout of the recurrence: values drawn beforehand, so that unrolling needs no key and no mode."""
+"""Dropout of the recurrence: drawn beforehand, so that unrolling needs no key and no mode."""
 
 from typing import Any, NamedTuple
 
@@ -112,5 +112,3 @@ def spread(masks: Masks, carry: Any, length: int) -> Masks:
 
         keep = type(keep)(*map(fill, parts, carry))
     return Masks(recurrent, keep)
-
-

@@ -52,9 +52,7 @@ def vectors(cell: Cell, params: Any, like: Array) -> Any:
     """What a cell may read of its parameters: the vectors, in the dtype and rank of `like`."""
     return cell.Params(
         *(
-            OutOfReach(cell.name, name)
-            if w.ndim == 2 or name == "b_h"
-            else widen(w, like)
+            OutOfReach(cell.name, name) if w.ndim == 2 or name == "b_h" else widen(w, like)
             for name, w in zip(cell.Params._fields, params, strict=True)
         )
     )

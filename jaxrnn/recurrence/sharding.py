@@ -24,4 +24,4 @@ def same_axes(tree: Any) -> Any:
 
 
 def _axes(leaf: Any) -> frozenset[Any]:
-    return frozenset(getattr(jax.typeof(leaf), "vma", ()))
+    return jax.typeof(leaf).manual_axis_type.varying
