@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from jaxrnn.cells import Cell, check_contract
 from jaxrnn.cells.cell import Array
@@ -240,21 +241,16 @@ def central_differences(loss: Callable[[Any], Array], arrays: Any) -> Any:
     Returns:
         The slopes, a tree of the same structure.
     """
-    leaves, structure = jax.tree.flatten(arrays)
+    # As one vector, so that there is one loop to compile, however many arrays there are.
+    flat, unravel = ravel_pytree(arrays)
 
-    def slopes(place: int) -> Array:
-        x = leaves[place]
+    def slope(index: Array) -> Array:
+        def at(shift: float) -> Array:
+            return loss(unravel(flat.at[index].add(shift)))
 
-        def slope(index: Array) -> Array:
-            def at(shift: float) -> Array:
-                moved = x.ravel().at[index].add(shift).reshape(x.shape)
-                return loss(structure.unflatten([*leaves[:place], moved, *leaves[place + 1 :]]))
+        return (at(DIFFERENCE_STEP) - at(-DIFFERENCE_STEP)) / (2 * DIFFERENCE_STEP)
 
-            return (at(DIFFERENCE_STEP) - at(-DIFFERENCE_STEP)) / (2 * DIFFERENCE_STEP)
-
-        return jax.lax.map(slope, jnp.arange(x.size), batch_size=64).reshape(x.shape)
-
-    return structure.unflatten([slopes(place) for place in range(len(leaves))])
+    return unravel(jax.lax.map(slope, jnp.arange(flat.size), batch_size=64))
 
 
 def _relative_error(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,4 +1,9 @@
-"""Oracles and random values for the tests: NumPy loops written from the equations."""
+"""Oracles and random values for the tests.
+
+`one_by_one` is the oracle of values: sequence by sequence, step by step, in a Python loop over the
+cell's `forward`, from the definitions of lengths, resets, direction and masks. It needs no list of
+cells; that `forward` itself is the paper's is in `recurrence/test_equations.py`.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +11,8 @@ import numpy as np
 import pytest
 
 import jaxrnn as rnn
+
+OPTIONS = ("lengths", "resets", "reverse", "masks")
 
 
 def cells(*ordinary):
@@ -15,67 +22,97 @@ def cells(*ordinary):
     ]
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
+def normal(random, shape, dtype=jnp.float64):
+    return jnp.asarray(random.normal(size=shape), dtype)
 
 
-def numpy_step(name, p, carry, x):
-    """One step of the cell `name` from its equations; p, carry, x in NumPy, gates by name."""
-    h = carry["h"]
-    size = h.shape[-1]
-    a = x @ p["w_xh"] + p["b_h"]
-    u = h @ p["w_hh"]
-    block = lambda v, k: v[..., k * size : (k + 1) * size]  # noqa: E731
-    if name in ("elman", "elman_relu"):
-        new = np.tanh(a + u) if name == "elman" else np.maximum(a + u, 0)
-        return {"h": new}, {"h": new}
-    if name == "lstm":
-        i, f, o = (sigmoid(block(a + u, k)) for k in (0, 1, 3))
-        g = np.tanh(block(a + u, 2))
-        c = f * carry["c"] + i * g
-        return {"h": o * np.tanh(c), "c": c}, {"i": i, "f": f, "g": g, "o": o}
-    r, z = sigmoid(block(a + u, 0)), sigmoid(block(a + u, 1))
-    if name == "gru":
-        n = np.tanh(block(a, 2) + r * (block(u, 2) + p["b_hn"]))
-    else:
-        n = np.tanh(block(a, 2) + (r * h) @ block(p["w_hh"], 2))
-    return {"h": (1 - z) * n + z * h}, {"r": r, "z": z, "n": n}
-
-
-def numpy_unroll(name, params, carry, xs):
-    """(last carry, hs, gates of every step) as NumPy, xs [T, *B, I]."""
-    p = {k: np.asarray(v) for k, v in params._asdict().items()}
-    state = {k: np.asarray(v) for k, v in carry._asdict().items()}
-    hs, gates = [], []
-    for x in np.asarray(xs):
-        state, inside = numpy_step(name, p, state, x)
-        hs.append(state["h"])
-        gates.append(inside)
-    return state, np.stack(hs), {k: np.stack([g[k] for g in gates]) for k in gates[0]}
+def random_like(tree, seed=0, scale=0.5, dtype=jnp.float64):
+    random = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: scale * normal(random, x.shape, dtype), tree)
 
 
 def random_problem(
-    name, *, length=7, batch=(2,), inputs=3, hidden=4, tokens=False, dtype=jnp.float64, seed=0
+    network, *, length=7, batch=(2,), inputs=3, hidden=4, tokens=False, dtype=jnp.float64, seed=0
 ):
-    """(params, carry, xs), all random, none zero."""
-    cell = rnn.CELLS[name]
+    """(params, carry, xs), all random, none zero; of a cell by name, or of any network."""
+    network = rnn.CELLS[network] if isinstance(network, str) else network
     random = np.random.default_rng(seed)
-    normal = lambda *shape: jnp.asarray(random.normal(size=shape), dtype)  # noqa: E731
-    columns = len(cell.gates) * hidden
-    shapes = {"w_xh": (inputs, columns), "w_hh": (hidden, columns), "b_h": (columns,)}
-    shapes |= {field: (hidden,) for field in cell.Params._fields if field not in shapes}
-    params = cell.Params(**{field: 0.5 * normal(*shape) for field, shape in shapes.items()})
-    params = params._replace(b_h=jnp.abs(params.b_h))  # else relu units die, and test nothing
-    carry = cell.Carry(*(0.5 * normal(*batch, hidden) for _ in cell.Carry._fields))
+    shapes = jax.eval_shape(lambda k: rnn.init(network, k, inputs, hidden), jax.random.key(0))
+    params = jax.tree.map(lambda w: 0.5 * normal(random, w.shape, dtype), shapes)
+    if isinstance(network, rnn.Cell) and "b_h" in network.Params._fields:
+        params = params._replace(b_h=jnp.abs(params.b_h))  # else relu units die, and test nothing
+    zeros = jax.eval_shape(lambda p: rnn.zero_carry(network, p, batch), params)
+    carry = jax.tree.map(lambda c: 0.5 * normal(random, c.shape, dtype), zeros)
     if tokens:
         return params, carry, jnp.asarray(random.integers(0, inputs, (length, *batch)), jnp.int32)
-    return params, carry, normal(length, *batch, inputs)
+    return params, carry, normal(random, (length, *batch, inputs), dtype)
+
+
+def random_options(network, names, params, carry, length, batch=(2,), seed=0):
+    """Keywords of `unroll`: for each of the names something random, from 0 up to T for lengths."""
+    network = rnn.CELLS[network] if isinstance(network, str) else network
+    random = np.random.default_rng(seed)
+    given = {}
+    if "lengths" in names:
+        given["lengths"] = jnp.asarray(random.integers(0, length + 1, batch))
+    if "resets" in names:
+        given["resets"] = jnp.asarray(random.random((length, *batch)) < 0.4)
+        given["reset_carry"] = random_like(carry, seed + 1)
+    if "reverse" in names:
+        given["reverse"] = True
+    if "masks" in names:
+        given["masks"] = rnn.draw_masks(
+            network, params, jax.random.key(seed), length, batch, recurrent_dropout=0.4, zoneout=0.3
+        )
+    return given
+
+
+def one_by_one(
+    cell, params, carry, xs, lengths=None, resets=None, reset_carry=None, reverse=False, masks=None
+):
+    """(last carry, hs, pre-activations) as NumPy, a cell over xs [T, B, I]."""
+    length, batch = xs.shape[:2]
+    hs = np.zeros((length, *carry.h.shape))
+    pres = np.zeros((length, batch, len(cell.gates) * cell.sizes_of(params)["H"]))
+    last = jax.tree.map(np.array, carry)
+    view = jax.tree.map(lambda w: np.asarray(w)[None] if w.ndim == 1 else np.asarray(w), params)
+    for b in range(batch):
+        row = lambda tree: jax.tree.map(lambda a: np.asarray(a)[b : b + 1], tree)  # noqa: B023, E731
+        state = row(carry)
+        end = length if lengths is None else int(lengths[b])
+        order = range(end)[::-1] if reverse else range(end)
+        for t in order:
+            crossed = t + 1 if reverse else t
+            if resets is not None and crossed < end and resets[crossed, b]:
+                state = row(reset_carry) if reset_carry else jax.tree.map(np.zeros_like, state)
+            on_h = 1.0
+            if masks is not None and masks.recurrent is not None:
+                drawn = np.asarray(masks.recurrent)
+                on_h = drawn[t, b] if drawn.ndim == 3 else drawn[b]
+
+            def product(name, q, on_h=on_h):
+                w = getattr(view, name)
+                q = q * on_h if name in cell.recurrent else q
+                return q @ w if getattr(params, name).ndim == 2 else q * w
+
+            a = np.asarray(xs[t, b])[None] @ view.w_xh
+            if "b_h" in cell.Params._fields:
+                a = a + view.b_h
+            new, _, pre = cell.forward(product, view, state, jnp.asarray(a))
+            if masks is not None and masks.keep is not None:
+                keep = jax.tree.map(lambda k: np.asarray(k)[t, b], masks.keep)  # noqa: B023
+                new = jax.tree.map(lambda k, o, n: k * o + (1 - k) * n, keep, state, new)
+            state = jax.tree.map(np.asarray, new)
+            hs[t, b], pres[t, b] = state.h[0], pre[0]
+        for whole, part in zip(last, state, strict=True):
+            whole[b] = part[0]
+    return last, hs, pres
 
 
 def worst_relative(a, b):
     """max |a − b| / max |b| over each array of two trees; the worst of them."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return max(
-        float(np.max(np.abs(np.asarray(x) - np.asarray(y))) / np.max(np.abs(np.asarray(y))))
+        float(np.max(np.abs(np.asarray(x) - np.asarray(y))) / (np.max(np.abs(np.asarray(y))) or 1))
         for x, y in pairs
     )

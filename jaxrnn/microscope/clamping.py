@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.charlm.losses import nats
-from jaxrnn.charlm.model import Config, Params, zero_carry
+from jaxrnn.charlm.model import Config, Params, embed, zero_carry
 from jaxrnn.charlm.vocabulary import Vocab
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.interventions import run_with_edits, step_with_edits
@@ -109,7 +109,7 @@ def clamping_effects(
         >>> clamping_effects(config, params, carry, tokens[:-1], tokens[1:]).shape
         (8,)
     """
-    size = params.w_hy.shape[0]
+    size = _widths(carry, layer, field)
     each = [_overwrites(carry, [Clamp(layer, unit, value, field)]) for unit in range(size)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
     whole = _losses(config, params, carry, inputs, targets, _overwrites(carry, []))
@@ -177,25 +177,26 @@ def _overwrite(carry: Any, clamps: Overwrite) -> Any:
     )
 
 
+def _widths(carry: tuple[Any, ...], layer: int, field: str) -> int:
+    """The units of a layer's field."""
+    if not 0 <= layer < len(carry):
+        raise ValueError(sentence("Clamp", "layer", f"0 to {len(carry) - 1}", layer))
+    fields = carry[layer]._fields
+    if field not in fields:
+        raise ValueError(sentence("Clamp", "field", f"one of {', '.join(fields)}", field))
+    return int(getattr(carry[layer], field).shape[-1])
+
+
 def _overwrites(carry: tuple[Any, ...], clamps: Sequence[Clamp]) -> tuple[Overwrite, ...]:
-    fields, size = carry[0]._fields, carry[0].h.shape[-1]
     for clamp in clamps:
-        for name, given, allowed in (
-            ("layer", clamp.layer, range(len(carry))),
-            ("unit", clamp.unit, range(size)),
-            ("field", clamp.field, fields),
-        ):
-            if given not in allowed:
-                words = (
-                    f"0 to {allowed[-1]}"
-                    if isinstance(allowed, range)
-                    else "one of " + ", ".join(allowed)
-                )
-                raise ValueError(sentence("Clamp", name, words, given))
+        size = _widths(carry, clamp.layer, clamp.field)
+        if not 0 <= clamp.unit < size:
+            raise ValueError(sentence("Clamp", "unit", f"0 to {size - 1}", clamp.unit))
     found = []
     for index, layer in enumerate(carry):
-        masks = {field: np.zeros(size, np.bool_) for field in fields}
-        values = {field: np.zeros(size) for field in fields}
+        fields = layer._fields
+        masks = {field: np.zeros(getattr(layer, field).shape[-1], np.bool_) for field in fields}
+        values = {field: np.zeros(mask.shape) for field, mask in masks.items()}
         for clamp in clamps:
             if clamp.layer == index:
                 masks[clamp.field][clamp.unit] = True
@@ -254,6 +255,6 @@ def _sample(
         return (carry, token), token[0]
 
     def _read(token: Array) -> Array:
-        return token if params.embedding is None else params.embedding[token]
+        return token if params.embedding is None else embed(params.embedding, token)
 
     return jax.lax.scan(one_step, (carry, first), (keys, given))[1]

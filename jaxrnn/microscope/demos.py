@@ -72,7 +72,7 @@ def parentheses_page(experiment: Experiment) -> str:
     }
     return activations_page(
         data.text[:-1],
-        layer_fields(data.fitted.config.recurrent_cell, data.trace.layers[0]),
+        layer_fields(data.fitted.config.cells[0], data.trace.layers[0]),
         title=_title(experiment),
         description=_story_in_numbers(experiment),
         meanings=meanings,

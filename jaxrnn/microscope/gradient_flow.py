@@ -17,8 +17,9 @@ from jax.flatten_util import ravel_pytree
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.cells import Cell
+from jaxrnn.cells.cell import dimensions
 from jaxrnn.errors import sentence
-from jaxrnn.recurrence import step
+from jaxrnn.networks import step
 
 Array = jax.Array
 Matrix = NDArray[np.float64]
@@ -71,12 +72,13 @@ class FlowOverTraining(NamedTuple):
 
 
 class RecurrentSpectrum(NamedTuple):
-    """One gate's block of w_hh.
+    """One gate's block of the recurrent weights.
 
     Attributes:
         gate: its name; the only block of a cell with one gate is its nonlinearity's argument.
         largest_singular_value: the most that the block can lengthen a vector.
-        spectral_radius: the largest |eigenvalue|, its growth under repetition.
+        spectral_radius: the largest |eigenvalue|, its growth under repetition; NaN of a block that
+            is not square, as behind a projection.
     """
 
     gate: str
@@ -178,7 +180,7 @@ def step_jacobians(cell: Cell, params: Any, carry: Any, xs: Array) -> Array:
         xs: [T, I], or token ids [T].
 
     Returns:
-        [T, F·H, F·H] for a Carry of F fields, in their order (h, then c): entry [t, i, j] is
+        [T, N, N] for a Carry of N numbers, its fields in their order (h, c): entry [t, i, j] is
         ∂carry_t[i]/∂carry_{t−1}[j]. For a cell with one field this is ∂h_t/∂h_{t−1}.
 
     Example:
@@ -224,7 +226,7 @@ def product_singular_values(jacobians: ArrayLike) -> Matrix:
 
 
 def recurrent_spectrum(cell: Cell, params: Any) -> tuple[RecurrentSpectrum, ...]:
-    """Largest singular value and spectral radius of each gate's block of w_hh.
+    """Largest singular value and spectral radius of each gate's block of the recurrent weights.
 
     Args:
         cell: one of `CELLS`.
@@ -239,15 +241,22 @@ def recurrent_spectrum(cell: Cell, params: Any) -> tuple[RecurrentSpectrum, ...]
     >>> round(found.spectral_radius, 6), found.largest_singular_value > 2
     (0.9, True)
     """
-    names = cell.gates
-    blocks = np.split(np.asarray(params.w_hh, np.float64), len(names), axis=1)
+    blocks: list[Matrix] = []
+    for field in cell.recurrent:
+        count, _ = dimensions(getattr(cell.param_shapes, field))[-1]
+        weights = np.asarray(getattr(params, field), np.float64)
+        # An elementwise recurrence is a diagonal matrix.
+        matrix = np.diag(weights) if weights.ndim == 1 else weights
+        blocks += np.split(matrix, count, axis=1)
     return tuple(
         RecurrentSpectrum(
             name,
             float(np.linalg.svd(block, compute_uv=False)[0]),
-            float(np.abs(np.linalg.eigvals(block)).max()),
+            float(np.abs(np.linalg.eigvals(block)).max())
+            if block.shape[0] == block.shape[1]
+            else float("nan"),
         )
-        for name, block in zip(names, blocks, strict=True)
+        for name, block in zip(cell.gates, blocks, strict=True)
     )
 
 

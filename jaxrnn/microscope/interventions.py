@@ -13,8 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.charlm.model import Config, Params, read_out
-from jaxrnn.recurrence import step
+from jaxrnn.cells import Cell
+from jaxrnn.charlm.model import Config, Params, embed, read_out
+from jaxrnn.networks import step, thread
 
 Array = jax.Array
 Edit = Callable[[Any, Any], Any]
@@ -26,14 +27,15 @@ def input_vectors(config: Config, params: Params, tokens: Array) -> Array:
     Args:
         config: the model.
         params: its parameters.
-        tokens: integers [T, *B] in [0, V).
+        tokens: integers [T, *B] in [0, V); any other id is a row of zeros, or of NaN with an
+            embedding.
 
     Returns:
         [T, *B, V], or [T, *B, E] with an embedding.
     """
     if params.embedding is None:
         return jax.nn.one_hot(tokens, config.vocab_size, dtype=params.w_hy.dtype)
-    return params.embedding[tokens]
+    return embed(params.embedding, tokens)
 
 
 def step_with_edits(
@@ -52,13 +54,17 @@ def step_with_edits(
     Returns:
         (carries, logits [*B, V]).
     """
-    stepped = []
-    for layer, carry, layer_edits in zip(params.layers, carries, edits, strict=True):
-        carry, _ = step(config.recurrent_cell, layer, carry, x)
-        carry = edit(carry, layer_edits)
-        x = carry.h
-        stepped.append(carry)
-    return tuple(stepped), read_out(params, x)
+
+    def at_cell(
+        cell: Cell, x: Array, reverse: bool, params: Any, carry: Any, edits: Any
+    ) -> tuple[Any, Array]:
+        carry, _ = step(cell, params, carry, x)
+        carry = edit(carry, edits)
+        return carry, carry.h
+
+    trees = {"params": params.layers, "carry": carries, "edits": edits}
+    stepped, h = thread("step_with_edits", config.network, at_cell, trees, x)
+    return stepped, read_out(params, h)
 
 
 def run_with_edits(

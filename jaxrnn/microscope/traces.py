@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrnn.cells import Cell
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.model import Config, Params, read_out, zero_carry
 from jaxrnn.charlm.vocabulary import Vocab
@@ -16,8 +17,8 @@ from jaxrnn.microscope.gradient_traces import (
     weight_contributions,
 )
 from jaxrnn.microscope.interventions import input_vectors
+from jaxrnn.networks import thread, trace_with_outputs, unroll
 from jaxrnn.recurrence import Trace as LayerTrace
-from jaxrnn.recurrence import trace as trace_layer
 
 Array = jax.Array
 
@@ -113,12 +114,32 @@ def _trace(
     config: Config, params: Params, carry: tuple[Any, ...], inputs: Array, targets: Array
 ) -> ModelTrace:
     xs = inputs if params.embedding is None else input_vectors(config, params, inputs)
-    layers = []
-    for layer, layer_carry in zip(params.layers, carry, strict=True):
-        layers.append(trace_layer(config.recurrent_cell, layer, layer_carry, xs))
-        xs = layers[-1].carries.h
-    logits = read_out(params, xs)
-    return ModelTrace(inputs, targets, tuple(layers), logits, nats(logits, targets))
+    layers, hs = trace_with_outputs(config.network, params.layers, carry, xs)
+    logits = read_out(params, hs)
+    return ModelTrace(inputs, targets, layers, logits, nats(logits, targets))
+
+
+def layer_inputs(
+    config: Config, params: Params, carry: tuple[Any, ...], tokens: Array
+) -> tuple[Array, ...]:
+    """What each layer reads.
+
+    Args:
+        config: the model.
+        params: its parameters.
+        carry: L Carries before the first step.
+        tokens: integers [T, *B].
+
+    Returns:
+        An array [T, *B, I] for each layer, I being V or E for the first.
+    """
+
+    def at_cell(cell: Cell, xs: Array, reverse: bool, params: Any, carry: Any) -> Any:
+        return xs, unroll(cell, params, carry, xs)[1]
+
+    trees = {"params": params.layers, "carry": carry}
+    xs = input_vectors(config, params, tokens)
+    return thread("layer_inputs", config.network, at_cell, trees, xs)[0]
 
 
 def encode_text(vocab: Vocab, text: str) -> tuple[Array, Array]:

@@ -418,12 +418,19 @@ def trace(
         >>> seen.carries.c.shape, sorted(seen.gates)
         ((5, 4), ['f', 'g', 'i', 'o'])
     """
-    check_network("trace", cell)
-    traces, _ = run(
-        Way("trace", scan_and_keep), cell, params, carry, xs, lengths=lengths, resets=resets,
-        reset_carry=reset_carry, reverse=reverse, masks=masks,
+    traces, _ = trace_with_outputs(
+        cell, params, carry, xs, lengths=lengths, resets=resets, reset_carry=reset_carry,
+        reverse=reverse, masks=masks,
     )  # fmt: skip
     return traces
+
+
+def trace_with_outputs(
+    cell: Network, params: Any, carry: Any, xs: Array, **sequence: Any
+) -> tuple[Any, Array]:
+    """`trace` and `unroll`'s hs, which of a network are not in its cells' traces alone."""
+    check_network("trace", cell)
+    return run(Way("trace", scan_and_keep), cell, params, carry, xs, **sequence)
 
 
 @jax.tree_util.register_static
@@ -459,7 +466,7 @@ def run(
     """Leads a sequence through a network, each cell run this way; jitted where nothing else is."""
     if dropout_key is not None:
         check_key(way.name, dropout_key, "dropout_key")
-    if hasattr(xs, "shape") and xs.shape and hasattr(lengths, "shape"):
+    if lengths is not None and hasattr(lengths, "shape") and hasattr(xs, "shape") and xs.shape:
         # Here, because inside of jit lengths have no values to look at.
         check_steps(way.name, xs, tuple(lengths.shape), lengths, None)
     sequence = {"lengths": lengths, "resets": resets}

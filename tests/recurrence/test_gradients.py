@@ -1,4 +1,4 @@
-"""The hand-derived gradient against jax.grad of the twin, and how it composes."""
+"""The hand-derived gradient against jax.grad of the plain scan, and how it composes."""
 
 import dataclasses
 import functools
@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import cells, random_problem, worst_relative
+from oracles import OPTIONS, cells, random_options, random_problem, worst_relative
 
 import jaxrnn as rnn
-from jaxrnn.gradient_check import central_differences
-from jaxrnn.recurrence import bptt
+import jaxrnn.recurrence.bptt as driver
+from jaxrnn.recurrence import products
 
-every_cell = pytest.mark.parametrize("name", rnn.CELLS)
 # What the driver does alike for all cells: one with two fields in its carry, and one whose
 # recurrent gradient is in two parts; the slow run has all.
 two_cells = pytest.mark.parametrize("name", cells("lstm", "gru_reset_before"))
@@ -36,14 +35,14 @@ def gradient(loss, run, name, problem):
     return jax.jit(jax.grad(functools.partial(loss, run, name), wanted))(*problem)
 
 
-@every_cell
+# Every cell, with all options and with none, is in `test_gradient_check`; this is the driver's part.
+@pytest.mark.parametrize("name", cells("lstm"))
 @pytest.mark.parametrize(
     ("loss", "tokens", "length", "chunk_length"),
     [
         (all_steps, False, 7, 3),
         (last_step, True, 8, 4),
         (all_steps, False, 1, 4),
-        pytest.param(all_steps, True, 7, 3, marks=pytest.mark.slow),
         pytest.param(last_step, False, 7, 3, marks=pytest.mark.slow),
         pytest.param(last_step, True, 1, 1, marks=pytest.mark.slow),
     ],
@@ -64,16 +63,27 @@ def test_recomputed_chunks(name, length, chunk_length):
     assert worst_relative(gradient(all_steps, again, name, problem), by_autodiff) < 1e-10
 
 
+@pytest.mark.parametrize(("length", "batch"), [(0, (2,)), (5, (0,)), (0, (0,))])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_nothing_to_read_has_a_gradient(length, batch, recompute):
+    params, carry, xs = random_problem("lstm", length=length, batch=batch)
+    run = functools.partial(rnn.unroll, recompute=recompute)
+    found = gradient(all_steps, run, "lstm", (params, carry, xs))
+    by_autodiff = gradient(all_steps, rnn.unroll_autodiff, "lstm", (params, carry, xs))
+    for ours, expected in zip(jax.tree.leaves(found), jax.tree.leaves(by_autodiff), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("tokens", [False, True])
 def test_inputs_projected_step_by_step(monkeypatch, tokens):
-    monkeypatch.setattr(bptt, "PROJECTED_BYTES", 0)
+    monkeypatch.setattr(driver, "PROJECTED_BYTES", 0)
     problem = random_problem("gru", tokens=tokens)
     by_autodiff = gradient(all_steps, rnn.unroll_autodiff, "gru", problem)
     assert worst_relative(gradient(all_steps, rnn.unroll, "gru", problem), by_autodiff) < 1e-10
 
 
 def test_a_large_vocabulary_is_summed_by_scatter():
-    vocabulary = bptt.ONE_HOT_VOCABULARY + 1
+    vocabulary = products.ONE_HOT_VOCABULARY + 1
     problem = random_problem("lstm", tokens=True, inputs=vocabulary)
     by_autodiff = gradient(all_steps, rnn.unroll_autodiff, "lstm", problem)
     assert worst_relative(gradient(all_steps, rnn.unroll, "lstm", problem), by_autodiff) < 1e-10
@@ -102,16 +112,18 @@ def test_any_number_of_batch_axes(name, batch):
     assert worst_relative(gradient(all_steps, rnn.unroll, name, problem), by_autodiff) < 1e-10
 
 
-@every_cell
-def test_hand_is_central_differences_for_the_last_step(name):
-    params, carry, xs = random_problem(name)
+def all_options(name, params, carry, length=7):
+    """`unroll` and its twin with every option, and what differs from run to run left open."""
+    given = random_options(name, OPTIONS, params, carry, length)
+    reset_carry = given.pop("reset_carry")
 
-    def loss(arrays):
-        return last_step(rnn.unroll, name, type(params)(**arrays), carry, xs)
+    def with_options(run):
+        def call(cell, params, carry, xs):
+            return run(cell, params, carry, xs, reset_carry=reset_carry, **given)
 
-    arrays = params._asdict()
-    by_hand = jax.jit(jax.grad(loss))(arrays)
-    assert worst_relative(by_hand, jax.jit(lambda a: central_differences(loss, a))(arrays)) < 1e-6
+        return call
+
+    return with_options(rnn.unroll), with_options(rnn.unroll_autodiff)
 
 
 @two_cells
@@ -124,15 +136,16 @@ def test_composes_with_jit_vmap_and_checkpoint(name):
         return jax.vmap(jax.grad(loss), (None, None, 0))(params, carry, many)
 
     gradients = jax.jit(gradients, static_argnums=(0, 1))
-    oracle = gradients(rnn.unroll_autodiff, lambda loss: loss)
-    assert worst_relative(gradients(rnn.unroll, lambda loss: loss), oracle) < 1e-10
-    assert worst_relative(gradients(rnn.unroll, jax.checkpoint), oracle) < 1e-10
-    alone = gradient(all_steps, rnn.unroll, name, (params, carry, xs))[0]
+    hand, autodiff = all_options(name, params, carry)
+    oracle = gradients(autodiff, lambda loss: loss)
+    assert worst_relative(gradients(hand, lambda loss: loss), oracle) < 1e-10
+    assert worst_relative(gradients(hand, jax.checkpoint), oracle) < 1e-10
+    alone = gradient(all_steps, hand, name, (params, carry, xs))[0]
     assert worst_relative(jax.tree.map(lambda g: g[0], oracle), alone) < 1e-10
 
 
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru_reset_before"])
-def test_second_order(name):
+@pytest.mark.parametrize("name", cells("lstm", "gru_layernorm"))
+def test_gradient_of_the_gradient(name):
     params, carry, xs = random_problem(name, length=3, hidden=2)
 
     def curvature(run):
@@ -145,7 +158,8 @@ def test_second_order(name):
         return jax.grad(squared_norm)(params)
 
     by_hand, by_autodiff = (
-        jax.jit(curvature, static_argnums=0)(run) for run in (rnn.unroll, rnn.unroll_autodiff)
+        jax.jit(curvature, static_argnums=0)(run)
+        for run in all_options(name, params, carry, length=3)
     )
     assert worst_relative(by_hand, by_autodiff) < 1e-10
 
@@ -190,3 +204,53 @@ def test_equal_cells_are_one_trace():
     run(rnn.LSTM, params, carry, xs)
     run(dataclasses.replace(rnn.LSTM), params, carry, xs)
     assert len(traces) == 1
+
+
+def test_outside_of_jit_it_is_compiled_once(caplog):
+    params, carry, xs = random_problem("elman", length=5)
+
+    def call(xs):
+        last, hs = rnn.unroll(rnn.ELMAN, params, carry, xs)
+        return jnp.sum(hs) + jnp.sum(last.h)
+
+    jax.grad(call)(xs)
+    rnn.unroll(rnn.ELMAN, params, carry, xs)
+    with jax.log_compiles(True), caplog.at_level("WARNING"):
+        jax.grad(call)(xs + 1)
+        rnn.unroll(rnn.ELMAN, params, carry, xs + 1)
+    assert not [record for record in caplog.records if "Compiling" in record.message]
+
+
+@pytest.mark.parametrize("chunk_length", [np.int64(3), np.int32(3)])
+def test_chunk_lengths_of_numpy(chunk_length):
+    params, carry, xs = random_problem("elman")
+    _, hs = rnn.unroll(rnn.ELMAN, params, carry, xs, chunk_length=chunk_length)
+    np.testing.assert_array_equal(hs, rnn.unroll(rnn.ELMAN, params, carry, xs, chunk_length=3)[1])
+
+
+def test_inside_shard_map_with_its_checks_on():
+    """Weights the same everywhere, the batch divided; the gradient is that of the whole."""
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    whole, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("batch")
+    by_time = jax.sharding.PartitionSpec(None, "batch")
+    params, carry, xs = random_problem("gru", batch=(4,))
+    lengths = jnp.asarray([7, 3, 0, 5])
+
+    def total(params, carry, xs, lengths):
+        def part(params, carry, xs, lengths):
+            last, hs = rnn.unroll(rnn.GRU, params, carry, xs, lengths=lengths)
+            return jax.lax.psum(jnp.sum(jnp.sin(hs)) + jnp.sum(last.h), "batch")
+
+        over_devices = jax.shard_map(
+            part, mesh=mesh, in_specs=(whole, divided, by_time, divided), out_specs=whole
+        )
+        return over_devices(params, carry, xs, lengths)
+
+    def alone(params, carry, xs, lengths):
+        last, hs = rnn.unroll_autodiff(rnn.GRU, params, carry, xs, lengths=lengths)
+        return jnp.sum(jnp.sin(hs)) + jnp.sum(last.h)
+
+    found, expected = (
+        jax.jit(jax.grad(loss, (0, 1, 2)))(params, carry, xs, lengths) for loss in (total, alone)
+    )
+    assert worst_relative(found, expected) < 1e-12

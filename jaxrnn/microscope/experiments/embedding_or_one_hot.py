@@ -17,7 +17,7 @@ from jaxrnn import charlm
 from jaxrnn.cells import Cell
 from jaxrnn.microscope.experiments.fitting import fit
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
-from jaxrnn.recurrence import step, unroll
+from jaxrnn.networks import step, unroll
 
 Array = jax.Array
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from jaxrnn import charlm
 from jaxrnn.charlm.losses import Loss
 from jaxrnn.microscope.experiments.record import Progress
-from jaxrnn.networks import Unroll
-from jaxrnn.recurrence import unroll
+from jaxrnn.networks import Unroll, unroll
 
 DISPATCHES = 20
 

@@ -82,7 +82,7 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
         )  # fmt: skip
         flows |= _flows(name, fitted[name], windows[:, : 2 * LENGTH + 1].astype(jnp.int32))
         before, after = fitted[name].untrained.layers[0], fitted[name].params.layers[0]
-        recurrent = config.recurrent_cell
+        recurrent = config.cells[0]
         spectra[name] = (
             recurrent_spectrum(recurrent, before), recurrent_spectrum(recurrent, after)
         )  # fmt: skip

@@ -42,7 +42,7 @@ def activations_view(
 
     subject = only(subjects, "activations")
     config, layer = subject.run.config, layer_number(subject, stretch)
-    cell = config.recurrent_cell
+    cell = config.cells[layer]
     units = unit_numbers(subject, stretch)
     fields = len(cell.Carry._fields) + len({*cell.gates} - {*cell.Carry._fields})
     fitting = MOST_BYTES * 3 // 4 // (len(units) * fields)
@@ -54,6 +54,10 @@ def activations_view(
     progress("reading the text", 0, 3)
     seen = read(subject, subject.params, stretch.text, start, end)
     arrays = layer_fields(cell, seen.layers[layer])
+    # Behind a projection the memory and the gates have other units than h; the page has one list.
+    others = [name for name, array in arrays.items() if array.shape[1] != arrays["h"].shape[1]]
+    left_out = f" Left out: {', '.join(others)}, whose units are not h's." if others else ""
+    arrays = {name: array for name, array in arrays.items() if name not in others}
     progress("searching for what units encode", 1, 3)
     findings = _search(subject, stretch, layer)
     progress("searching for what units encode", 3, 3)
@@ -63,8 +67,8 @@ def activations_view(
         stretch.text[start:end],
         {name: array[:, units] for name, array in arrays.items()},
         title=f"Inside {subject.name}",
-        description=f"Layer {layer + 1} of {config.num_layers}. {stretch.words(start, end)}; after "
-        f"{subject.step:,} steps of training.",
+        description=f"Layer {layer + 1} of {len(config.cells)}. {stretch.words(start, end)}; after "
+        f"{subject.step:,} steps of training.{left_out}",
         units=units,
         first=start,
         meanings={finding.unit: _meaning(finding) for finding in named},

@@ -17,16 +17,17 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
     from jaxrnn.microscope.pages.gates import gates_page
 
     subject = only(subjects, "gates")
-    cell = subject.run.config.recurrent_cell
     start, end = stretch.bounds(5000)
     progress("reading the text", 0, 1)
     seen = read(subject, subject.params, stretch.text, start, end)
     progress("reading the text", 1, 1)
     layers = {
         f"layer {number}": saturated_gates(cell, layer)
-        for number, layer in enumerate(seen.layers, 1)
+        for number, (cell, layer) in enumerate(
+            zip(subject.run.config.cells, seen.layers, strict=True), 1
+        )
     }
-    if not layers["layer 1"]:
+    if not any(layers.values()):
         rule = "a cell with gates between 0 and 1, an lstm or a gru"
         raise ValueError(sentence("show", "RUN", rule, subject.name, "--view activations"))
     rows = []
@@ -53,6 +54,6 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
     def draw(axes: Any) -> None:
         from jaxrnn.microscope.figures.gates import draw_saturation
 
-        draw_saturation(axes, layers["layer 1"])
+        draw_saturation(axes, next(gates for gates in layers.values() if gates))
 
     return View(page, "Mean over the units:\n" + "\n".join(lines), draw)

@@ -19,7 +19,7 @@ from jaxrnn.microscope.gradient_flow import (
     step_jacobians,
 )
 from jaxrnn.microscope.gradient_traces import state_gradients
-from jaxrnn.microscope.interventions import input_vectors
+from jaxrnn.microscope.traces import layer_inputs
 from jaxrnn.microscope.views.subject import (
     Stretch,
     Subject,
@@ -112,15 +112,11 @@ def _what_makes_it(
     subject: Subject, params: Any, layer: int, flow: GradientFlow, text: str, start: int, end: int
 ) -> str:
     """The last moment's w_hh and step Jacobians beside its gradient, and a verdict."""
-    cell, weights = subject.run.config.recurrent_cell, params.layers[layer]
+    cell, weights = subject.run.config.cells[layer], params.layers[layer]
     spectra = recurrent_spectrum(cell, weights)
     before = carry_before(subject, params, text, start)
     seen = read(subject, params, text, start, min(end, start + JACOBIANS))
-    xs = (
-        seen.layers[layer - 1].carries.h
-        if layer
-        else input_vectors(subject.run.config, params, seen.inputs)
-    )
+    xs = layer_inputs(subject.run.config, params, before, seen.inputs)[layer]
     jacobians = np.asarray(step_jacobians(cell, weights, before[layer], xs), np.float64)
     each = np.linalg.norm(jacobians, 2, axis=(1, 2))
     product = product_singular_values(jacobians)[-1, 0]
@@ -134,7 +130,9 @@ def _what_makes_it(
         verdict = explode_or_vanish(spectra[0], flow)
         return f"{measured} w_hh: spectral radius {verdict.spectral_radius:.3f}, {verdict.words}"
     values = ", ".join(
-        f"{each.gate} {each.largest_singular_value:.2f} ({each.spectral_radius:.2f})"
+        f"{each.gate} {each.largest_singular_value:.2f} ({each.spectral_radius:.2f})".replace(
+            "(nan)", "(not square)"
+        )
         for each in spectra
     )
     factor = flow.factor_a_step

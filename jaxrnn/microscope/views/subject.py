@@ -11,6 +11,7 @@ from jaxrnn import charlm
 from jaxrnn.charlm import corpus, runs, training_loop
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.traces import ModelTrace, encode_text, trace_model
+from jaxrnn.networks import output_size
 
 WARM_UP = 200
 """Characters before the stretch that a model reads first, so that its state is in its stride."""
@@ -148,7 +149,7 @@ def only(subjects: Sequence[Subject], view: str) -> Subject:
 
 def layer_number(subject: Subject, stretch: Stretch) -> int:
     """The stretch's layer, counted from 0."""
-    layers = subject.run.config.num_layers
+    layers = len(subject.run.config.cells)
     if not -layers <= stretch.layer < layers:
         rule = f"a layer from 1 to {layers}"
         raise ValueError(sentence("show", "--layer", rule, stretch.layer + 1))
@@ -156,8 +157,9 @@ def layer_number(subject: Subject, stretch: Stretch) -> int:
 
 
 def unit_numbers(subject: Subject, stretch: Stretch) -> list[int]:
-    """The stretch's units, all of them unless they were chosen."""
-    size = subject.run.config.hidden_size
+    """The stretch's units, all of its layer unless they were chosen."""
+    layer = layer_number(subject, stretch)
+    size = output_size(subject.run.config.cells[layer], subject.params.layers[layer])
     for unit in stretch.units or ():
         if not 0 <= unit < size:
             raise ValueError(sentence("show", "--units", f"units from 0 to {size - 1}", unit))
