@@ -1,5 +1,7 @@
 """One way to word an error: where, which argument, the rule, what came, what to try."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -33,3 +35,14 @@ def describe(value: Any) -> str:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
     return value if isinstance(value, str) else repr(value)
+
+
+@contextmanager
+def plainly(function: str) -> Iterator[None]:
+    """Lets a sentence of this function out of `jax.jit` without what JAX notes about its frames."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if str(error).startswith(f"{function}: "):
+            error.__notes__ = []
+        raise

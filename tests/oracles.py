@@ -88,7 +88,7 @@ def one_by_one(
             on_h = 1.0
             if masks is not None and masks.recurrent is not None:
                 drawn = np.asarray(masks.recurrent)
-                on_h = drawn[t, b] if drawn.ndim == 3 else drawn[b]
+                on_h = (drawn[t, b] if drawn.ndim == 3 else drawn[b])[None]
 
             def product(name, q, on_h=on_h):
                 w = getattr(view, name)
@@ -100,7 +100,7 @@ def one_by_one(
                 a = a + view.b_h
             new, _, pre = cell.forward(product, view, state, jnp.asarray(a))
             if masks is not None and masks.keep is not None:
-                keep = jax.tree.map(lambda k: np.asarray(k)[t, b], masks.keep)  # noqa: B023
+                keep = jax.tree.map(lambda k: np.asarray(k)[t, b : b + 1], masks.keep)  # noqa: B023
                 new = jax.tree.map(lambda k, o, n: k * o + (1 - k) * n, keep, state, new)
             state = jax.tree.map(np.asarray, new)
             hs[t, b], pres[t, b] = state.h[0], pre[0]

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.cells.drawing import draw
-from jaxrnn.errors import sentence
+from jaxrnn.errors import plainly, sentence
 from jaxrnn.networks.thread import map_cells, parts_of, thread
 from jaxrnn.networks.values import Bidirectional, Directions, Network, Stack, check_network
-from jaxrnn.recurrence import bptt, scan, scan_and_keep
+from jaxrnn.recurrence import scan, scan_and_keep, unroll_cell
 from jaxrnn.recurrence.checks import (
     check_carry,
     check_dtype,
@@ -217,7 +217,8 @@ def step(cell: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
     """
     check_network("step", cell)
     refuse_bidirectional("step", cell)
-    return _step(cell, params, carry, x)
+    with plainly("step"):
+        return _step(cell, params, carry, x)
 
 
 @functools.partial(jax.jit, inline=True)
@@ -308,7 +309,9 @@ def unroll(
     if chunk_length is not None:
         check_size("unroll", "chunk_length", chunk_length)
         chunk_length = int(chunk_length)
-    way = Way("unroll", bptt, (("chunk_length", chunk_length), ("recompute", bool(recompute))))
+    way = Way(
+        "unroll", unroll_cell, (("chunk_length", chunk_length), ("recompute", bool(recompute)))
+    )
     check_network("unroll", cell)
     check_backward(cell)
     try:
@@ -471,7 +474,8 @@ def run(
         check_steps(way.name, xs, tuple(lengths.shape), lengths, None)
     sequence = {"lengths": lengths, "resets": resets}
     trees = {"params": params, "carry": carry, "reset_carry": reset_carry, "masks": masks}
-    return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
+    with plainly(way.name):
+        return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
 
 
 @functools.partial(jax.jit, static_argnums=6, inline=True)

@@ -1,11 +1,12 @@
 """One cell over time: the step with all that can happen at it, and the ways to run it.
 
-`bptt` has the hand-derived gradient, `scan` JAX's own, `scan_and_keep` keeps everything. The verbs
-of the library (`jaxrnn.unroll` and its kin), which take networks too, are in `jaxrnn.networks`.
+`unroll_cell` has the hand-derived gradient, `scan` JAX's own, `scan_and_keep` keeps everything. The
+verbs of the library (`jaxrnn.unroll` and its kin), which take networks too, are in
+`jaxrnn.networks`.
 """
 
 from jaxrnn.recurrence.autodiff import Trace, scan, scan_and_keep, scan_carries
-from jaxrnn.recurrence.bptt import bptt
+from jaxrnn.recurrence.bptt import unroll_cell
 from jaxrnn.recurrence.masks import Masks
 
-__all__ = ["Masks", "Trace", "bptt", "scan", "scan_and_keep", "scan_carries"]
+__all__ = ["Masks", "Trace", "scan", "scan_and_keep", "scan_carries", "unroll_cell"]

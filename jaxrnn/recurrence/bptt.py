@@ -55,7 +55,7 @@ from jaxrnn.recurrence.time_chunks import (
 PROJECTED_BYTES = 8 << 20
 
 
-def bptt(
+def unroll_cell(
     cell: Cell,
     params: Any,
     carry: Any,

@@ -17,8 +17,16 @@ GRU_PARAMS, GRU_CARRY, _ = random_problem("gru")
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        (("lstm", PARAMS, CARRY, XS), TypeError, "cell: expected a jaxrnn.Cell, got lstm"),
-        ((rnn.LSTM, GRU_PARAMS, CARRY, XS), TypeError, "params: expected the Params of jaxrnn"),
+        (
+            ("lstm", PARAMS, CARRY, XS),
+            TypeError,
+            "cell: expected a jaxrnn.Cell, Stack or Bidirectional, got lstm. Hint: jaxrnn.CELLS",
+        ),
+        (
+            (rnn.LSTM, GRU_PARAMS, CARRY, XS),
+            TypeError,
+            "params: expected the Params of the cell 'lstm', .* got the Params of the cell 'gru'",
+        ),
         ((rnn.LSTM, PARAMS, GRU_CARRY, XS), TypeError, "carry: expected the Carry"),
         (
             (rnn.LSTM, PARAMS, CARRY, XS[..., :2]),
@@ -50,22 +58,22 @@ GRU_PARAMS, GRU_CARRY, _ = random_problem("gru")
         (
             (rnn.LSTM, PARAMS._replace(w_xh=PARAMS.w_xh[:, :-1]), CARRY, XS),
             ValueError,
-            r"params.w_xh: expected \[I, 16\]",
+            r"params.w_xh: expected \[I, 4·H\], here \[3, 16\], got float64\[3, 15\]",
         ),
         (
             (rnn.LSTM, PARAMS._replace(b_h=PARAMS.b_h[:-1]), CARRY, XS),
             ValueError,
-            r"params.b_h: expected \[16\], got float64\[15\]",
+            r"params.b_h: expected \[4·H\], here \[16\], got float64\[15\]",
         ),
         (
             (rnn.LSTM, PARAMS._replace(b_h=PARAMS.b_h.astype(jnp.float32)), CARRY, XS),
             TypeError,
-            "params.b_h: expected float64, the dtype of params.w_hh",
+            "params.b_h: expected float64, the dtype of params.w_xh",
         ),
         (
             (rnn.LSTM, jax.tree.map(lambda w: w.astype(int), PARAMS), CARRY, XS),
             TypeError,
-            "params.w_hh: expected a floating dtype",
+            "params.w_xh: expected a floating dtype",
         ),
     ],
 )
@@ -77,7 +85,11 @@ def test_wrong_arguments(run, arguments, error, words):
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"cell": None}, TypeError, "cell: expected a jaxrnn.Cell"),
+        (
+            {"cell": None},
+            TypeError,
+            "cell: expected a jaxrnn.Cell, Stack or Bidirectional, got None",
+        ),
         ({"key": 0}, TypeError, "key: expected a jax.random.key, got 0"),
         ({"input_size": 0}, ValueError, "input_size: expected an integer of at least 1, got 0"),
         ({"hidden_size": 2.5}, ValueError, "hidden_size: expected an integer of at least 1"),
@@ -109,7 +121,7 @@ def test_wrong_chunk_length(chunk_length):
 def test_what_is_no_array_is_named():
     with pytest.raises(TypeError, match=r"unroll: params.b_h: expected an array, got list"):
         rnn.unroll(rnn.LSTM, PARAMS._replace(b_h=[0.0] * 16), CARRY, XS)
-    with pytest.raises(TypeError, match=r"unroll: carry.c: expected an array"):
+    with pytest.raises(TypeError, match=r"unroll: carry.c: expected shape \[2, 4\]"):
         rnn.unroll(rnn.LSTM, PARAMS, CARRY._replace(c=0.0), XS)
     with pytest.raises(TypeError, match="zero_carry: batch_shape: expected a tuple, got 2"):
         rnn.zero_carry(rnn.LSTM, PARAMS, 2)
@@ -117,7 +129,9 @@ def test_what_is_no_array_is_named():
 
 def test_the_inner_bias_is_checked():
     one = GRU_PARAMS._replace(b_hn=GRU_PARAMS.b_hn[:1])
-    with pytest.raises(ValueError, match=r"unroll: params.b_hn: expected \[4\]"):
+    with pytest.raises(
+        ValueError, match=r"unroll: params.b_hn: expected \[H\], here \[4\], got float64\[1\]"
+    ):
         rnn.unroll(rnn.GRU, one, GRU_CARRY, XS)
 
 
@@ -128,7 +142,7 @@ def test_float64_needs_x64():
 
 def test_a_cell_without_hand_derivative_is_sent_to_the_twin():
     own = dataclasses.replace(rnn.LSTM, name="own", backward=None)
-    with pytest.raises(TypeError, match=r"cell with a backward step.*unroll_autodiff"):
+    with pytest.raises(TypeError, match=r"cell with backward and pairs.*unroll_autodiff"):
         rnn.unroll(own, PARAMS, CARRY, XS)
     assert rnn.unroll_autodiff(own, PARAMS, CARRY, XS)[1].shape == (7, 2, 4)
 

@@ -120,9 +120,7 @@ def test_a_reset_carry_broadcasts():
 
     assert total(one) == total(both)
     by_one, by_both = jax.grad(total)(one), jax.grad(total)(both)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b.sum(0), rtol=1e-12), by_one, by_both
-    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b.sum(0), rtol=1e-12), by_one, by_both)
 
 
 def test_masks_over_time_and_for_all_steps():
