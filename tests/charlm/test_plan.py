@@ -134,7 +134,7 @@ def test_the_optimizer_follows_the_schedule():
 
 def matrices(initializer):
     run = run_of(initializer=initializer, embed_size=12, dtype="float64")
-    leaves = jax.tree.leaves(training_loop.first_params(run))
+    leaves = jax.tree.leaves(jax.jit(lambda: training_loop.first_params(run))())
     return [np.asarray(leaf) for leaf in leaves if leaf.ndim == 2]
 
 

@@ -14,7 +14,7 @@ from jaxrnn.command_line import main, progress, train
 
 OPTIONS = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size 4
     --initializer normal:0.001 --loss summed_cross_entropy --max-steps 10 --print-every 2
-    --sample-every 0 --max-minutes 2""".split()  # noqa: SIM905
+    --eval-val-every 10 --sample-every 0 --max-minutes 2""".split()  # noqa: SIM905
 
 
 @pytest.fixture(scope="module")
