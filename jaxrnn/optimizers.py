@@ -34,10 +34,13 @@ def karpathy_adagrad(
 
     Args:
         learning_rate: η, a number or an optax schedule.
-        clip: largest absolute value of one entry of the gradient.
+        clip: largest absolute value of one entry of the gradient, above 0.
 
     Returns:
         An optax gradient transformation.
+
+    Raises:
+        ValueError: a rate below 0, a clip that is not above 0.
 
     The first step of every entry is η · sign(g):
 
@@ -50,6 +53,9 @@ def karpathy_adagrad(
 
     Source: Karpathy, min-char-rnn (2015); Duchi, Hazan and Singer (2011).
     """
+    if not clip > 0:
+        hint = 'make_optimizer("adagrad", learning_rate) clips nothing'
+        raise ValueError(sentence("karpathy_adagrad", "clip", "a number above 0", clip, hint))
     return make_optimizer("adagrad", learning_rate, clip_value=clip)
 
 
@@ -70,14 +76,14 @@ def make_optimizer(
         decay_rate: ρ, how slowly the mean of squared gradients forgets, in [0, 1); rmsprop's
             default is char-rnn's 0.95, adam's and adamw's is 0.999.
         weight_decay: adamw's pull of every weight towards 0, a share of η.
-        clip_value: clips every entry of the gradient to ±clip_value.
-        clip_norm: scales the whole gradient down to this Euclidean norm.
+        clip_value: clips every entry of the gradient to ±clip_value; None or 0: does not.
+        clip_norm: scales the whole gradient down to this Euclidean norm; None or 0: does not.
 
     Returns:
         An optax gradient transformation.
 
     Raises:
-        ValueError: an unknown name, a rate below 0, a weight decay for anything but adamw.
+        ValueError: an unknown name, a number out of range, a weight decay for anything but adamw.
 
     >>> optimizer = make_optimizer("rmsprop", 2e-3, clip_value=5.0)
     """
@@ -90,6 +96,17 @@ def make_optimizer(
     if not callable(learning_rate) and not 0 <= learning_rate < math.inf:
         rule = "a number from 0 up, or a schedule"
         raise ValueError(sentence("make_optimizer", "learning_rate", rule, learning_rate))
+    if decay_rate is not None and not 0 <= decay_rate < 1:
+        raise ValueError(
+            sentence("make_optimizer", "decay_rate", "a number from 0 to below 1", decay_rate)
+        )
+    for argument, value in (
+        ("weight_decay", weight_decay),
+        ("clip_value", clip_value),
+        ("clip_norm", clip_norm),
+    ):
+        if value is not None and not value >= 0:
+            raise ValueError(sentence("make_optimizer", argument, "a number from 0 up", value))
     rate = learning_rate
     if name == "adagrad":
         optimizer = optax.chain(
@@ -142,11 +159,14 @@ def make_schedule(
         total_steps: steps in the whole run.
         steps_per_epoch: steps in one pass over the text.
         warmup_steps: steps until η is reached.
-        decay: factor per epoch.
+        decay: factor per epoch, above 0 and at most 1.
         decay_after: the first epoch (counted from 0) that has one factor.
 
     Returns:
         A function from the step (counted from 0) to the rate.
+
+    Raises:
+        ValueError: an unknown name, a decay out of range.
 
     >>> rate = make_schedule("epochs", 1.0, total_steps=100, steps_per_epoch=5, decay_after=2)
     >>> [round(float(rate(step)), 4) for step in (0, 9, 10, 15)]
@@ -156,6 +176,9 @@ def make_schedule(
     """
     if name not in SCHEDULES:
         raise ValueError(sentence("make_schedule", "name", f"one of {', '.join(SCHEDULES)}", name))
+    if not 0 < decay <= 1:
+        rule = "a factor above 0 and at most 1"
+        raise ValueError(sentence("make_schedule", "decay", rule, decay))
 
     def schedule(step: Array | int) -> Array:
         at = jnp.asarray(step, jnp.float32)

@@ -154,6 +154,39 @@ def test_unknown_names_are_named():
             optimizers.karpathy_adagrad(rate)
 
 
+@pytest.mark.parametrize("clip", [0, 0.0, -5.0, float("nan")])
+def test_karpathy_adagrad_always_clips(clip):
+    with pytest.raises(ValueError, match=r"karpathy_adagrad: clip: expected a number above 0, got"):
+        optimizers.karpathy_adagrad(0.1, clip=clip)
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [("decay_rate", 3), ("decay_rate", 1.0), ("decay_rate", -0.1), ("decay_rate", float("nan"))]
+    + [(name, -1.0) for name in ("weight_decay", "clip_value", "clip_norm")],
+)
+def test_numbers_out_of_range_are_named(option, wrong):
+    with pytest.raises(ValueError, match=f"make_optimizer: {option}: expected a number from 0"):
+        optimizers.make_optimizer("adamw", 0.1, **{option: wrong})
+
+
+@pytest.mark.parametrize("decay", [3, 1.01, 0.0, -0.5, float("nan")])
+@pytest.mark.parametrize("name", optimizers.SCHEDULES)
+def test_a_rate_cannot_grow_from_epoch_to_epoch(name, decay):
+    with pytest.raises(ValueError, match="make_schedule: decay: expected a factor above 0 and at"):
+        optimizers.make_schedule(name, 0.1, total_steps=9, steps_per_epoch=3, decay=decay)
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+    by_default = follow(optimizers.make_optimizer("adagrad", RATE))
+    unclipped = optimizers.make_optimizer("adagrad", RATE, clip_value=0, clip_norm=0)
+    np.testing.assert_array_equal(follow(unclipped), by_default)
+    rho_zero = follow(optimizers.make_optimizer("rmsprop", RATE, decay_rate=0.0))
+    np.testing.assert_allclose(rho_zero, by_hand("rmsprop", 0.0), rtol=1e-6)
+    rate = optimizers.make_schedule("epochs", 0.1, total_steps=90, steps_per_epoch=3, decay=1)
+    np.testing.assert_array_equal(rate(np.arange(90)), np.float32(0.1))
+
+
 def test_the_settings_default_is_an_optimizer_and_a_schedule():
     assert Settings().optimizer in optimizers.OPTIMIZERS
     assert Settings().schedule in optimizers.SCHEDULES

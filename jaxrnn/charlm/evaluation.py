@@ -1,5 +1,6 @@
 """How well a model predicts a text that it has not seen, in nats per character."""
 
+import math
 from typing import Any
 
 import jax
@@ -31,15 +32,17 @@ def evaluate(
     Args:
         config: the model.
         params: its parameters.
-        tokens: [N] token ids, at least 2.
+        tokens: [N] token ids in [0, V), at least 2.
         batch_size: B, streams.
         length: T, steps in a window; changes speed and memory, not the result.
 
     Returns:
-        Nats per character; exp of it is the perplexity.
+        Nats per character; exp of it is the perplexity. NaN if any token is an id outside [0, V),
+        as it is with the losses.
 
     Raises:
         ValueError: fewer than 2 tokens.
+        TypeError: tokens that are not integers.
 
     Example: a model that knows nothing, over 65 characters.
         >>> import jax
@@ -52,6 +55,11 @@ def evaluate(
     predictions = len(ids) - 1
     if predictions < 1:
         raise ValueError(sentence("evaluate", "tokens", "at least 2 tokens", f"{len(ids)}"))
+    if ids.dtype.kind not in "iu":
+        raise TypeError(sentence("evaluate", "tokens", "integer token ids [N]", ids))
+    # Asked here, in the ids' own type: as int32, 2**32 would be 0.
+    if not 0 <= ids.min() <= ids.max() < config.vocab_size:
+        return math.nan
     batch_size = min(batch_size, predictions)
     span = -(-predictions // batch_size)
     length = min(length, span)

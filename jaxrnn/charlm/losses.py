@@ -5,6 +5,9 @@ p = softmax(logits)        ℓ_tb = −ln p_tb[target_tb]
 cross_entropy              mean of ℓ over steps and batch
 summed_cross_entropy       Σ_t of the mean over the batch (min-char-rnn, and char-rnn's gradient)
 last_cross_entropy         mean over the batch of ℓ at the last step only: many-to-one
+
+A target outside the vocabulary, below 0 too, has ℓ = NaN and receives no gradient: a loss that
+counts it is NaN, and one that masks it, `jnp.where(counted, nats(logits, targets), 0)`, is not.
 """
 
 import math
@@ -28,7 +31,7 @@ def nats(logits: Array, targets: Array) -> Array:
         targets: integers [...] in [0, V).
 
     Returns:
-        [...] in nats.
+        [...] in nats; NaN where the target is an id outside [0, V).
 
     Raises:
         TypeError: targets that are not integers.
@@ -46,7 +49,11 @@ def nats(logits: Array, targets: Array) -> Array:
                 "cross_entropy", "targets", f"shape {list(logits.shape[:-1])} of logits", targets
             )
         )
-    return optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+    # A vocabulary may be larger than the targets' type: 300 characters and ids in one byte.
+    largest = min(logits.shape[-1] - 1, int(jnp.iinfo(targets.dtype).max))
+    known = jnp.clip(targets, 0, largest)
+    values = optax.softmax_cross_entropy_with_integer_labels(logits, known.astype(jnp.int32))
+    return jnp.where(known == targets, values, jnp.nan)
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:
@@ -54,7 +61,7 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
 
     Args:
         logits: [T, *B, V].
-        targets: integers [T, *B].
+        targets: integers [T, *B] in [0, V); any other makes the loss NaN.
 
     Returns:
         [] in nats per character.
@@ -71,7 +78,7 @@ def summed_cross_entropy(logits: Array, targets: Array) -> Array:
 
     Args:
         logits: [T, *B, V].
-        targets: integers [T, *B].
+        targets: integers [T, *B] in [0, V); any other makes the loss NaN.
 
     Returns:
         [] in nats per window: T times `cross_entropy`.
@@ -86,7 +93,7 @@ def last_cross_entropy(logits: Array, targets: Array) -> Array:
 
     Args:
         logits: [T, *B, V]; all steps but the last are ignored.
-        targets: integers [T, *B].
+        targets: integers [T, *B]; a last one outside [0, V) makes the loss NaN.
 
     Returns:
         [] in nats per character.

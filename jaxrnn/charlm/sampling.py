@@ -3,7 +3,8 @@
     p = softmax(logits / temperature), cut to the likeliest by top_k and top_p, then drawn from
 
 A prime text goes through the same loop, its characters taking the place of drawn ones. Step n
-of a text draws with `fold_in(key, n)`, so a text is the same however it is divided into calls.
+of a text draws with `fold_in(key, n)`, so a text is the same however it is divided into calls,
+and the beginning of a longer one.
 """
 
 import functools
@@ -25,6 +26,10 @@ Array = jax.Array
 # Steps a dispatch when streaming: small enough for text to flow in a terminal, large enough that
 # Python costs little (at 30 µs a step, a dispatch of 32 takes 1 ms).
 STREAM_STEPS = 32
+
+# The number of the key of a first character that nothing comes before; no step has it, since a
+# text has fewer than 2³¹.
+FIRST = np.uint32(2**32 - 1)
 
 
 def sample(
@@ -222,8 +227,8 @@ def _generate(
     if prime:
         forced = vocab.encode(prime)
     else:
-        first = jax.random.fold_in(key, length)  # no step of the text has this number
-        forced = np.asarray(jax.random.randint(first, (1, count), 0, len(vocab), jnp.int32))
+        first_key = jax.random.fold_in(key, FIRST)
+        forced = np.asarray(jax.random.randint(first_key, (1, count), 0, len(vocab), jnp.int32))
         yield forced[:length]
         length = max(0, length - 1)
     if carry is None:

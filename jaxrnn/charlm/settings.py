@@ -85,11 +85,13 @@ class Settings:
     max_minutes: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("seq_length", "batch_size", "devices", "sample_length"):
+        for name in (
+            "rnn_size", "num_layers", "seq_length", "batch_size", "devices", "sample_length",
+        ):  # fmt: skip
             self._require(name, getattr(self, name) >= 1, "at least 1")
         divides = self.batch_size % self.devices == 0
         self._require("devices", divides, f"a divisor of --batch-size {self.batch_size}")
-        for name in ("max_steps", "print_every", "eval_val_every"):
+        for name in ("embed_size", "max_steps", "print_every", "eval_val_every"):
             value = getattr(self, name)
             self._require(name, value is None or value >= 1, "at least 1")
         for name in ("max_epochs", "max_minutes"):
@@ -98,7 +100,10 @@ class Settings:
         for name in ("grad_clip", "grad_clip_norm", "weight_decay", "warmup_steps", "sample_every"):
             self._require(name, (getattr(self, name) or 0) >= 0, "at least 0")
         self._require("learning_rate", 0 < self.learning_rate < float("inf"), "above 0")
+        decay = self.learning_rate_decay
+        self._require("learning_rate_decay", 0 < decay <= 1, "above 0 and at most 1")
         self._require("decay_rate", 0 <= (self.decay_rate or 0) < 1, "from 0 to below 1")
+        self._require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
         self._require("dtype", self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
         self._require("train_frac", 0 < self.train_frac <= 1, "above 0 and at most 1")
         self._require("val_frac", 0 <= self.val_frac < 1, "from 0 to below 1")

@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
 
+LARGEST_ID = 2**31 - 1  # a window's are int32
+
 
 def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.integer]:
     """Cuts tokens into `batch_size` contiguous streams of whole windows.
 
     Args:
-        tokens: [N] token ids.
+        tokens: [N] token ids, from 0 up.
         batch_size: B, streams side by side.
         length: T, steps in a window.
 
@@ -30,7 +32,9 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
         the end are left out.
 
     Raises:
-        ValueError: fewer than B·T + 1 tokens, so not even one window.
+        ValueError: fewer than B·T + 1 tokens, so not even one window; an id below 0. (How large the
+            vocabulary is, is not known here: an id above it makes logits and losses NaN.)
+        TypeError: tokens that are not integers.
 
     >>> make_streams(range(10), batch_size=2, length=2)
     array([[0, 1, 2, 3, 4],
@@ -58,9 +62,17 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
                 _sizes_that_fit(len(ids), batch_size, length),
             )
         )
+    if ids.dtype.kind not in "iu":
+        raise TypeError(sentence("make_streams", "tokens", "integer token ids [N]", ids))
+    smallest, largest = int(ids.min()), int(ids.max())
+    if smallest < 0 or largest > LARGEST_ID:
+        wrong, where = (smallest, ids.argmin()) if smallest < 0 else (largest, ids.argmax())
+        rule = f"token ids from 0 to {LARGEST_ID:,}"
+        raise ValueError(
+            sentence("make_streams", "tokens", rule, f"{wrong:,} at position {where:,}")
+        )
     span = windows * length
     starts = np.arange(batch_size)[:, None] * span
-    largest = int(ids.max(initial=0))
     kind = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
     return ids.astype(kind)[starts + np.arange(span + 1)]
 

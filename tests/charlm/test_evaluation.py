@@ -1,3 +1,6 @@
+import dataclasses
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,6 +39,24 @@ def test_more_streams_leave_no_character_out(trained):
     # 60 predictions in 7 streams of 9, of which the last has 6
     parts = [by_hand(config, params, tokens[start : start + 10]).sum() for start in range(0, 60, 9)]
     np.testing.assert_allclose(value, sum(parts) / 60, rtol=1e-12)
+
+
+@pytest.mark.parametrize("embed_size", [None, 2])
+def test_an_id_outside_the_vocabulary_makes_it_nan(trained, embed_size):
+    config, params, tokens = trained
+    if embed_size is not None:
+        config = dataclasses.replace(config, embed_size=embed_size)
+        params = charlm.init(config, jax.random.key(0), dtype=jnp.float64)
+    for place, outside in itertools.product((0, 3, -1), (-1, -V, V, 99, 2**32, -(2**32))):
+        changed = np.array(tokens)
+        changed[place] = outside
+        assert np.isnan(charlm.evaluate(config, params, changed))
+
+
+def test_tokens_that_are_no_integers_are_refused(trained):
+    config, params, tokens = trained
+    with pytest.raises(TypeError, match=r"evaluate: tokens: expected integer .* got float64\[61\]"):
+        charlm.evaluate(config, params, tokens + 0.5)
 
 
 def test_tiny_texts(trained):

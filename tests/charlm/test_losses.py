@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,6 +51,54 @@ def test_names():
 def test_large_logits_do_not_overflow():
     logits = jnp.array([[1000.0, 0.0]])
     np.testing.assert_allclose(charlm.nats(logits, jnp.array([1])), [1000.0])
+
+
+OUTSIDE = [-1, -V, -V - 1, V, V + 1, 2**31 - 1, -(2**31), 2**32, -(2**32)]
+
+
+def test_an_id_outside_the_vocabulary_is_nan_and_spoils_no_other(predictions):
+    logits, targets = predictions
+    changed = np.array(targets)
+    places = np.unravel_index(np.arange(1, 1 + len(OUTSIDE)), changed.shape)
+    changed[places] = OUTSIDE
+    seen = np.asarray(charlm.nats(jnp.asarray(logits), jnp.asarray(changed)))
+    expected = losses_by_hand(logits, targets)
+    expected[places] = np.nan
+    np.testing.assert_allclose(seen, expected, rtol=1e-12, equal_nan=True)
+
+
+@pytest.mark.parametrize("outside", [-1, V])
+@pytest.mark.parametrize("loss", charlm.LOSSES.values(), ids=charlm.LOSSES)
+def test_a_loss_that_counts_an_id_outside_the_vocabulary_is_nan(loss, outside, predictions):
+    logits, targets = map(jnp.asarray, predictions)
+    assert np.isfinite(loss(logits, targets))
+    assert np.isnan(loss(logits, targets.at[-1, 1].set(outside)))
+    assert np.isnan(charlm.bits(float(loss(logits, targets.at[-1, 1].set(outside)))))
+
+
+def test_a_masked_id_outside_the_vocabulary_reaches_neither_loss_nor_gradient(predictions):
+    logits, targets = map(jnp.asarray, predictions)
+
+    def first_two_steps(logits, targets):
+        counted = jnp.arange(T)[:, None] < 2
+        return jnp.sum(jnp.where(counted, charlm.nats(logits, targets), jnp.zeros((T, B))))
+
+    expected = jax.value_and_grad(first_two_steps)(logits, targets)
+    seen = jax.value_and_grad(first_two_steps)(logits, targets.at[2:].set(-1))
+    np.testing.assert_array_equal(seen[0], expected[0])
+    np.testing.assert_array_equal(seen[1], expected[1])
+    assert np.isfinite(seen[1]).all()
+
+
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8, jnp.uint32])
+def test_ids_in_any_type_of_integer(dtype):
+    # 300 does not fit in one byte, nor does 2³² − 1 in the int32 that JAX indexes with
+    logits = jnp.arange(300.0)
+    largest = min(int(jnp.iinfo(dtype).max), 2**32 - 1)
+    seen = charlm.nats(jnp.stack([logits, logits]), jnp.array([7, largest], dtype))
+    of_seven = np.log(np.exp(np.arange(300.0) - 7).sum())
+    of_largest = of_seven - (largest - 7) if largest < 300 else np.nan
+    np.testing.assert_allclose(seen, [of_seven, of_largest], rtol=1e-12)
 
 
 @pytest.mark.parametrize("loss", charlm.LOSSES.values(), ids=charlm.LOSSES)

@@ -56,6 +56,53 @@ def test_streaming_writes_the_same_text(params, prime, length):
     assert len(text) == length
 
 
+def drawn_by_hand(params, key, length, temperature):
+    """A text from nothing, with the keys that the module's docstring names."""
+    first_key = jax.random.fold_in(key, sampling.FIRST)
+    token = int(jax.random.randint(first_key, (1, 1), 0, len(VOCAB), jnp.int32)[0, 0])
+    text, used = VOCAB.characters[token], [first_key]
+    carry = charlm.zero_carry(CONFIG, params, ())
+    for number in range(length - 1):
+        used.append(jax.random.fold_in(key, number))
+        carry, logits = charlm.step(CONFIG, params, carry, jnp.asarray(token))
+        token = int(jax.random.categorical(used[-1], logits[None] / temperature)[0])
+        text += VOCAB.characters[token]
+    return text, used
+
+
+def test_every_character_is_drawn_with_a_key_of_its_own(params):
+    key = jax.random.key(11)
+    text, used = drawn_by_hand(params, key, 12, 1.5)
+    assert len({tuple(jax.random.key_data(each).tolist()) for each in used}) == 12
+    assert charlm.sample(CONFIG, params, VOCAB, key, 12, "", 1.5) == text
+    # and after a prime: the first character as one, its steps are the same
+    assert charlm.sample(CONFIG, params, VOCAB, key, 11, text[0], 1.5) == text[1:]
+
+
+def test_the_first_key_is_that_of_no_step(params, monkeypatch):
+    used = []
+    randint = jax.random.randint
+    monkeypatch.setattr(jax.random, "randint", lambda key, *a: used.append(key) or randint(key, *a))
+    key = jax.random.key(2)
+    for length in (1, 12, 41):
+        charlm.sample(CONFIG, params, VOCAB, key, length)
+    first = {tuple(jax.random.key_data(each).tolist()) for each in used}
+    steps = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(10_000))
+    assert len(used) == 3
+    assert len(first) == 1
+    assert not first & set(map(tuple, jax.random.key_data(steps).tolist()))
+
+
+# Lengths that other tests have compiled a program for.
+@pytest.mark.parametrize(("prime", "lengths"), [("", (12, 41)), ("a", (11, 40))])
+def test_a_text_is_the_beginning_of_a_longer_one(params, prime, lengths):
+    short, long = (
+        charlm.sample(CONFIG, params, VOCAB, jax.random.key(3), length, prime) for length in lengths
+    )
+    assert len(short) < len(long)
+    assert long.startswith(short)
+
+
 def test_a_carry_is_what_came_before(params):
     whole = greedy_by_hand(params, "bad cab", 25)
     carry = charlm.zero_carry(CONFIG, params, ())

@@ -44,6 +44,24 @@ def test_the_sizes_that_the_error_suggests_do_fit(size):
     assert charlm.number_of_windows(charlm.make_streams(np.arange(size), batch, length), length) > 0
 
 
+def test_ids_below_zero_are_refused_instead_of_wrapping():
+    tokens = np.arange(40) % 5
+    tokens[17] = -3
+    with pytest.raises(
+        ValueError, match=r"tokens: expected .* from 0 to .*, got -3 at position 17"
+    ):
+        charlm.make_streams(tokens, 2, 4)
+    tokens[17] = 2**31  # a window's ids are int32
+    with pytest.raises(ValueError, match=r"got 2,147,483,648 at position 17"):
+        charlm.make_streams(tokens, 2, 4)
+    tokens[17] = 2**31 - 1
+    rows = charlm.make_streams(tokens, 1, 39)
+    inputs, _ = window(jnp.asarray(rows), 0, 39)
+    np.testing.assert_array_equal(inputs[:, 0], tokens[:39])
+    with pytest.raises(TypeError, match=r"integer token ids .* got float64\[40\]"):
+        charlm.make_streams(tokens / 2, 2, 4)
+
+
 def test_sizes_below_one_are_refused():
     for batch, length in ((0, 4), (4, 0)):
         with pytest.raises(ValueError, match="at least 1"):

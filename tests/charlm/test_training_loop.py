@@ -73,6 +73,15 @@ def test_best_is_the_lowest_validation_and_can_be_evaluated(whole):
     np.testing.assert_allclose(value, lowest, rtol=1e-6)
 
 
+def test_a_run_goes_by_the_rates_of_its_settings(whole):
+    steps = np.array([record["step"] for record in whole[2] if "loss" in record])
+    rates = [record["learning_rate"] for record in whole[2] if "loss" in record]
+    before = np.array([0, *steps[:-1]])  # a record's rate is that of its first step
+    expected = 0.015 * (1 + np.cos(np.pi * np.clip((before - 6) / 54, 0, 1)))
+    expected *= np.minimum(1, (before + 1) / 6)  # the warm-up of 100 steps is cut to a tenth of 60
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
 def test_samplers_start_where_the_first_stream_is(whole):
     run, *_ = whole
     params, carry = runs.load_sampler(run, pytest.fail)
@@ -105,6 +114,26 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, whole):
         return [{k: v for k, v in record.items() if k not in timed} for record in records]
 
     assert without_time(run.metrics()) == without_time(whole[2])
+
+
+def test_a_resumed_run_remembers_its_best_validation_and_its_seconds(tmp_path):
+    run, corpus = fresh(tmp_path / "run", dataclasses.replace(SMALL, max_steps=2))
+    work = training_loop.start(run, corpus)
+    # No model of two steps will be better than this one is said to have been.
+    journal = work.journal._replace(
+        first_loss=6.0, smoothed_loss=5.0, best_validation=0.25, seconds=5000.0
+    )
+    run.save(work.everything, journal._asdict(), best=True)
+    best = run.best_path.read_bytes()
+    resumed = training_loop.resume(runs.open_run(run.path), corpus, pytest.fail)
+    assert resumed.journal == journal
+    records = list(training_loop.train(resumed))
+    assert [record["best"] for record in records if "validation_loss" in record] == [False]
+    assert run.best_path.read_bytes() == best
+    assert all(5000 < record["seconds"] < 5600 for record in records)
+    facts = last_arrays(run)[1]
+    assert (facts["step"], facts["best_validation"], facts["first_loss"]) == (2, 0.25, 6.0)
+    assert records[-1]["seconds"] - 1e-3 < facts["seconds"] < 5600
 
 
 def test_a_broken_last_checkpoint_falls_back_and_says_so(tmp_path, whole):
@@ -258,8 +287,16 @@ def test_more_epochs_than_steps_end_at_the_earlier(tmp_path):
         {"val_frac": 0.2},
         {"grad_clip": -1.0},
         {"max_minutes": 0.0},
+        {"rnn_size": 0},
+        {"num_layers": 0},
+        {"embed_size": 0},
+        {"dropout": 1.0},
+        {"decay_rate": 3},
+        {"learning_rate_decay": 3},
+        {"learning_rate_decay": 0.0},
     ],
 )
 def test_settings_out_of_range_name_the_option(wrong):
-    with pytest.raises(ValueError, match="--" + next(iter(wrong)).replace("_", "-")):
+    option = next(iter(wrong)).replace("_", "-")
+    with pytest.raises(ValueError, match=f"^train: --{option}: expected .*, got "):
         dataclasses.replace(SMALL, **wrong)

@@ -121,8 +121,12 @@ def test_an_encoding_makes_the_text_readable(tmp_path, capsys):
         ("--schedule linear", "cosine"),
         ("--loss mse", "last_cross_entropy"),
         ("--learning-rate -1", "--learning-rate"),
-        ("--dropout 1.5", "dropout"),
-        ("--rnn-size 0", "hidden_size"),
+        ("--dropout 1.5", "--dropout"),
+        ("--rnn-size 0", "--rnn-size: expected at least 1"),
+        ("--num-layers 0", "--num-layers: expected at least 1"),
+        ("--embed-size 0", "--embed-size: expected at least 1"),
+        ("--decay-rate 3", "--decay-rate: expected from 0 to below 1"),
+        ("--learning-rate-decay 3", "--learning-rate-decay: expected above 0 and at most 1"),
         ("--val-frac 0.5", "--val-frac"),
         ("--initializer normal", "--initializer"),
         ("--optimizer adam --weight-decay 0.1", "adamw"),
@@ -284,6 +288,7 @@ def test_the_bar_counts_characters(monkeypatch, capsys):
         shown.show({"step": 20, "loss": 0.5, "characters_per_second": 7})
     seen = capsys.readouterr()
     assert "loss 0.500 nats, 0.721 bits a character, validation 2.000" in seen.err
+    assert "validation 2.0000 nats, 2.8854 bits a character (best so far)" in seen.out
     assert "some text" in seen.out
 
 

@@ -182,5 +182,7 @@ def test_bad_input_is_a_sentence():
         record(config, model, (carry,), INPUTS, TARGETS, loss="nats")
     with pytest.raises(ValueError, match=r"norm_limit: expected a number above 0, or None, got -1"):
         record(config, model, (carry,), INPUTS, TARGETS, norm_limit=-1)
+    with pytest.raises(ValueError, match=r"decay_rate: expected a number from 0 to below 1, got 3"):
+        record(config, model, (carry,), INPUTS, TARGETS, update="adamw", decay_rate=3)
     with pytest.raises(ValueError, match=r"weight_decay: expected 0 with sgd, got 0.1"):
         record(config, model, (carry,), INPUTS, TARGETS, weight_decay=0.1)

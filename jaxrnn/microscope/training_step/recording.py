@@ -144,8 +144,8 @@ def record(
 
     Raises:
         ValueError: more than one layer, sequences of unequal length, a cell without a listing,
-            an unknown loss or update, a limit below 0, a weight decay for anything but adamw, a
-            change of a line that there is not.
+            an unknown loss or update, a limit below 0, a decay rate outside [0, 1), a weight
+            decay for anything but adamw, a change of a line that there is not.
 
     Example:
         >>> import jax
@@ -167,6 +167,8 @@ def record(
     for name, bound in (("limit", limit), ("norm_limit", norm_limit)):
         if bound is not None and bound < 0:
             raise ValueError(sentence("record", name, "a number above 0, or None", bound))
+    if decay_rate is not None and not 0 <= decay_rate < 1:
+        raise ValueError(sentence("record", "decay_rate", "a number from 0 to below 1", decay_rate))
     if weight_decay and update != "adamw":
         raise ValueError(sentence("record", "weight_decay", f"0 with {update}", weight_decay))
     if len(params.layers) != 1:
