@@ -14,6 +14,7 @@ import pytest
 from recurrence.pytorch_reference import CASES, computed_results, draw_problem, stored_results
 
 import jaxrnn as rnn
+from jaxrnn.networks import Directions
 
 CELLS = {
     "rnn_tanh": rnn.ELMAN,
@@ -24,7 +25,8 @@ CELLS = {
 }
 
 # (kind, layers, directions, whether the sequences are whole). Every kind is run whole and ragged,
-# in one direction and in two; the slow run has all combinations. A program serves both orders.
+# in one direction and in two; the slow run has all combinations. Both orders of the lengths are one
+# compiled program.
 ORDINARY = {
     ("rnn_tanh", 1, 1, True),
     ("rnn_tanh", 2, 2, False),
@@ -50,18 +52,10 @@ def network(kind, layers, directions):
     return rnn.Stack([layer] * layers) if layers > 1 else layer
 
 
-@functools.cache
-def pair_types():
-    """The NamedTuples (forward, backward) of two directions: of their params, of their carries."""
-    net = rnn.Bidirectional(rnn.ELMAN)
-    params = rnn.init(net, jax.random.key(0), input_size=1, hidden_size=1)
-    return type(params), type(rnn.zero_carry(net, params))
-
-
-def nested(runs, layers, directions, pair):
+def nested(runs, layers, directions):
     """One item a layer and direction, in PyTorch's order, as the network's structure has them."""
     if directions == 2:
-        runs = [pair(*two) for two in zip(runs[::2], runs[1::2], strict=True)]
+        runs = [Directions(*two) for two in zip(runs[::2], runs[1::2], strict=True)]
     return tuple(runs) if layers > 1 else runs[0]
 
 
@@ -89,15 +83,14 @@ def cell_params(kind, arrays, end):
 
 def values(kind, layers, directions, arrays, lengths):
     """What PyTorch returns, by its names, computed by jaxrnn from PyTorch's arrays."""
-    params_pair, carry_pair = pair_types() if directions == 2 else (None, None)
     ends = [f"_l{k}{end}" for k in range(layers) for end in ("", "_reverse")[:directions]]
     params = [cell_params(kind, arrays, end) for end in ends]
     states = [arrays[name] for name in ("h_0", "c_0") if name in arrays]
     carries = [CELLS[kind].Carry(*fields) for fields in zip(*states, strict=True)]
     last, output = rnn.unroll(
         network(kind, layers, directions),
-        nested(params, layers, directions, params_pair),
-        nested(carries, layers, directions, carry_pair),
+        nested(params, layers, directions),
+        nested(carries, layers, directions),
         arrays["input"],
         **({} if lengths is None else {"lengths": lengths}),
     )
