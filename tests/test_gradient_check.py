@@ -1,32 +1,74 @@
 """gradcheck finds the cells right, and finds what is broken on purpose."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import OPTIONS, cells
 
 import jaxrnn as rnn
-from jaxrnn.gradient_check import central_differences
+from jaxrnn.gradient_check import GradientRow, central_differences
+
+KEY = jax.random.key(1)
+check = functools.partial(rnn.gradcheck, key=KEY)
+slow = pytest.mark.slow
+
+# The whole grid, cells × options × recompute × inputs, is the slow run's; the ordinary run has
+# every cell with none and with all of the options.
+GRID = [
+    pytest.param(
+        name, options, recompute, tokens,
+        marks=() if not (recompute or tokens) and options in ((), OPTIONS) else slow,
+    )
+    for name in rnn.CELLS
+    for options in ((), *((option,) for option in OPTIONS), OPTIONS)
+    for recompute in (False, True)
+    for tokens in (False, True)
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "token_inputs"),
-    [
-        *((name, False) for name in rnn.CELLS),
-        ("lstm", True),
-        *(pytest.param(name, True, marks=pytest.mark.slow) for name in rnn.CELLS if name != "lstm"),
-    ],
-)
-def test_every_cell_is_right(name, token_inputs):
-    report = rnn.gradcheck(rnn.CELLS[name], jax.random.key(1), token_inputs=token_inputs)
+@pytest.mark.parametrize(("name", "options", "recompute", "tokens"), GRID)
+def test_every_cell_is_right(name, options, recompute, tokens):
+    cell = rnn.CELLS[name]
+    report = check(cell, options=options, recompute=recompute, token_inputs=tokens)
     assert report.ok, str(report)
-    names = [row.name for row in report.rows]
-    fields = list(rnn.CELLS[name].Params._fields) + [
-        f"carry.{field}" for field in rnn.CELLS[name].Carry._fields
-    ]
-    assert names == fields + ([] if token_inputs else ["xs"])
+    fields = [*cell.Params._fields, *(f"carry.{field}" for field in cell.Carry._fields)]
+    if "resets" in options:
+        fields += [f"reset_carry.{field}" for field in cell.Carry._fields]
+    assert [row.name for row in report.rows] == fields + ([] if tokens else ["xs"])
+
+
+@pytest.mark.parametrize("name", cells("lstm"))
+@pytest.mark.parametrize(
+    "given", [{"length": 1}, {"chunk_length": 7}, {"recompute": True}], ids=str
+)
+def test_lengths_and_chunks(name, given):
+    assert check(rnn.CELLS[name], options=OPTIONS, **given).ok
+    assert check(rnn.CELLS[name], token_inputs=True, **given).ok
+
+
+NETWORKS = [
+    (rnn.Stack([rnn.Bidirectional(rnn.GRU), rnn.LSTM_PROJECTED]), ("lengths", "resets", "masks")),
+    pytest.param(rnn.Stack([rnn.LSTM] * 3, residual=True), OPTIONS, marks=slow),
+    pytest.param(rnn.Bidirectional(rnn.LSTM_LAYERNORM, rnn.MGU), OPTIONS, marks=slow),
+    *(
+        pytest.param(kind(cell), options, marks=slow)
+        for cell in rnn.CELLS.values()
+        for kind in (rnn.Bidirectional, lambda cell: rnn.Stack([cell, cell]))
+        for options in ((), OPTIONS)
+    ),
+]
+
+
+@pytest.mark.parametrize(("network", "options"), NETWORKS, ids=str)
+def test_networks_are_right(network, options):
+    size = (3, 4) if network == NETWORKS[0][0] else 3
+    report = check(network, hidden_size=size, length=5, options=options)
+    assert report.ok, str(report)
+    assert all(row.size > 0 for row in report.rows if not row.name.startswith("carry"))
 
 
 def broken(cell, change):
@@ -41,20 +83,50 @@ def broken(cell, change):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d_carry, d_gates: (d_carry, 1.0001 * d_gates),
-        lambda d_carry, d_gates: (d_carry._replace(h=d_carry.h * 0), d_gates),
-        lambda d_carry, d_gates: (d_carry._replace(c=d_carry.h), d_gates),
+        lambda d_carry, left: (d_carry, 1.0001 * left),
+        lambda d_carry, left: (d_carry._replace(h=d_carry.h * 0), left),
+        pytest.param(lambda d_carry, left: (d_carry._replace(c=d_carry.h), left), marks=slow),
     ],
 )
 def test_a_wrong_derivative_is_found(change):
-    report = rnn.gradcheck(broken(rnn.LSTM, change), jax.random.key(1))
+    report = check(broken(rnn.LSTM, change))
     assert not report.ok
     assert "WRONG" in str(report)
 
 
 def test_a_gradient_that_is_nan_is_not_ok():
-    nan = broken(rnn.ELMAN, lambda d_carry, d_gates: (d_carry, d_gates * jnp.nan))
-    assert not rnn.gradcheck(nan, jax.random.key(1)).ok
+    nan = broken(rnn.ELMAN, lambda d_carry, left: (d_carry, left * jnp.nan))
+    assert not check(nan).ok
+
+
+def scaled(factor):
+    """`unroll` whose gradient of the inputs is that much too large."""
+
+    def run(cell, params, carry, xs, **given):
+        xs = factor * xs - jax.lax.stop_gradient((factor - 1) * xs)
+        return rnn.unroll(cell, params, carry, xs, **given)
+
+    return run
+
+
+@pytest.mark.parametrize(("off", "caught"), [(1e-12, False), (1e-8, True), (1e-3, True)])
+def test_the_columns_are_hand_against_each_oracle(off, caught):
+    """A gradient that is off by a known factor shows it, in both columns, by that much."""
+    report = check(rnn.ELMAN, length=2, unroll=scaled(1 + off))
+    rows = {row.name: row for row in report.rows}
+    assert report.ok is not caught
+    assert rows["w_hh"].ok
+    assert rows["xs"].ok is not caught
+    np.testing.assert_allclose(rows["xs"].autodiff_error, off, rtol=0.1, atol=1e-14)
+    if off > 1e-7:
+        np.testing.assert_allclose(rows["xs"].difference_error, off, rtol=0.1)
+
+
+def test_either_error_is_enough():
+    row = functools.partial(GradientRow, "w_hh", (4, 4), 1.0)
+    assert row(0.9e-10, 0.9e-6).ok
+    assert not row(1.1e-10, 0.0).ok
+    assert not row(0.0, 1.1e-6).ok
 
 
 def test_central_differences_of_a_cubic():
@@ -67,11 +139,15 @@ def test_central_differences_of_a_cubic():
     np.testing.assert_allclose(slopes["y"], [1 - 8 + 0.125 + 27], rtol=1e-8)
 
 
-def test_sizes_are_checked():
-    with pytest.raises(ValueError, match="gradcheck: length: expected at least 1, got 0"):
-        rnn.gradcheck(rnn.GRU, jax.random.key(0), length=0)
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="gradcheck: length: expected an integer of at least 1"):
+        check(rnn.GRU, length=0)
     with pytest.raises(TypeError, match="gradcheck: key: expected"):
         rnn.gradcheck(rnn.GRU, 0)
+    with pytest.raises(ValueError, match="gradcheck: options: expected of lengths, resets"):
+        check(rnn.GRU, options=("padding",))
+    with pytest.raises(TypeError, match="gradcheck: cell: expected a jaxrnn.Cell"):
+        check("gru")
 
 
 def test_a_relu_that_is_off_is_right():

@@ -221,7 +221,7 @@ def step(cell: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
         return _step(cell, params, carry, x)
 
 
-@functools.partial(jax.jit, inline=True)
+@jax.jit
 def _step(network: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
     def at_cell(cell: Cell, x: Array, reverse: bool, params: Any, carry: Any) -> Any:
         check_params("step", cell, params)
@@ -478,7 +478,7 @@ def run(
         return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
 
 
-@functools.partial(jax.jit, static_argnums=6, inline=True)
+@functools.partial(jax.jit, static_argnums=6)
 def _run(
     way: Way,
     network: Network,

@@ -121,7 +121,7 @@ def test_wrong_chunk_length(chunk_length):
 def test_what_is_no_array_is_named():
     with pytest.raises(TypeError, match=r"unroll: params.b_h: expected an array, got list"):
         rnn.unroll(rnn.LSTM, PARAMS._replace(b_h=[0.0] * 16), CARRY, XS)
-    with pytest.raises(TypeError, match=r"unroll: carry.c: expected shape \[2, 4\]"):
+    with pytest.raises(ValueError, match=r"unroll: carry\.c: expected shape"):
         rnn.unroll(rnn.LSTM, PARAMS, CARRY._replace(c=0.0), XS)
     with pytest.raises(TypeError, match="zero_carry: batch_shape: expected a tuple, got 2"):
         rnn.zero_carry(rnn.LSTM, PARAMS, 2)
