@@ -93,10 +93,7 @@ class Config:
     def _check_cell(self) -> None:
         cell = self.cell
         if isinstance(cell, str):
-            if cell not in CELLS:
-                hint = "jaxrnn.register(cell) makes a custom one known"
-                expected = f"one of {', '.join(CELLS)}"
-                raise ValueError(sentence("Config", "cell", expected, cell, hint))
+            known_cell(cell)
             return
         if isinstance(cell, Cell):
             return
@@ -125,6 +122,19 @@ class Config:
     def cells(self) -> tuple[Cell, ...]:
         """The layers' cells, bottom first."""
         return self.network.layers  # type: ignore[return-value]
+
+
+def known_cell(name: str) -> Cell:
+    """The cell of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in CELLS:
+        expected = f"one of {', '.join(CELLS)}"
+        hint = "jaxrnn.register(cell) makes a custom one known, --import FILE on the command line"
+        raise ValueError(sentence("Config", "cell", expected, name, hint))
+    return CELLS[name]
 
 
 class Params(NamedTuple):

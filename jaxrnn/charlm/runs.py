@@ -27,6 +27,7 @@ from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.vocabulary import Vocab
 from jaxrnn.errors import sentence
+from jaxrnn.networks import Stack
 
 Arrays = dict[str, NDArray[Any]]
 Note = Callable[[str], None]
@@ -130,13 +131,18 @@ class Run:
 
 def model_config(settings: Settings, vocab: Vocab) -> model.Config:
     """The model that settings and a vocabulary make."""
+    cell: Any = settings.model
+    if len(settings.cells) > 1:
+        cells = tuple(model.known_cell(name) for name in settings.cells)
+        cell = Stack(cells, dropout=settings.dropout)
     return model.Config(
         vocab_size=len(vocab),
-        cell=settings.model,
+        cell=cell,
         hidden_size=settings.rnn_size,
         num_layers=settings.num_layers,
         embed_size=settings.embed_size,
         dropout=settings.dropout,
+        proj_size=settings.proj_size,
     )
 
 

@@ -11,9 +11,10 @@ class Settings:
     """What a run is. Names are char-rnn's where they mean the same.
 
     Attributes:
-        model: the cell, a key of `jaxrnn.CELLS`.
-        rnn_size: H, units in a layer.
+        model: the cell, a key of `jaxrnn.CELLS`; or several with commas between, one a layer.
+        rnn_size: H, units in a layer; or a tuple of them, one a layer, bottom first.
         num_layers: L.
+        proj_size: P, outputs of a layer whose cell has a projection; None: half of H.
         embed_size: E, size of a learned vector a character; None: one-hot.
         dropout: probability of dropping a layer's output in training.
         initializer: how weight matrices are drawn: `cell` (each cell's own), `normal:0.01`
@@ -52,8 +53,9 @@ class Settings:
     """
 
     model: str = "gru"
-    rnn_size: int = 192
+    rnn_size: int | tuple[int, ...] = 192
     num_layers: int = 2
+    proj_size: int | None = None
     embed_size: int | None = None
     dropout: float = 0.1
     initializer: str = "cell"
@@ -85,13 +87,19 @@ class Settings:
     max_minutes: float | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.rnn_size, list):  # as JSON has it
+            object.__setattr__(self, "rnn_size", tuple(self.rnn_size))
+        self._require("rnn_size", min(self.sizes, default=0) >= 1, "at least 1")
+        layers = f"one, or {self.num_layers}, as many as --num-layers"
+        self._require("rnn_size", len(self.sizes) in (1, self.num_layers), layers)
+        self._require("model", len(self.cells) in (1, self.num_layers), layers)
         for name in (
-            "rnn_size", "num_layers", "seq_length", "batch_size", "devices", "sample_length",
+            "num_layers", "seq_length", "batch_size", "devices", "sample_length",
         ):  # fmt: skip
             self._require(name, getattr(self, name) >= 1, "at least 1")
         divides = self.batch_size % self.devices == 0
         self._require("devices", divides, f"a divisor of --batch-size {self.batch_size}")
-        for name in ("embed_size", "max_steps", "print_every", "eval_val_every"):
+        for name in ("embed_size", "proj_size", "max_steps", "print_every", "eval_val_every"):
             value = getattr(self, name)
             self._require(name, value is None or value >= 1, "at least 1")
         for name in ("max_epochs", "max_minutes"):
@@ -123,6 +131,31 @@ class Settings:
         if not holds:
             option = "--" + name.replace("_", "-")
             raise ValueError(sentence("train", option, expected, getattr(self, name)))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """H of each layer, or one for all."""
+        return self.rnn_size if isinstance(self.rnn_size, tuple) else (self.rnn_size,)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cell of each layer, or one for all."""
+        return tuple(self.model.split(","))
+
+    @property
+    def layers_in_words(self) -> str:
+        """The layers, e.g. "2 × 192 gru", or "256 lstm, 64 gru".
+
+        >>> Settings().layers_in_words, Settings(model="lstm,gru", rnn_size=(8, 4)).layers_in_words
+        ('2 × 192 gru', '8 lstm, 4 gru')
+        """
+        if len(self.sizes) == len(self.cells) == 1:
+            return f"{self.num_layers} × {self.rnn_size} {self.model}"
+        sizes, cells = (
+            values * self.num_layers if len(values) == 1 else values
+            for values in (self.sizes, self.cells)
+        )
+        return ", ".join(f"{size} {cell}" for size, cell in zip(sizes, cells, strict=True))
 
     @property
     def weight_distribution(self) -> tuple[str, float]:

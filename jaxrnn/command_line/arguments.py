@@ -1,7 +1,12 @@
 """Arguments that several commands take."""
 
 import argparse
+import importlib
+import importlib.util
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 from jaxrnn.errors import sentence
 
@@ -38,3 +43,52 @@ def file_to_write(command: str, out: str | None, default: str | Path) -> Path:
                 raise ValueError(sentence(command, "--out", "a file in a folder", got))
             break
     return path
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Adds `--import FILE`, which runs the file at once, so that its cells are known by name."""
+    parser.add_argument(
+        "--import",
+        action=_Import,
+        metavar="FILE",
+        help="a Python file (or module) to import first, which calls jaxrnn.register(cell)",
+    )
+
+
+class _Import(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        try:
+            import_module_or_file(values)
+        except Exception as error:  # whatever the file does wrong is said as its fault
+            if os.environ.get("JAXRNN_TRACEBACK"):
+                raise
+            what = str(error) if isinstance(error, FileNotFoundError) else repr(error)
+            raise argparse.ArgumentError(self, f"importing {values} failed: {what}") from error
+
+
+def import_module_or_file(name: str) -> Any:
+    """Imports `folder/file.py` by its path, anything else as the name of a module.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        Exception: whatever the file raises.
+    """
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {name}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # so that what it defines can be found by its module's name
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jaxrnn.command_line.arguments import seed
+from jaxrnn.command_line.arguments import add_import, seed
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -18,7 +18,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--hidden-size", type=int, default=4, metavar="H")
     parser.add_argument("--batch-size", type=int, default=2, metavar="B")
     parser.add_argument("--length", type=int, default=7, metavar="T", help="time steps")
+    parser.add_argument(
+        "--options",
+        default="",
+        metavar="LIST",
+        help="what unroll is given, of lengths,resets,reverse,masks; default: nothing",
+    )
+    parser.add_argument(
+        "--recompute", action="store_true", help="with unroll's recompute, for long sequences"
+    )
     parser.add_argument("--seed", type=seed, default=0)
+    add_import(parser)
     return parser
 
 
@@ -42,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
             hidden_size=options.hidden_size,
             batch_size=options.batch_size,
             length=options.length,
+            options=[name for name in options.options.split(",") if name],
+            recompute=options.recompute,
         )
         print(report, end="\n\n", flush=True)
         right = right and report.ok

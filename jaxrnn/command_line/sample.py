@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from jaxrnn.command_line.arguments import seed
+from jaxrnn.command_line.arguments import add_import, seed
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -51,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--count", type=int, default=1, metavar="N", help="texts, one after the other (1)"
     )
+    add_import(parser)
     return parser
 
 

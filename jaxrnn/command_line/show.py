@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxrnn.command_line.arguments import file_to_write
+from jaxrnn.command_line.arguments import add_import, file_to_write
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--value", type=float, metavar="X", help="of clamping, to hold units at (0, silence)"
     )
+    add_import(parser)
     return parser
 
 

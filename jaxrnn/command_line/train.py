@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxrnn.charlm.settings import ADJUSTABLE, PRESETS, Settings
-from jaxrnn.command_line.arguments import seed
+from jaxrnn.command_line.arguments import add_import, seed
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
@@ -19,13 +19,43 @@ if TYPE_CHECKING:
     from jaxrnn.charlm.training_loop import Work
 
 # What a model is; `--init-from` takes these from the other run.
-MODEL = ("model", "rnn_size", "num_layers", "embed_size", "dtype")
+MODEL = ("model", "rnn_size", "num_layers", "proj_size", "embed_size", "dtype")
+
+
+_MODEL_HELP = "the cell, with commas one for each layer: rnn (elman), CELLS"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its help lists the cells that there are: only then is JAX, with which they come, waited for."""
+
+    def format_help(self) -> str:
+        from jaxrnn.cells import CELLS
+
+        for action in self._actions:
+            if action.dest == "model" and action.help is not None:
+                action.help = action.help.replace("CELLS", ", ".join(CELLS))
+        return super().format_help()
+
+
+def sizes(text: str) -> int | tuple[int, ...]:
+    """One number, or several with commas between.
+
+    >>> sizes("128"), sizes("256,128")
+    (128, (256, 128))
+    """
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(
+            f"expected whole numbers such as 128 or 256,128, got {text}"
+        )
+    found = tuple(map(int, numbers))
+    return found if len(found) > 1 else found[0]
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of `jaxrnn train`; only those given are in the namespace."""
     default = Settings()
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="jaxrnn train",
         description="Trains a character model on a text and keeps it, with checkpoints and "
         "metrics, in a folder RUN. Without TEXT it reads the documentation of the Python "
@@ -34,6 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("text", nargs="?", metavar="TEXT", help="a text file")
+    add_import(parser)
     parser.add_argument(
         "--out", "--checkpoint-dir", metavar="RUN", help="the folder; default: a new one in runs/"
     )
@@ -56,10 +87,17 @@ def make_parser() -> argparse.ArgumentParser:
         group.add_argument(*flags, dest=name, help=help + shown, **more)
 
     group = parser.add_argument_group("model (values in brackets: the default preset's)")
-    cells = "elman (or rnn), elman_relu, lstm, gru (reset after), gru_reset_before"
-    add(group, "model", "cell", help=cells, metavar="CELL")
-    add(group, "rnn_size", "hidden_size", type=int, metavar="H", help="units in a layer")
+    add(group, "model", "cell", help=_MODEL_HELP, metavar="CELL")
+    add(
+        group,
+        "rnn_size",
+        "hidden_size",
+        type=sizes,
+        metavar="H",
+        help="units in a layer; with commas, one for each: 256,128",
+    )
     add(group, "num_layers", type=int, metavar="L", help="layers")
+    add(group, "proj_size", type=int, metavar="P", help="outputs of lstm_projected; else half of H")
     add(group, "embed_size", type=int, metavar="E", help="learn vectors of this size; else one-hot")
     add(group, "dropout", type=float, metavar="P", help="drop layers' outputs with probability P")
     add(
@@ -153,6 +191,7 @@ def make_parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Trains; 0 at the end of the run or of its minutes, 130 after Ctrl-C."""
     given = vars(options).copy()
+    given.pop("import", None)
     text, out = given.pop("text", None), given.pop("out", None)
     preset, init_from = given.pop("preset", None), given.pop("init_from", None)
     if given.pop("resume", False):
@@ -271,6 +310,13 @@ def choose_settings(
                     )
                 )
             values[name] = kept
+    if parent is None and "num_layers" not in given:
+        several = max(
+            len(given.get("model", "").split(",")),
+            len(given["rnn_size"]) if isinstance(given.get("rnn_size"), tuple) else 1,
+        )
+        if several > 1:
+            values["num_layers"] = several
     return Settings(**values | _one_end(given) | _no_stray_weight_decay(values, given))
 
 
@@ -280,7 +326,8 @@ def _resolve_names(
     # char-rnn calls the Elman network rnn, and its gru resets before the product.
     names = {"rnn": "elman"} | ({"gru": "gru_reset_before"} if charrnn else {})
     if "model" in given:
-        return given | {"model": names.get(given["model"], given["model"])}
+        cells = given["model"].split(",")
+        return given | {"model": ",".join(names.get(cell, cell) for cell in cells)}
     return given
 
 
@@ -313,7 +360,7 @@ def cores_that_pay(settings: Settings) -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    if settings.rnn_size > LARGEST_DIVIDED:
+    if max(settings.sizes) > LARGEST_DIVIDED:
         return 1
     most = min(cores, MOST_CORES, settings.batch_size // FEWEST_STREAMS)
     return max((n for n in range(1, most + 1) if settings.batch_size % n == 0), default=1)
@@ -366,7 +413,7 @@ def _train(work: "Work") -> int:
     weights = sum(leaf.size for leaf in jax.tree.leaves(work.everything.state.params))
     side_by_side = f", on {settings.devices} devices" if settings.devices > 1 else ""
     print(
-        f"{settings.num_layers} x {settings.rnn_size} {settings.model}, {weights:,} weights, on "
+        f"{settings.layers_in_words}, {weights:,} weights, on "
         f"{work.run.source} ({len(work.run.vocab)} different characters); run {path}, "
         f"steps {work.journal.step:,} to {total:,}{side_by_side}.",
         flush=True,

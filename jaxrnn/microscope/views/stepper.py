@@ -18,7 +18,7 @@ def stepper_view(
     subject = only(subjects, "stepper")
     run, settings = subject.run, subject.run.settings
     start, end = stretch.bounds(8)
-    if settings.num_layers > 1 or settings.rnn_size > MOST_UNITS:
+    if settings.num_layers > 1 or max(settings.sizes) > MOST_UNITS:
         hint = f"jaxrnn train --rnn-size {MOST_UNITS} --num-layers 1; or --view activations"
         rule, got = f"a model of one layer with at most {MOST_UNITS} units", subject.name
         raise ValueError(sentence("show", "RUN", rule, got, hint))

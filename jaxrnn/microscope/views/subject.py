@@ -83,9 +83,7 @@ class Subject:
     @property
     def name(self) -> str:
         """The run's folder and its model in words."""
-        settings = self.run.settings
-        size = f"{settings.num_layers} × {settings.rnn_size}"
-        return f"{self.run.path.name} ({settings.model}, {size})"
+        return f"{self.run.path.name} ({self.run.settings.layers_in_words})"
 
 
 @dataclass(frozen=True)
