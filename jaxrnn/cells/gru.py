@@ -64,11 +64,11 @@ def forward(product, params, carry, a):
     u_rz, u_n = split_off_last(product("w_hh", carry.h), 3)
     into_rz = a_rz + u_rz
     r_z = sigmoid(into_rz)
-    r, z = blocks(r_z, 2)
-    m = u_n + params.b_hn
+    r, z = blocks(r_z, 2)  # reset gate; update gate
+    m = u_n + params.b_hn  # what the reset gate r multiplies
     into_n = a_n + r * m
-    n = jnp.tanh(into_n)
-    h = n + z * (carry.h - n)
+    n = jnp.tanh(into_n)  # the new state that is proposed
+    h = n + z * (carry.h - n)  # z: how much of the old state stays
     return Carry(h), Saved(r_z, n, m), join(into_rz, into_n)
 
 

@@ -80,17 +80,17 @@ def standardise_gates_T(v_hat, r, d):
 
 def forward(product, params, carry, a):
     """h' = (1 − z) n + z h."""
-    a_hat, r_a = standardise_gates(a)
+    a_hat, r_a = standardise_gates(a)  # to mean 0 and variance 1, by the factor r
     u_hat, r_u = standardise_gates(product("w_hh", carry.h))
     p_rz, p_n = split_off_last(params.gain_x * a_hat + params.b, 3)
     u_rz, u_n = split_off_last(params.gain_h * u_hat, 3)
     into_rz = p_rz + u_rz
     r_z = sigmoid(into_rz)
-    r, z = blocks(r_z, 2)
-    m = u_n + params.b_hn
+    r, z = blocks(r_z, 2)  # reset gate; update gate
+    m = u_n + params.b_hn  # what the reset gate r multiplies
     into_n = p_n + r * m
-    n = jnp.tanh(into_n)
-    h = n + z * (carry.h - n)
+    n = jnp.tanh(into_n)  # the new state that is proposed
+    h = n + z * (carry.h - n)  # z: how much of the old state stays
     return Carry(h), Saved(r_z, n, m, a_hat, r_a, u_hat, r_u), join(into_rz, into_n)
 
 

@@ -61,10 +61,10 @@ def forward(product, params, carry, a):
     a_rz, a_n = split_off_last(a, 3)
     into_rz = a_rz + product("w_hh", carry.h)
     r_z = sigmoid(into_rz)
-    r, z = blocks(r_z, 2)
-    into_n = a_n + product("w_hn", r * carry.h)
-    n = jnp.tanh(into_n)
-    h = n + z * (carry.h - n)
+    r, z = blocks(r_z, 2)  # reset gate; update gate
+    into_n = a_n + product("w_hn", r * carry.h)  # reset before the product
+    n = jnp.tanh(into_n)  # the new state that is proposed
+    h = n + z * (carry.h - n)  # z: how much of the old state stays
     return Carry(h), Saved(r_z, n), join(into_rz, into_n)
 
 

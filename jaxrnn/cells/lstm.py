@@ -48,9 +48,9 @@ def forward(product, params, carry, a):
     """c' = f c + i g, h' = o tanh(c')."""
     pre = a + product("w_hh", carry.h)
     gates = sigmoid_or_tanh(pre, (True, True, False, True))
-    i, f, g, o = blocks(gates, 4)
-    c = f * carry.c + i * g
-    h = o * jnp.tanh(c)
+    i, f, g, o = blocks(gates, 4)  # input gate; forget gate; what is written; output gate
+    c = f * carry.c + i * g  # the memory: f of it is kept, i of g is written
+    h = o * jnp.tanh(c)  # o of the memory is shown
     return Carry(h, c), Saved(gates), pre
 
 
@@ -64,7 +64,7 @@ def backward(product_T, params, carry, saved, new, d):
     d_a_g = d_c * i * (1 - g * g)
     d_a_o = d.h * tanh_c * o * (1 - o)
     d_a = join(d_a_i, d_a_f, d_a_g, d_a_o)
-    return Carry(product_T("w_hh", d_a), d_c * f), d_a
+    return Carry(product_T("w_hh", d_a), d_c * f), d_a  # back through w_hh; back along c: f alone
 
 
 def pairs(carry, saved, d_a):

@@ -65,12 +65,12 @@ class Left(NamedTuple):
 
 def forward(product, params, carry, a):
     """c' = f c + i g, h' = o tanh(gain_c N(c') + b_c)."""
-    x_hat, r_x = standardise(a)
+    x_hat, r_x = standardise(a)  # to mean 0 and variance 1, by the factor r
     u_hat, r_u = standardise(product("w_hh", carry.h))
     pre = params.gain_x * x_hat + params.gain_h * u_hat + params.b
     gates = sigmoid_or_tanh(pre, (True, True, False, True))
-    i, f, g, o = blocks(gates, 4)
-    c = f * carry.c + i * g
+    i, f, g, o = blocks(gates, 4)  # input gate; forget gate; what is written; output gate
+    c = f * carry.c + i * g  # the memory: f of it is kept, i of g is written
     c_hat, r_c = standardise(c)
     h = o * jnp.tanh(params.gain_c * c_hat + params.b_c)
     return Carry(h, c), Saved(gates, x_hat, r_x, u_hat, r_u, c_hat, r_c), pre

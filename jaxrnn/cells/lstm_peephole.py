@@ -56,9 +56,9 @@ def forward(product, params, carry, a):
     into_i = a_i + params.p_i * carry.c
     into_f = a_f + params.p_f * carry.c
     i, f, g = sigmoid(into_i), sigmoid(into_f), jnp.tanh(a_g)
-    c = f * carry.c + i * g
+    c = f * carry.c + i * g  # the memory: f of it is kept, i of g is written
     into_o = a_o + params.p_o * c
-    o = sigmoid(into_o)
+    o = sigmoid(into_o)  # the output gate sees the new memory
     h = o * jnp.tanh(c)
     return Carry(h, c), Saved(i, f, g, o), join(into_i, into_f, a_g, into_o)
 

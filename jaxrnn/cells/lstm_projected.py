@@ -51,9 +51,9 @@ def forward(product, params, carry, a):
     """c' = f c + i g, h' = (o tanh(c')) w_hr; h [*B, P], c [*B, H]."""
     pre = a + product("w_hh", carry.h)
     gates = sigmoid_or_tanh(pre, (True, True, False, True))
-    i, f, g, o = blocks(gates, 4)
-    c = f * carry.c + i * g
-    h = product("w_hr", o * jnp.tanh(c))
+    i, f, g, o = blocks(gates, 4)  # input gate; forget gate; what is written; output gate
+    c = f * carry.c + i * g  # the memory: f of it is kept, i of g is written
+    h = product("w_hr", o * jnp.tanh(c))  # what is shown is smaller than the memory
     return Carry(h, c), Saved(gates), pre
 
 

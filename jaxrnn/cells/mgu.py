@@ -50,10 +50,10 @@ def forward(product, params, carry, a):
     """h' = (1 − f) h + f n."""
     a_f, a_n = blocks(a, 2)
     into_f = a_f + product("w_hh", carry.h)
-    f = sigmoid(into_f)
+    f = sigmoid(into_f)  # the only gate
     into_n = a_n + product("w_hn", f * carry.h)
-    n = jnp.tanh(into_n)
-    h = carry.h + f * (n - carry.h)
+    n = jnp.tanh(into_n)  # the new state that is proposed
+    h = carry.h + f * (n - carry.h)  # f of the old state is replaced
     return Carry(h), Saved(f, n), join(into_f, into_n)
 
 

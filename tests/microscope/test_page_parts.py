@@ -5,22 +5,25 @@ import re
 import numpy as np
 import pytest
 
+import jaxrnn as rnn
 from jaxrnn.microscope.pages.html import embedded_json, packed, page, visible
 from jaxrnn.microscope.pages.notation import code_html, equation_html
-from jaxrnn.microscope.training_step.listings import CELL_LISTINGS, UPDATES, assemble
-
-PARAMETERS = ("w_xh", "w_hh", "b_h", "b_hn", "w_hy", "b_y", "embedding")
+from jaxrnn.microscope.training_step.listings import UPDATES, assemble
+from jaxrnn.microscope.training_step.translation import cell_listing
 
 
 def lines_of_every_listing():
-    for cell in CELL_LISTINGS:
+    for cell in rnn.CELLS.values():
+        parameters = (*cell.Params._fields, "w_hy", "b_y", "embedding")
         for update in UPDATES:
             for embedded in (True, False):
                 options = {"clipped": embedded, "norm_clipped": embedded, "update": update}
                 options["loss"] = "cross_entropy" if embedded else "summed_cross_entropy"
-                blocks = assemble(cell, PARAMETERS, ("h", "c"), embedded=embedded, **options)
+                listing = cell_listing(cell)
+                carries = cell.Carry._fields
+                blocks = assemble(listing, parameters, carries, embedded=embedded, **options)
                 lines = [line for block in blocks for line in block.lines]
-                names = {*PARAMETERS, *(name for line in lines for name, _ in line.defines)}
+                names = {*parameters, *(name for line in lines for name, _ in line.defines)}
                 for line in lines:
                     yield line, names
 
@@ -65,11 +68,17 @@ def test_equation_has_the_symbols_of_its_code():
             "s_{b h} = ρ s_{b h} + (1 − ρ) ∂b_{h}^{2}",
         ),
         ("b_h -= learning_rate * weight_decay * b_h", "b_{h} −= η λ b_{h}"),
+        ("h[t] = (z[t] * n[t]) @ w_hh", "h_{t} = (z_{t} ⊙ n_{t}) w_{hh}"),
+        ("x_hat[t] = standardise(h[t], axis=-1)", "x̂_{t} = standardise(h_{t}, axis = −1)"),
+        ("d_a[t] = standardise_T(z[t], n[t])", "∂a_{t} = standardise^{⊤}(z_{t}, n_{t})"),
+        ("z[t] = where(h[t] > 0, n[t], 0.0)", "z_{t} = where(h_{t} &gt; 0, n_{t}, 0.0)"),
+        # What has no notation stands as it is written.
+        ("z[t] = h[t][..., :2] % 2", "z_{t} = h[t][..., :2] % 2"),
     ],
 )
 def test_equations_are_typeset(code, equation):
     names = {"h", "z", "n", "d_h", "d_a", "w_hh", "d_w_hh", "b_h", "d_b_h", "norm"}
-    names |= {"mean_b_h", "memory_b_h"}
+    names |= {"mean_b_h", "memory_b_h", "x_hat"}
     shown = equation_html(code, names)
     for tag, mark in (("sub", "_{"), ("sup", "^{")):
         shown = shown.replace(f"<{tag}>", mark).replace(f"</{tag}>", "}")

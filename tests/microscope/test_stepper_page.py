@@ -10,28 +10,19 @@ from jaxrnn.microscope.pages.stepper import stepper_page
 from jaxrnn.microscope.training_step import record
 
 
-def model(cell, hidden_size, vocabulary_size, scale, seed):
+def model(cell, sizes, scale, seed):
     draw = np.random.default_rng(seed)
-    gates = len(cell.gates) * hidden_size
-    shapes = {
-        "w_xh": (vocabulary_size, gates),
-        "w_hh": (hidden_size, gates),
-        "b_h": (gates,),
-        "b_hn": (hidden_size,),
-    }
-    fields = {name: scale * draw.normal(size=shapes[name]) for name in cell.Params._fields}
-    readout = scale * draw.normal(size=(hidden_size, vocabulary_size))
-    return charlm.Params(
-        (cell.Params(**fields),), readout, scale * draw.normal(size=vocabulary_size)
-    )
+    layer = cell.Params(*(scale * draw.normal(size=shape) for shape in cell.params_of(sizes)))
+    readout = scale * draw.normal(size=(cell.carry_of(sizes).h, sizes["I"]))
+    return charlm.Params((layer,), readout, scale * draw.normal(size=sizes["I"]))
 
 
 def recordings(cell, inputs, targets, *, hidden_size=3, vocabulary_size=2, **options):
     config = charlm.Config(vocabulary_size, cell.name, hidden_size, num_layers=1)
-    carry = cell.Carry(*(np.zeros(hidden_size) for _ in cell.Carry._fields))
+    sizes = {"I": vocabulary_size, "H": hidden_size, "P": 2}
+    carry = cell.Carry(*map(np.zeros, cell.carry_of(sizes)))
     models = {
-        name: model(cell, hidden_size, vocabulary_size, scale, 1)
-        for name, scale in (("untrained", 0.1), ("trained", 1.0))
+        name: model(cell, sizes, scale, 1) for name, scale in (("untrained", 0.1), ("trained", 1.0))
     }
     return {
         name: record(config, params, (carry,), inputs, targets, **options)
@@ -61,6 +52,10 @@ def test_hostile_characters_do_not_end_the_data():
 def test_limits_are_sentences():
     with pytest.raises(ValueError, match=r"at most 16 units, got 17\. Hint: train a smaller"):
         stepper_page(recordings(rnn.ELMAN, [0], [1], hidden_size=17), "01", title="")
+    # The units of the memory count too, where h is a projection of it.
+    sides = recordings(rnn.CELLS["lstm_projected"], [0], [1], hidden_size=17)
+    with pytest.raises(ValueError, match=r"at most 16 units, got 17\. Hint: train a smaller"):
+        stepper_page(sides, "01", title="")
     with pytest.raises(ValueError, match=r"at most 32 characters to read, got 33\. Hint: .*--to"):
         stepper_page(recordings(rnn.ELMAN, [0] * 33, [1] * 33), "01", title="")
     with pytest.raises(ValueError, match=r"at most 128 different characters in the .*, got 129"):
@@ -117,7 +112,7 @@ def test_stepper_in_the_browser(browser, tmp_path):
     browser.click("#next")
     browser.click("#next")
     assert browser.run(place) == f"line 2 of {count}"
-    assert "split(" in browser.find(".line.active").text
+    assert "x[t] @ w_xh" in browser.find(".line.active").text
     browser.click("#back")
     assert browser.run(place) == f"line 1 of {count}"
     browser.key("\ue014", "\ue014")  # Arrow right, twice.

@@ -23,6 +23,14 @@ _GREEK = {"tanh": "tanh", "sigmoid": "σ", "softmax": "softmax", "log": "ln"} | 
     "relu": "relu",
     "maximum": "max",
 }
+_COMPARED = {
+    ast.Gt: "&gt;",
+    ast.GtE: "≥",
+    ast.Lt: "&lt;",
+    ast.LtE: "≤",
+    ast.Eq: "=",
+    ast.NotEq: "≠",
+}
 _TIMES = {"t": "t", "t-1": "t−1", "T-1": "T−1"}
 _LOOSE, _SUM, _PRODUCT, _UNARY, _TIGHT = range(5)
 
@@ -63,6 +71,8 @@ def symbol_html(name: str, index: str = "") -> str:
     """A tensor's name as it is typeset: `d_h`, "t" becomes ∂h with a subscript t."""
     gradient = name.startswith("d_")
     base, _, subscript = name.removeprefix("d_").partition("_")
+    if subscript == "hat":
+        base, subscript = base + "\u0302", ""
     if name == "loss":
         base, subscript = "L", ""
     for prefix, letter in (("memory_", "s"), ("mean_", "m")):
@@ -97,6 +107,10 @@ def _is_scalar(node: ast.expr) -> bool:
     return False
 
 
+def _is_elementwise(node: ast.expr) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div)
+
+
 class _Equation:
     """Typesets Python's expressions; brackets only where the order needs them."""
 
@@ -120,12 +134,13 @@ class _Equation:
             return _span(*named, symbol_html(*named)), _TIGHT
         match node:
             case ast.Constant():
-                return str(node.value).replace("1e-08", "10<sup>−8</sup>"), _TIGHT
+                text = html.escape(str(node.value))
+                return text.replace("1e-08", "10<sup>−8</sup>"), _TIGHT
             case ast.Name():
                 return _CONSTANTS.get(node.id) or html.escape(node.id), _TIGHT
             case ast.Tuple():
                 return ", ".join(self.show(item) for item in node.elts), _TIGHT
-            case ast.UnaryOp():
+            case ast.UnaryOp(op=ast.USub()):
                 return "−" + self.show(node.operand, _UNARY), _UNARY
             case ast.Attribute(attr="T"):
                 return f"{self.show(node.value, _TIGHT)}<sup>⊤</sup>", _TIGHT
@@ -143,8 +158,12 @@ class _Equation:
             case ast.BinOp():
                 return self.binary(node)
             case ast.Call(func=ast.Name(id=function)):
-                return self.call(function, node.args)
-        raise ValueError(f"no notation for {ast.unparse(node)}")
+                return self.call(function, node)
+            case ast.Compare(ops=[op], left=left, comparators=[right]) if type(op) in _COMPARED:
+                sign = _COMPARED[type(op)]
+                return f"{self.show(left, _SUM)} {sign} {self.show(right, _SUM)}", _LOOSE
+        # A cell may have whatever Python has; what has no notation here stands as it is written.
+        return code_html(ast.unparse(node).replace("[t - 1]", "[t-1]"), self.tensors), _LOOSE
 
     def binary(self, node: ast.BinOp) -> tuple[str, int]:
         match node.op:
@@ -153,8 +172,9 @@ class _Equation:
             case ast.Sub():
                 return f"{self.show(node.left, _SUM)} − {self.show(node.right, _PRODUCT)}", _SUM
             case ast.MatMult():
-                left, right = self.show(node.left, _PRODUCT), self.show(node.right, _TIGHT)
-                return f"{left} {right}", _PRODUCT
+                whole = _is_elementwise(node.left)
+                left = self.show(node.left, _TIGHT if whole else _PRODUCT)
+                return f"{left} {self.show(node.right, _TIGHT)}", _PRODUCT
             case ast.Mult():
                 left, right = self.show(node.left, _PRODUCT), self.show(node.right, _PRODUCT)
                 return f"{left}{' ' if _is_scalar(node.left) else ' ⊙ '}{right}", _PRODUCT
@@ -163,16 +183,17 @@ class _Equation:
                 return f"{left} / {right}", _PRODUCT
             case ast.Pow():
                 return f"{self.show(node.left, _TIGHT)}<sup>{self.show(node.right)}</sup>", _TIGHT
-        raise ValueError(f"no notation for {ast.unparse(node)}")
+        return code_html(ast.unparse(node).replace("[t - 1]", "[t-1]"), self.tensors), _LOOSE
 
-    def call(self, function: str, arguments: list[ast.expr]) -> tuple[str, int]:
+    def call(self, function: str, node: ast.Call) -> tuple[str, int]:
+        arguments = node.args
         shown = [self.show(argument) for argument in arguments]
         if function == "outer":
             left, right = (self.show(argument, _TIGHT) for argument in arguments)
             return f"{left}<sup>⊤</sup> {right}", _PRODUCT
         if function == "join":
             return f"[{', '.join(shown)}]", _TIGHT
-        if function == "split":
+        if function in ("split", "split_off_last"):
             return shown[0], _LOOSE
         if function == "zeros_like":
             return "0", _TIGHT
@@ -186,4 +207,8 @@ class _Equation:
             return f"√({shown[0]})", _TIGHT
         if function == "length":
             return f"‖{', '.join(shown)}‖", _TIGHT
-        return f"{_GREEK[function]}({', '.join(shown)})", _TIGHT
+        # A cell's helper; `_T` is the library's mark of a transpose.
+        name = _GREEK.get(function) or html.escape(function.removesuffix("_T"))
+        name += "<sup>⊤</sup>" if function.endswith("_T") else ""
+        named = [f"{keyword.arg} = {self.show(keyword.value)}" for keyword in node.keywords]
+        return f"{name}({', '.join([*shown, *named])})", _TIGHT

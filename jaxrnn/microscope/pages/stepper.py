@@ -1,6 +1,7 @@
 """The stepper: one training step, line by line, beside the tensors that each line writes."""
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -132,7 +133,7 @@ def _check(recordings: Mapping[str, Recording], characters: Sequence[str]) -> Re
         if _common(other) != _common(first):
             rule = "recordings of one cell, one text, one update and equal sizes"
             raise ValueError(sentence("stepper_page", "recordings", rule, "different ones"))
-    units = dict(_shapes(first))["h"][0]
+    units = max(len(write.value) for write in first.initial if write.time == -1)
     limits = [
         ("units", units, MOST_UNITS, "train a smaller network, or take the view of activations"),
         (
@@ -207,7 +208,8 @@ def _tensors(recording: Recording, characters: Sequence[str]) -> dict[str, Any]:
         base = parameter_of(name)
         timed = bool(times[name])
         first = min(times[name], default=0)
-        grid = (shape[0], length - first) if timed else (1, *shape)[-2:] if shape else (1, 1)
+        rows = math.prod(shape)
+        grid = (rows, length - first) if timed else (1, *shape)[-2:] if shape else (1, 1)
         tensors.append(
             {
                 "name": name,
@@ -216,7 +218,7 @@ def _tensors(recording: Recording, characters: Sequence[str]) -> dict[str, Any]:
                 "first": first,
                 "shape": grid,
                 "vector": len(shape) < 2,
-                "label": f"{shape[0]} × time" if timed else " × ".join(map(str, shape)),
+                "label": f"{rows} × time" if timed else " × ".join(map(str, shape)),
                 "rowLabels": labels if base in rows_are_characters else None,
                 "columnLabels": labels if base in columns_are_characters else None,
             }

@@ -8,110 +8,12 @@ A trailing comment is the sentence that a view shows beside the line.
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxrnn.errors import sentence
 
 FORWARD, BACKWARD, UPDATE = PHASES = ("forward", "backward", "update")
 
-
-class CellListing(NamedTuple):
-    """A cell's own lines; `assemble` adds those that all cells share.
-
-    Attributes:
-        forward: from x[t] and the carry at t-1 to the carry at t.
-        backward: from the gradient of the carry at t to that at t-1, and `d_a[t]`, the gradient of
-            `x[t] @ w_xh + b_h`.
-        before: what is set up once, before the first step.
-    """
-
-    forward: str
-    backward: str
-    before: str = ""
-
-
-_ELMAN = """
-a[t] = x[t] @ w_xh + h[t-1] @ w_hh + b_h
-h[t] = {phi}(a[t])
-"""
-_ELMAN_BACKWARD = """
-d_a[t] = d_h[t] * {slope}  # through the nonlinearity
-d_w_hh += outer(h[t-1], d_a[t])  # one step's share of the gradient; the shares add up
-d_h[t-1] = d_a[t] @ w_hh.T  # back to the step before
-"""
-
-CELL_LISTINGS = {
-    "elman": CellListing(
-        _ELMAN.format(phi="tanh"), _ELMAN_BACKWARD.format(slope="(1 - h[t] ** 2)")
-    ),
-    "elman_relu": CellListing(
-        _ELMAN.format(phi="relu"), _ELMAN_BACKWARD.format(slope="positive(h[t])")
-    ),
-    "lstm": CellListing(
-        """
-a_i[t], a_f[t], a_g[t], a_o[t] = split(x[t] @ w_xh + h[t-1] @ w_hh + b_h, 4)
-i[t] = sigmoid(a_i[t])  # the input gate: how much is written
-f[t] = sigmoid(a_f[t])  # the forget gate: how much is kept
-g[t] = tanh(a_g[t])  # what is written
-o[t] = sigmoid(a_o[t])  # the output gate: how much is shown
-c[t] = f[t] * c[t-1] + i[t] * g[t]  # the memory
-h[t] = o[t] * tanh(c[t])
-""",
-        """
-d_c[t] += d_h[t] * o[t] * (1 - tanh(c[t]) ** 2)  # what came along c is already there
-d_a_i[t] = d_c[t] * g[t] * i[t] * (1 - i[t])
-d_a_f[t] = d_c[t] * c[t-1] * f[t] * (1 - f[t])
-d_a_g[t] = d_c[t] * i[t] * (1 - g[t] ** 2)
-d_a_o[t] = d_h[t] * tanh(c[t]) * o[t] * (1 - o[t])
-d_a[t] = join(d_a_i[t], d_a_f[t], d_a_g[t], d_a_o[t])
-d_w_hh += outer(h[t-1], d_a[t])  # one step's share of the gradient; the shares add up
-d_h[t-1] = d_a[t] @ w_hh.T  # back to the step before
-d_c[t-1] = d_c[t] * f[t]  # along the memory: no matrix, only the forget gate
-""",
-    ),
-    "gru": CellListing(
-        """
-a_r[t], a_z[t], a_n[t] = split(x[t] @ w_xh + b_h, 3)
-u_r[t], u_z[t], u_n[t] = split(h[t-1] @ w_hh, 3)
-r[t] = sigmoid(a_r[t] + u_r[t])  # the reset gate
-z[t] = sigmoid(a_z[t] + u_z[t])  # the update gate: how much of the old state stays
-m[t] = u_n[t] + b_hn
-n[t] = tanh(a_n[t] + r[t] * m[t])  # the new state that is proposed; reset after the product
-h[t] = (1 - z[t]) * n[t] + z[t] * h[t-1]
-""",
-        """
-d_a_n[t] = d_h[t] * (1 - z[t]) * (1 - n[t] ** 2)
-d_m[t] = d_a_n[t] * r[t]
-d_a_r[t] = d_a_n[t] * m[t] * r[t] * (1 - r[t])
-d_a_z[t] = d_h[t] * (h[t-1] - n[t]) * z[t] * (1 - z[t])
-d_a[t] = join(d_a_r[t], d_a_z[t], d_a_n[t])
-d_u[t] = join(d_a_r[t], d_a_z[t], d_m[t])
-d_b_hn += d_m[t]
-d_w_hh += outer(h[t-1], d_u[t])  # one step's share of the gradient; the shares add up
-d_h[t-1] = d_h[t] * z[t] + d_u[t] @ w_hh.T  # straight through z, and through the matrix
-""",
-    ),
-    "gru_reset_before": CellListing(
-        """
-a_r[t], a_z[t], a_n[t] = split(x[t] @ w_xh + b_h, 3)
-r[t] = sigmoid(a_r[t] + h[t-1] @ w_r)  # the reset gate
-z[t] = sigmoid(a_z[t] + h[t-1] @ w_z)  # the update gate: how much of the old state stays
-s[t] = r[t] * h[t-1]
-n[t] = tanh(a_n[t] + s[t] @ w_n)  # the new state that is proposed; reset before the product
-h[t] = (1 - z[t]) * n[t] + z[t] * h[t-1]
-""",
-        """
-d_a_n[t] = d_h[t] * (1 - z[t]) * (1 - n[t] ** 2)
-d_s[t] = d_a_n[t] @ w_n.T
-d_a_r[t] = d_s[t] * h[t-1] * r[t] * (1 - r[t])
-d_a_z[t] = d_h[t] * (h[t-1] - n[t]) * z[t] * (1 - z[t])
-d_a[t] = join(d_a_r[t], d_a_z[t], d_a_n[t])
-d_w_hh += join(outer(h[t-1], d_a_r[t]), outer(h[t-1], d_a_z[t]), outer(s[t], d_a_n[t]))
-d_h[t-1] = d_h[t] * z[t] + d_s[t] * r[t] + d_a_r[t] @ w_r.T + d_a_z[t] @ w_z.T
-""",
-        before="w_r, w_z, w_n = split(w_hh, 3)  # views of one matrix",
-    ),
-}
 
 _READOUT = """
 y[t] = h[t] @ w_hy + b_y
@@ -154,6 +56,10 @@ memory_{w} += d_{w} ** 2  # the squares of all gradients so far
 }
 """The optimizers of `jaxrnn.optimizers`, for one parameter `{w}`, after clipping."""
 
+CONSTANTS = {"learning_rate", "decay_rate", "weight_decay", "limit", "norm_limit", "k"}
+CONSTANTS |= {"inputs", "targets", "loss", "norm", "shrink", "t", "T", "V"}
+"""What the lines of all cells name beside tensors of each step and parameters."""
+
 MEMORIES = ("memory_", "mean_")
 """Prefixes of what an optimizer keeps of a parameter's gradients; all of it starts at 0."""
 
@@ -195,6 +101,22 @@ class Line(NamedTuple):
     defines: tuple[Reference, ...]
 
 
+class CellListing(NamedTuple):
+    """A cell's own lines; `assemble` adds those that all cells share.
+
+    Attributes:
+        forward: from a[t], the input's share, and the carry at t-1 to the carry at t.
+        backward: from the gradient of the carry at t to that at t-1, `d_a[t]`, and the gradients
+            of all parameters but w_xh and b_h.
+        outer_names: what these lines name beside tensors and `functions.FUNCTIONS`: the cell's own
+            helpers and constants.
+    """
+
+    forward: tuple[Line, ...]
+    backward: tuple[Line, ...]
+    outer_names: dict[str, Any]
+
+
 class Block(NamedTuple):
     """Lines under one head: run once (`times` "once"), or for t "up" 0..T-1 or "down" T-1..0."""
 
@@ -204,7 +126,7 @@ class Block(NamedTuple):
 
 
 def assemble(
-    cell_name: str,
+    cell: CellListing,
     parameters: tuple[str, ...],
     carries: tuple[str, ...],
     *,
@@ -217,7 +139,7 @@ def assemble(
     """The program of one training step: forward, backward through time, update.
 
     Args:
-        cell_name: a key of `CELL_LISTINGS`.
+        cell: of `cell_listing`.
         parameters: names of all parameters, in the order of the update.
         carries: names of the carry's fields.
         embedded: the input is a row of `embedding`, not a one-hot row.
@@ -230,9 +152,10 @@ def assemble(
     Returns:
         Blocks in the order of execution.
     """
-    cell = CELL_LISTINGS[cell_name]
+    b_h = " + b_h" if "b_h" in parameters else ""
     read = "x[t] = embedding[inputs[t]]" if embedded else "x[t] = one_hot(inputs[t], V)"
-    share = "d_w_xh += outer(x[t], d_a[t])\nd_b_h += d_a[t]"
+    read += f"\na[t] = x[t] @ w_xh{b_h}  # what the input brings"
+    share = "d_w_xh += outer(x[t], d_a[t])" + ("\nd_b_h += d_a[t]" if b_h else "")
     if embedded:
         share += "\nd_x[t] = d_a[t] @ w_xh.T\nd_embedding[inputs[t]] += d_x[t]"
     zeros = "\n".join(f"d_{name} = zeros_like({name})" for name in parameters)
@@ -249,23 +172,26 @@ def assemble(
         updates += [_SHRINK.format(w=name) for name in parameters]
     updates += [UPDATES[update].format(w=name) for name in parameters]
     up, down = "for t in range(T):", "for t in reversed(range(T)):"
+    forward = (*_lines(read, FORWARD), *cell.forward)
+    backward = (*cell.backward, *_lines(share, BACKWARD))
+    zero, out, out_back = (
+        tuple(_lines(text, phase))
+        for text, phase in ((zeros, BACKWARD), (readout, FORWARD), (readout_backward, BACKWARD))
+    )
     if loss != "last_cross_entropy":
         blocks = [
-            _block("", cell.before, FORWARD),
-            _block(up, read + cell.forward + readout, FORWARD),
-            _block("", zeros, BACKWARD),
-            _block(down, readout_backward + cell.backward + share, BACKWARD),
+            Block(up, "up", forward + out),
+            Block("", "once", zero),
+            Block(down, "down", out_back + backward),
         ]
     else:
         blocks = [
-            _block("", cell.before, FORWARD),
-            _block(up, read + cell.forward, FORWARD),
-            _block("", readout, FORWARD),
-            _block("", zeros + readout_backward, BACKWARD),
-            _block(down, cell.backward + share, BACKWARD),
+            Block(up, "up", forward),
+            Block("", "once", out),
+            Block("", "once", zero + out_back),
+            Block(down, "down", backward),
         ]
-    blocks.append(_block("", "\n".join(updates), UPDATE))
-    return tuple(block for block in blocks if block.lines)
+    return (*blocks, Block("", "once", tuple(_lines("\n".join(updates), UPDATE))))
 
 
 def change_lines(blocks: tuple[Block, ...], changes: Mapping[str, str]) -> tuple[Block, ...]:
@@ -291,16 +217,16 @@ def change_lines(blocks: tuple[Block, ...], changes: Mapping[str, str]) -> tuple
     return tuple(block._replace(lines=tuple(map(changed, block.lines))) for block in blocks)
 
 
-def _block(head: str, source: str, phase: str) -> Block:
-    times = "down" if "reversed" in head else "up" if head else "once"
-    return Block(head, times, tuple(_lines(source, phase)))
+def line_of(code: str, note: str, phase: str) -> Line:
+    """A line, with what it defines."""
+    return Line(code, note, phase, _defines(code))
 
 
 def _lines(source: str, phase: str) -> Iterator[Line]:
     for text in source.splitlines():
         code, _, note = text.partition("#")
         if code.strip():
-            yield Line(code.strip(), note.strip(), phase, _defines(code.strip()))
+            yield line_of(code.strip(), note.strip(), phase)
 
 
 def _defines(code: str) -> tuple[Reference, ...]:

@@ -1,6 +1,6 @@
 """Running one training step line by line, and keeping what every line wrote."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from jaxrnn.charlm import LOSSES, Config, Params
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.training_step.functions import FUNCTIONS
 from jaxrnn.microscope.training_step.listings import (
-    CELL_LISTINGS,
     MEMORIES,
     UPDATES,
     Block,
@@ -18,6 +18,7 @@ from jaxrnn.microscope.training_step.listings import (
     assemble,
     change_lines,
 )
+from jaxrnn.microscope.training_step.translation import cell_listing
 
 Array = np.ndarray
 
@@ -48,7 +49,7 @@ class Recording(NamedTuple):
     """One training step, in full.
 
     Attributes:
-        cell_name: key in `CELLS`.
+        cell_name: the cell's name.
         blocks: the program.
         inputs, targets: T token ids each.
         objective: which loss; key in `jaxrnn.charlm.LOSSES`.
@@ -120,13 +121,13 @@ def record(
 ) -> Recording:
     """Runs one training step on one sequence, line by line, and keeps what every line wrote.
 
-    The lines are the cell's equations as `jaxrnn/cells` has them, run in NumPy in float64; the
-    gradients that they end with are those of `unroll` (the tests compare them).
+    The lines are those of the cell's own functions, forward and backward, run in NumPy in float64;
+    the gradients that they end with are those of `unroll` (the tests compare them).
 
     Args:
-        config: a model with one layer.
+        config: a model with one layer, of any cell whose functions `cell_listing` can read.
         params: its parameters.
-        carry: one Carry before the first step, fields [H].
+        carry: one Carry before the first step, without a batch axis.
         inputs: T token ids.
         targets: T token ids, what should be expected after each input.
         update: an optimizer by the name it has in `jaxrnn.optimizers`; it makes its first update,
@@ -143,9 +144,10 @@ def record(
         A Recording.
 
     Raises:
-        ValueError: more than one layer, sequences of unequal length, a cell without a listing,
-            an unknown loss or update, a limit below 0, a decay rate outside [0, 1), a weight
-            decay for anything but adamw, a change of a line that there is not.
+        ValueError: more than one layer, sequences of unequal length, a cell whose functions are
+            more than assignments and a return or have no source, an unknown loss or update, a
+            limit below 0, a decay rate outside [0, 1), a weight decay for anything but adamw, a
+            change of a line that there is not.
 
     Example:
         >>> import jax
@@ -157,9 +159,6 @@ def record(
         >>> step.lines[0].code, step.final("d_w_hh").shape, step.loss_after < step.loss
         ('x[t] = one_hot(inputs[t], V)', (3, 3), True)
     """
-    if config.cell not in CELL_LISTINGS:
-        known = "a cell with a listing: " + ", ".join(CELL_LISTINGS)
-        raise ValueError(sentence("record", "config", known, repr(config.cell)))
     if loss not in LOSSES:
         raise ValueError(sentence("record", "loss", f"one of {', '.join(LOSSES)}", loss))
     if update not in UPDATES:
@@ -181,13 +180,15 @@ def record(
         got = f"{len(inputs_)} and {len(targets_)}"
         raise ValueError(sentence("record", "inputs, targets", "two equal lengths above 0", got))
 
+    cell = config.recurrent_cell
+    listing = cell_listing(cell)
     weights = {name: _float64(value) for name, value in params.layers[0]._asdict().items()}
     weights |= {"w_hy": _float64(params.w_hy), "b_y": _float64(params.b_y)}
     if params.embedding is not None:
         weights["embedding"] = _float64(params.embedding)
     carries = {name: _float64(value) for name, value in carry[0]._asdict().items()}
     blocks = assemble(
-        config.cell,
+        listing,
         tuple(weights),
         tuple(carries),
         embedded=params.embedding is not None,
@@ -208,7 +209,7 @@ def record(
         constants["limit"] = float(limit)
     if norm_limit:
         constants["norm_limit"] = float(norm_limit)
-    numbers = {**constants, "k": 1, "V": len(weights["b_y"])}
+    numbers = {**listing.outer_names, **constants, "k": 1, "V": len(weights["b_y"])}
     initial = [Write(name, None, value) for name, value in weights.items()]
     initial += [Write(name, -1, value) for name, value in carries.items()]
     initial.append(Write("loss", None, np.zeros(())))
@@ -221,7 +222,7 @@ def record(
     restart = [write._replace(value=after.get(write.name, write.value)) for write in initial]
     forward = tuple(block for block in blocks if block.lines[0].phase == "forward")
     return Recording(
-        config.cell,
+        cell.name,
         blocks,
         inputs_,
         targets_,
@@ -269,12 +270,19 @@ def _run(
 
 
 def _execute(line: Line, code: CodeType, names: dict[str, Any]) -> tuple[Write, ...]:
-    exec(code, names)  # The library's own listing; no text from outside reaches it.
+    exec(code, names)  # The library's lines and the cell's own; no text from outside reaches it.
     at = {"": None, "t": names["t"], "t-1": names["t"] - 1, "T-1": names["T"] - 1}
     writes = []
     for name, time in line.defines:
         value = names[name] if at[time] is None else names[name][at[time]]
-        writes.append(Write(name, at[time], np.array(value, np.float64)))
+        try:
+            array = np.array(value, np.float64)
+        except (TypeError, ValueError):
+            rule, got = f"an array as {name} from `{line.code}`", type(value).__name__
+            hint = "unpack what a function returns in the same line"
+            raise ValueError(sentence("record", "config", rule, got, hint)) from None
+        # A number that each step has is drawn as a vector of one.
+        writes.append(Write(name, at[time], array if at[time] is None else np.atleast_1d(array)))
     return tuple(writes)
 
 
@@ -284,49 +292,3 @@ def _last(events: tuple[Event, ...], name: str) -> float:
 
 def _float64(value: Any) -> Array:
     return np.array(value, np.float64)
-
-
-def _one_hot(index: int, size: int) -> Array:
-    return np.eye(size)[index]
-
-
-def _softmax(y: Array) -> Array:
-    exponentials = np.exp(y - y.max())
-    return exponentials / exponentials.sum()
-
-
-def _sigmoid(a: Array) -> Array:
-    # ½ + ½ tanh(a/2) is σ(a) without an overflow at large negative a.
-    return 0.5 + 0.5 * np.tanh(0.5 * a)
-
-
-def _split(value: Array, count: int) -> list[Array]:
-    return np.split(value, count, axis=-1)
-
-
-def _join(*values: Array) -> Array:
-    return np.concatenate(values, axis=-1)
-
-
-def _length(*values: Array) -> float:
-    """The Euclidean norm of all of them as one vector."""
-    return float(np.sqrt(sum(np.sum(value**2) for value in values)))
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "clip": np.clip,
-    "join": _join,
-    "length": _length,
-    "log": np.log,
-    "maximum": max,
-    "one_hot": _one_hot,
-    "outer": np.outer,
-    "positive": lambda h: np.where(h > 0, 1.0, 0.0),
-    "relu": lambda a: np.maximum(a, 0.0),
-    "sigmoid": _sigmoid,
-    "softmax": _softmax,
-    "split": _split,
-    "sqrt": np.sqrt,
-    "tanh": np.tanh,
-    "zeros_like": np.zeros_like,
-}
