@@ -146,7 +146,7 @@ def test_bad_input_is_named():
         rnn.gradcheck(rnn.GRU, 0)
     with pytest.raises(ValueError, match="gradcheck: options: expected of lengths, resets"):
         check(rnn.GRU, options=("padding",))
-    with pytest.raises(TypeError, match="gradcheck: cell: expected a jaxrnn.Cell"):
+    with pytest.raises(TypeError, match=r"gradcheck: cell: expected a jaxrnn\.Cell"):
         check("gru")
 
 

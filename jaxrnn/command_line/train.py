@@ -26,7 +26,7 @@ _MODEL_HELP = "the cell, with commas one for each layer: rnn (elman), CELLS"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its help lists the cells that there are: only then is JAX, with which they come, waited for."""
+    """Its help lists the cells that there are; only then is JAX, which they need, waited for."""
 
     def format_help(self) -> str:
         from jaxrnn.cells import CELLS

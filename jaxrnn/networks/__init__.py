@@ -5,20 +5,18 @@ by cell, and every verb is `thread` with another function at the cells.
 """
 
 from jaxrnn.networks.dropout import draw_masks, weight_drop
+from jaxrnn.networks.parameters import init, output_size, zero_carry
 from jaxrnn.networks.thread import drop, map_cells, thread
 from jaxrnn.networks.truncated import unroll_truncated
-from jaxrnn.networks.values import Bidirectional, Directions, Network, Stack, check_network
-from jaxrnn.networks.verbs import (
+from jaxrnn.networks.unrolling import (
     Unroll,
-    init,
-    output_size,
     step,
     trace,
     trace_with_outputs,
     unroll,
     unroll_autodiff,
-    zero_carry,
 )
+from jaxrnn.networks.values import Bidirectional, Directions, Network, Stack, check_network
 
 __all__ = [
     "Bidirectional",

@@ -13,7 +13,7 @@ def loop_losses(config, params, carry, inputs, targets, clamps):
     for token, target in zip(inputs, targets, strict=True):
         x, carries = token, []
         for index, (layer, state) in enumerate(zip(params.layers, carry, strict=True)):
-            state, _ = rnn.step(config.recurrent_cell, layer, state, x)
+            state, _ = rnn.step(config.cells[0], layer, state, x)
             for clamp in clamps:
                 if clamp.layer == index:
                     held = getattr(state, clamp.field).at[clamp.unit].set(clamp.value)

@@ -25,7 +25,7 @@ def test_definitions_against_brute_force(random_model, cell, embed_size):
     @jax.jit
     def logits(xs):
         for layer, state in zip(params.layers, carry, strict=True):
-            _, xs = rnn.unroll(config.recurrent_cell, layer, state, xs)
+            _, xs = rnn.unroll(config.cells[0], layer, state, xs)
         return xs @ params.w_hy + params.b_y[None]
 
     values, slopes = np.asarray(logits(xs)), np.asarray(jax.jit(jax.jacrev(logits))(xs))
@@ -57,7 +57,7 @@ def test_integrated_gradients_are_complete(random_model, cell, scale):
     ends = []
     for xs in (text, jnp.tile(text.mean(axis=0), (12, 1))):
         for layer, state in zip(params.layers, carry, strict=True):
-            _, xs = rnn.unroll(config.recurrent_cell, layer, state, xs)
+            _, xs = rnn.unroll(config.cells[0], layer, state, xs)
         ends.append((xs @ params.w_hy)[jnp.arange(12), tokens])
     change = ends[0] - ends[1]
     np.testing.assert_allclose(parts.sum(axis=1), change, rtol=0.01)

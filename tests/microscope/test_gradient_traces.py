@@ -23,7 +23,7 @@ def losses_of_a_plain_loop(config, params, carry, xs, targets, changes):
     for t, target in enumerate(targets):
         x, carries = xs[t], []
         for layer, state, change in zip(params.layers, carry, changes, strict=True):
-            state, _ = rnn.step(config.recurrent_cell, layer, state, x)
+            state, _ = rnn.step(config.cells[0], layer, state, x)
             state = jax.tree.map(lambda value, added, t=t: value + added[t], state, change)
             x = state.h
             carries.append(state)
@@ -119,7 +119,7 @@ def test_input_gradients_agree_with_reverse_mode_through_unroll(
 
     def scores(xs):
         for layer, state in zip(params.layers, carry, strict=True):
-            _, xs = rnn.unroll(config.recurrent_cell, layer, state, xs)
+            _, xs = rnn.unroll(config.cells[0], layer, state, xs)
         return score(xs @ params.w_hy + params.b_y[None], targets)
 
     np.testing.assert_allclose(matrix, jax.jacrev(scores)(xs), atol=1e-13)

@@ -65,7 +65,7 @@ def test_gradients_on_request(random_model, embed_size):
     @jax.jit
     def logit(xs):
         for layer, start in zip(params.layers, carry, strict=True):
-            xs = rnn.unroll_autodiff(config.recurrent_cell, layer, start, xs)[1]
+            xs = rnn.unroll_autodiff(config.cells[0], layer, start, xs)[1]
         return (xs[3] @ params.w_hy + params.b_y)[targets[3]]
 
     for unit in range(xs.shape[-1]):

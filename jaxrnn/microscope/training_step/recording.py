@@ -180,7 +180,7 @@ def record(
         got = f"{len(inputs_)} and {len(targets_)}"
         raise ValueError(sentence("record", "inputs, targets", "two equal lengths above 0", got))
 
-    cell = config.recurrent_cell
+    cell = config.cells[0]
     listing = cell_listing(cell)
     weights = {name: _float64(value) for name, value in params.layers[0]._asdict().items()}
     weights |= {"w_hy": _float64(params.w_hy), "b_y": _float64(params.b_y)}
