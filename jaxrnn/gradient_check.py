@@ -165,9 +165,13 @@ def gradcheck(
         arrays = {"params": draw(shapes, 0.5), "carry": draw(carry, 0.5)}
         given: dict[str, Any] = {}
         if "lengths" in options:
-            given["lengths"] = jnp.asarray(random.integers(0, length + 1, batch_size))
+            # One sequence is whole, so that whatever else is drawn has something to act on.
+            drawn = random.integers(0, length + 1, batch_size)
+            given["lengths"] = jnp.asarray(np.where(np.arange(batch_size) == 0, length, drawn))
         if "resets" in options:
-            given["resets"] = jnp.asarray(random.random((length, batch_size)) < 0.4)
+            resets = random.random((length, batch_size)) < 0.4
+            resets[length // 2, 0] = True
+            given["resets"] = jnp.asarray(resets)
             arrays["reset_carry"] = draw(carry, 0.5)
         if "reverse" in options:
             given["reverse"] = True

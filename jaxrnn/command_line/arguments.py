@@ -4,6 +4,7 @@ import argparse
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,19 @@ def file_to_write(command: str, out: str | None, default: str | Path) -> Path:
                 raise ValueError(sentence(command, "--out", "a file in a folder", got))
             break
     return path
+
+
+def cell_names() -> list[str]:
+    """The cells by name; read from their files where importing them would wait for JAX.
+
+    >>> "lstm" in cell_names()
+    True
+    """
+    if "jaxrnn.cells" in sys.modules:
+        return list(sys.modules["jaxrnn.cells"].CELLS)
+    folder = Path(__file__).parent.parent / "cells"
+    sources = [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.py"))]
+    return [name for source in sources for name in re.findall(r'^    name="(\w+)",$', source, re.M)]
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxrnn.charlm.settings import ADJUSTABLE, PRESETS, Settings
-from jaxrnn.command_line.arguments import add_import, seed
+from jaxrnn.command_line.arguments import add_import, cell_names, seed
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
@@ -22,18 +22,16 @@ if TYPE_CHECKING:
 MODEL = ("model", "rnn_size", "num_layers", "proj_size", "embed_size", "dtype")
 
 
-_MODEL_HELP = "the cell, with commas one for each layer: rnn (elman), CELLS"
-
-
 class _Parser(argparse.ArgumentParser):
-    """Its help lists the cells that there are; only then is JAX, which they need, waited for."""
+    """Its help lists the cells that there are when it is asked for, imported ones among them."""
 
     def format_help(self) -> str:
-        from jaxrnn.cells import CELLS
-
         for action in self._actions:
-            if action.dest == "model" and action.help is not None:
-                action.help = action.help.replace("CELLS", ", ".join(CELLS))
+            if action.dest == "model":
+                names = ", ".join(cell_names())
+                action.help = (
+                    f"the cell, with commas one for each layer: rnn (elman), {names} (gru)"
+                )
         return super().format_help()
 
 
@@ -87,7 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
         group.add_argument(*flags, dest=name, help=help + shown, **more)
 
     group = parser.add_argument_group("model (values in brackets: the default preset's)")
-    add(group, "model", "cell", help=_MODEL_HELP, metavar="CELL")
+    add(group, "model", "cell", help="the cell", metavar="CELL")
     add(
         group,
         "rnn_size",

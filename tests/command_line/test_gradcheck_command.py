@@ -15,8 +15,8 @@ def test_a_cell_passes_with_a_row_a_parameter(capsys):
 
 
 def test_a_wrong_gradient_is_found(capsys, monkeypatch):
-    def wrong(params, carry, saved, next_carry, d_carry):
-        carried, d_a = jaxrnn.ELMAN.backward(params, carry, saved, next_carry, d_carry)
+    def wrong(*arguments):
+        carried, d_a = jaxrnn.ELMAN.backward(*arguments)
         return carried, 1.001 * d_a
 
     broken = dataclasses.replace(jaxrnn.ELMAN, backward=wrong)
@@ -31,3 +31,13 @@ def test_a_wrong_gradient_is_found(capsys, monkeypatch):
 def test_bad_arguments(capsys, arguments, named):
     assert main(["gradcheck", *arguments]) == 2
     assert named in capsys.readouterr().err
+
+
+def test_options_reach_the_check(capsys):
+    arguments = ["--cell", "elman", "--length", "3", "--options", "resets,masks", "--recompute"]
+    assert main(["gradcheck", *arguments]) == 0
+    written = capsys.readouterr().out
+    assert "elman, dense inputs, T=3 B=2 I=3 H=4, resets, masks" in written
+    assert "reset_carry.h" in written
+    assert main(["gradcheck", "--cell", "elman", "--options", "padding"]) == 2
+    assert "of lengths, resets, reverse, masks, got 'padding'" in capsys.readouterr().err

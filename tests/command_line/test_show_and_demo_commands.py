@@ -99,7 +99,7 @@ def test_show_gradient_flow_of_several_runs(folder, tmp_path, capsys):
     arguments = ["--view", "gradient-flow", "--to", "12", "--out", str(out)]
     assert main(["show", *both, *arguments]) == 0
     models = [model["name"] for model in embedded(out, "flow")["models"]]
-    assert models == ["deep (lstm, 2 × 6)", "deep (lstm, 2 × 6), c", "small (gru, 1 × 5)"]
+    assert models == ["deep (2 × 6 lstm)", "deep (2 × 6 lstm), c", "small (1 × 5 gru)"]
     printed = capsys.readouterr().out
     assert "before training" in printed
     assert "w_hh by gate, largest singular value (spectral radius): r " in printed
@@ -143,7 +143,7 @@ def test_show_gates_surprise_clamping_and_copying(folder, capsys):
         assert said in printed
         assert f"page: {folder / 'small' / f'{view}.html'}" in printed
         page = (folder / "small" / f"{view}.html").read_text(encoding="utf-8")
-        assert "small (gru, 1 × 5)" in page
+        assert "small (1 × 5 gru)" in page
         assert "Bokeh" in page
 
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+import jaxrnn as rnn
 from jaxrnn.charlm import checkpoints, runs
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.command_line import main, train
@@ -258,6 +259,9 @@ def test_help_and_version_import_no_jax():
         )
         assert done.returncode == 0, done.stderr
         assert "jaxrnn" in done.stdout
+        if arguments == ["train", "--help"]:
+            listed = re.search(r"--model CELL(.*?)--rnn-size", done.stdout, re.DOTALL).group(1)
+            assert set(re.findall(r"\w+", listed)) >= set(rnn.CELLS)
 
 
 def test_an_unknown_command_is_named():

@@ -14,10 +14,9 @@ import optax
 from numpy.typing import NDArray
 
 from jaxrnn import charlm
-from jaxrnn.cells import Cell
 from jaxrnn.microscope.experiments.fitting import fit
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
-from jaxrnn.networks import step, unroll
+from jaxrnn.networks import Network, step, unroll
 
 Array = jax.Array
 
@@ -94,10 +93,12 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
     return Experiment("embedding-or-one-hot", claim, measurements, bool(holds), verdict, data)
 
 
-def unroll_without_memory(cell: Cell, params: Any, carry: Any, xs: Array) -> tuple[Any, Array]:
+def unroll_without_memory(
+    network: Network, params: Any, carry: Any, xs: Array, dropout_key: None = None
+) -> tuple[Any, Array]:
     """`unroll` with the carry put back to zero before every step, so all steps at once."""
     zero = jax.tree.map(lambda x: jnp.zeros((len(xs), *x.shape), x.dtype), carry)
-    _, hs = step(cell, params, zero, xs)
+    _, hs = step(network, params, zero, xs)
     return carry, hs
 
 

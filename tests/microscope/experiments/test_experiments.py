@@ -9,7 +9,6 @@ from jaxrnn.microscope.experiments import EXPERIMENTS, report
 from jaxrnn.microscope.experiments.embedding_or_one_hot import unroll_without_memory
 from jaxrnn.microscope.experiments.fitting import fit
 from jaxrnn.microscope.languages import generate, reber
-from jaxrnn.networks import unroll_layers
 
 
 @pytest.fixture(autouse=True)
@@ -100,12 +99,13 @@ def test_fit_keeps_the_moments():
 
 
 def test_unroll_without_memory_is_a_step_from_zero_each_time():
-    params = rnn.init(rnn.LSTM, jax.random.key(0), 3, 4, dtype=jnp.float64)
+    net = rnn.Stack([rnn.LSTM])
+    params = rnn.init(net, jax.random.key(0), 3, 4, dtype=jnp.float64)
     xs = jnp.array([[0, 1], [2, 2], [1, 0]])
-    zero = rnn.zero_carry(rnn.LSTM, params, (2,))
-    _, hs = unroll_layers(rnn.LSTM, (params,), (zero,), xs, unroll=unroll_without_memory)
+    zero = rnn.zero_carry(net, params, (2,))
+    _, hs = unroll_without_memory(net, params, zero, xs)
     for t in range(3):
-        np.testing.assert_allclose(hs[t], rnn.step(rnn.LSTM, params, zero, xs[t])[1], rtol=1e-14)
+        np.testing.assert_allclose(hs[t], rnn.step(net, params, zero, xs[t])[1], rtol=1e-14)
 
 
 @pytest.mark.slow
