@@ -49,6 +49,7 @@ CELLS: dict[str, Cell] = {
         INDRNN,
     )
 }
+_OWN = tuple(CELLS)
 
 
 def register(cell: Cell) -> Cell:
@@ -63,7 +64,8 @@ def register(cell: Cell) -> Cell:
         The cell.
 
     Raises:
-        TypeError, ValueError: it is no Cell, breaks the contract, or has the name of another.
+        TypeError, ValueError: it is no Cell, breaks the contract, or has the name of one of the
+            library's own. One that was registered before is replaced.
 
     Example:
         >>> import dataclasses, jaxrnn as rnn
@@ -75,11 +77,11 @@ def register(cell: Cell) -> Cell:
     if not isinstance(cell, Cell):
         raise TypeError(sentence("register", "cell", "a jaxrnn.Cell", cell))
     check_contract("register", cell)
-    known = CELLS.get(cell.name)
-    if known is not None and known != cell:
-        hint = "choose another name; del jaxrnn.CELLS[name] frees one"
-        raise ValueError(sentence("register", "cell.name", "a new name", cell.name, hint))
-    return CELLS.setdefault(cell.name, cell)
+    if cell.name in _OWN and cell != CELLS[cell.name]:
+        expected = f"another name than those of the library, {', '.join(_OWN)}"
+        raise ValueError(sentence("register", "cell.name", expected, cell.name))
+    CELLS[cell.name] = cell
+    return cell
 
 
 __all__ = [

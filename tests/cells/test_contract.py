@@ -181,17 +181,21 @@ def test_a_record_that_makes_no_sense_is_refused(changes, words):
         changed(**changes)
 
 
-def test_register_makes_a_name_and_keeps_it():
+def test_register_makes_a_name():
     mine = dataclasses.replace(MGU, name="my_own")
     try:
-        assert rnn.register(mine) is mine
-        assert rnn.register(dataclasses.replace(mine)) is mine
-        with pytest.raises(ValueError, match=r"register: cell.name: expected a new name, got my_o"):
-            rnn.register(dataclasses.replace(mine, recurrent=("w_hh",)))
+        assert rnn.register(mine) is rnn.CELLS["my_own"] is mine
         assert rnn.charlm.Config(5, "my_own").cells == (mine, mine)
+        # A notebook's cell that is run again replaces what it registered before.
+        again = rnn.register(dataclasses.replace(mine, recurrent=("w_hh",)))
+        assert rnn.CELLS["my_own"] is again
     finally:
         del rnn.CELLS["my_own"]
+
+
+def test_register_protects_the_librarys_names():
     with pytest.raises(TypeError, match=r"register: cell: expected a jaxrnn.Cell, got x"):
         rnn.register("x")
-    with pytest.raises(ValueError, match="a new name, got gru"):
+    with pytest.raises(ValueError, match=r"another name than those of the library, .*, got gru"):
         rnn.register(dataclasses.replace(MGU, name="gru"))
+    assert rnn.register(rnn.GRU) is rnn.GRU

@@ -260,7 +260,7 @@ def test_help_and_version_import_no_jax():
         assert done.returncode == 0, done.stderr
         assert "jaxrnn" in done.stdout
         if arguments == ["train", "--help"]:
-            listed = re.search(r"--model CELL(.*?)--rnn-size", done.stdout, re.DOTALL).group(1)
+            listed = done.stdout.partition("the cell,")[2].partition("--rnn-size")[0]
             assert set(re.findall(r"\w+", listed)) >= set(rnn.CELLS)
 
 
