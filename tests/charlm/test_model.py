@@ -8,6 +8,7 @@ from jax.nn import initializers
 
 import jaxrnn as rnn
 from jaxrnn import charlm
+from jaxrnn.networks import drop
 
 V, H, E = 5, 4, 3
 init = jax.jit(charlm.init, static_argnames=("dtype", "weights"))
@@ -149,3 +150,66 @@ def test_tokens_must_be_integers():
     carry = charlm.zero_carry(config, params, 2)
     with pytest.raises(TypeError, match="tokens"):
         charlm.apply(config, params, carry, jnp.zeros((3, 2)))
+
+
+def test_a_config_takes_cells_and_stacks_as_values():
+    by_name = charlm.Config(V, "gru", hidden_size=H, num_layers=2, dropout=0.1)
+    by_cell = charlm.Config(V, rnn.GRU, hidden_size=H, dropout=0.1)
+    by_stack = charlm.Config(V, rnn.Stack([rnn.GRU, rnn.GRU], dropout=0.1), hidden_size=H)
+    assert by_name.network == by_cell.network == by_stack.network
+    assert by_stack.dropout == 0.1
+    assert by_stack.num_layers == 2
+    mixed = charlm.Config(V, rnn.Stack([rnn.LSTM_PROJECTED, rnn.GRU]), hidden_size=[6, 4])
+    params = random_params(mixed)
+    assert [layer.w_xh.shape for layer in params.layers] == [(5, 24), (3, 12)]
+    assert params.w_hy.shape == (4, V)
+    projected = charlm.Config(V, "lstm_projected", hidden_size=6, num_layers=1, proj_size=2)
+    assert random_params(projected).w_hy.shape == (2, V)
+    assert charlm.Config(V, hidden_size=(3, 4, 5)).num_layers == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"cell": rnn.Bidirectional(rnn.GRU)}, "would see the characters that it predicts"),
+        ({"cell": rnn.Stack([rnn.Bidirectional(rnn.GRU)])}, "would see the characters that it"),
+        ({"cell": rnn.Stack([rnn.Stack([rnn.GRU])])}, "expected a cell or a Stack of cells"),
+        ({"cell": rnn.Stack([rnn.GRU]), "num_layers": 2}, "num_layers: expected 1, as many"),
+        ({"cell": rnn.Stack([rnn.GRU]), "dropout": 0.2}, "dropout: expected 0.0, as the Stack"),
+        ({"hidden_size": (3, 4), "num_layers": 3}, "num_layers: expected 2, as many"),
+        ({"cell": rnn.Stack([rnn.GRU]), "hidden_size": (3, 4)}, "hidden_size: expected one size"),
+        ({"cell": "what"}, "got what. Hint: jaxrnn.register"),
+        ({"proj_size": 0}, "proj_size"),
+    ],
+)
+def test_a_config_refuses_networks_that_cannot_be(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        charlm.Config(**{"vocab_size": 5, **wrong})
+
+
+def test_dropout_is_a_mask_for_each_layer_and_one_for_the_top():
+    config = charlm.Config(V, "elman", hidden_size=64, num_layers=2, dropout=0.5)
+    params = random_params(config)
+    carry = charlm.zero_carry(config, params, 1)
+    tokens, key = jnp.array([[1], [2]]), jax.random.key(5)
+    _, logits = charlm.apply(config, params, carry, tokens, dropout_key=key)
+    masks = [drop(jax.random.fold_in(key, i), jnp.ones((2, 1, 64)), 0.5) for i in (0, 1)]
+    assert 0.2 < np.mean(np.asarray(masks[0]) != np.asarray(masks[1])) < 0.8
+    _, hs = rnn.unroll(rnn.ELMAN, params.layers[0], carry[0], tokens)
+    _, hs = rnn.unroll(rnn.ELMAN, params.layers[1], carry[1], hs * masks[0])
+    expected = np.asarray(hs * masks[1]) @ np.asarray(params.w_hy) + np.asarray(params.b_y)
+    np.testing.assert_allclose(logits, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("embed_size", [None, E])
+@pytest.mark.parametrize("outside", [V, -1])
+def test_an_id_outside_the_vocabulary_gives_nan(embed_size, outside):
+    config = charlm.Config(V, "gru", hidden_size=H, num_layers=1, embed_size=embed_size)
+    params = random_params(config)
+    tokens = jnp.array([[1, 2], [outside, 3]])
+    _, logits = charlm.apply(config, params, charlm.zero_carry(config, params, 2), tokens)
+    assert np.isnan(logits[1, 0]).all()
+    assert np.isfinite(logits[0]).all()
+    assert np.isfinite(logits[1, 1]).all()
+    _, now = charlm.step(config, params, charlm.zero_carry(config, params, 2), tokens[1])
+    assert np.isnan(now[0]).all()
