@@ -1,4 +1,8 @@
-"""Settings under which all tests run: float64, nothing promoted in silence, quick compilation."""
+"""Settings under which all tests run: float64, nothing promoted in silence, quick compilation.
+
+With JAXRNN_TEST_OPTIMISED=1 in the environment programs are compiled as for use; CI runs the tests
+of values, of padding to the bit and of gradients that way too.
+"""
 
 import os
 from importlib.metadata import version
@@ -11,7 +15,8 @@ QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=
 # and a flag that XLA does not know ends the process.
 if version("jaxlib").startswith("0.10."):
     QUICK += " --xla_cpu_use_fusion_emitters=false"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
+if not os.environ.get("JAXRNN_TEST_OPTIMISED"):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
 
 import jax  # noqa: E402
 
