@@ -16,7 +16,7 @@ LAYERS = [
     {"errors"},
     {"cells"},
     {"recurrence"},
-    {"gradient_check", "optimizers", "networks"},
+    {"gradient_check", "optimizers", "networks", "shapes"},
     {"charlm"},
     {"microscope"},
     {"command_line"},
