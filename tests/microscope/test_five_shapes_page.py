@@ -170,13 +170,16 @@ def test_one_drawing_of_a_shape_is_shown_at_a_time(browser, tmp_path):
     def press(section, text):
         [button] = [each for each in find(section, "button") if each.text == text]
         button.click()
-        return button
+
+    def pressed(section):
+        return [each.text for each in find(section, "[aria-pressed=true]")]
 
     assert shown(other)[0] == ("0", "trained")
+    assert pressed(other) == ["first", "Trained"]
     assert "95 % of all. For comparison: 30 % by chance." in shown(other)[1]
     press(other, "<second>")
-    button = press(other, "In training")
-    assert button.get_attribute("aria-pressed") == "true"
+    press(other, "In training")
+    assert pressed(other) == ["<second>", "In training"]
     assert shown(other)[0] == ("1", "in training")
     assert "After 2 updates" in shown(other)[1]
     press(other, "Untrained")

@@ -182,5 +182,8 @@ def test_all_five_are_learned(seed):
                 taught = runs["in training"]
                 assert taught.inputs == runs["trained"].inputs
                 assert "taught" in taught.origins
+                # The first step reads the same everywhere; the weights are those of another moment.
+                assert not np.array_equal(taught.hs[0], runs["untrained"].hs[0])
+                assert not np.array_equal(taught.hs[0], runs["trained"].hs[0])
     page = demos.PAGES["five-shapes"](found)
     assert all(name.capitalize() in page for name in names)
