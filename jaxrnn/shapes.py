@@ -48,14 +48,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.errors import sentence
-from jaxrnn.recurrence import step
+from jaxrnn.networks import Network, step
 from jaxrnn.recurrence.checks import check_key, is_token_ids
 
 Array = jax.Array
 
 
 def generate(
-    network: Any,
+    network: Network,
     params: Any,
     carry: Any,
     first: Array,
@@ -74,7 +74,7 @@ def generate(
     outputs differ in `emit` only.
 
     Args:
-        network: a cell or another network with a `step`.
+        network: a cell or a `Stack`.
         params: its parameters.
         carry: its carry before the first step.
         first: the first input, e.g. a start symbol: token ids [*B], or dense [*B, I].
@@ -95,8 +95,9 @@ def generate(
         more of it, and its carry stays that of the step which emitted the stop.
 
     Raises:
-        TypeError: a first input that is no array, a stop for dense outputs or one that is no
-            integer, a key that is no key, or an `emit` whose outputs have another dtype.
+        TypeError: a `Bidirectional` network, a first input that is no array, a stop for dense
+            outputs or one that is no integer, a key that is no key, or an `emit` whose outputs
+            have another dtype.
         ValueError: `max_length` below 1, a stop below 0, or an `emit` whose outputs have another
             shape.
 
@@ -108,7 +109,7 @@ def generate(
 
     >>> import jax, jax.numpy as jnp, jaxrnn as rnn
     >>> params = rnn.init(rnn.ELMAN, jax.random.key(0), input_size=5, hidden_size=5)
-    >>> params = params._replace(w_xh=5 * jnp.eye(5), w_hh=jnp.zeros((5, 5)))
+    >>> params = params._replace(w_xh=5 * jnp.eye(5, dtype=jnp.float32), w_hh=0 * params.w_hh)
     >>> @jax.jit
     ... def count(first):
     ...     carry = rnn.zero_carry(rnn.ELMAN, params, first.shape)

@@ -7,28 +7,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from oracles import numpy_step, random_problem, worst_relative
+from oracles import random_problem, worst_relative
 
 import jaxrnn as rnn
 
 SYMBOLS, STOP, LENGTH = 6, 5, 9
+STACK = rnn.Stack([rnn.LSTM, rnn.GRU])
 
 
-def decoder(name, batch=(4, 2), seed=0):
+def decoder(network, batch=(4, 2), seed=0):
     """(params, carry, readout [H, V], first ids [*B]), everything random."""
-    params, carry, _ = random_problem(name, batch=batch, inputs=SYMBOLS, hidden=5, seed=seed)
+    params, carry, _ = random_problem(network, batch=batch, inputs=SYMBOLS, hidden=5, seed=seed)
     random = np.random.default_rng(seed + 1)
     readout = jnp.asarray(random.normal(size=(5, SYMBOLS)))
     return params, carry, readout, jnp.asarray(random.integers(0, STOP, batch), jnp.int32)
 
 
-def loop_over_one(name, params, carry, readout, first, stop):
-    """One sequence fed back in NumPy: (carry, symbols until the stop or LENGTH)."""
-    p = {k: np.asarray(v) for k, v in params._asdict().items()}
+def loop_over_one(network, params, carry, readout, first, stop):
+    """One sequence fed back in a Python loop: (carry, symbols until the stop or LENGTH)."""
     symbol, symbols = int(first), []
     while len(symbols) < LENGTH:
-        carry, _ = numpy_step(name, p, carry, np.eye(SYMBOLS)[symbol])
-        symbol = int(np.argmax(carry["h"] @ np.asarray(readout)))
+        carry, h = rnn.step(network, params, carry, jnp.asarray(symbol, jnp.int32))
+        symbol = int(np.argmax(np.asarray(h) @ np.asarray(readout)))
         if symbol == stop:
             return carry, symbols
         symbols.append(symbol)
@@ -56,40 +56,44 @@ def greedy(cell, params, carry, readout, first, stop=STOP):
     )
 
 
-@pytest.mark.parametrize(("name", "seed"), [("elman", 23), ("lstm", 8)])
-def test_each_sequence_is_fed_back_until_its_own_stop(name, seed):
-    params, carry, readout, first = decoder(name, seed=seed)
-    last, symbols, lengths = greedy(rnn.CELLS[name], params, carry, readout, first)
+def assert_close(tree, expected):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), tree, expected)
+
+
+@pytest.mark.parametrize(
+    ("network", "seed"), [(rnn.ELMAN, 23), (STACK, 11)], ids=["elman", "stack"]
+)
+def test_each_sequence_is_fed_back_until_its_own_stop(network, seed):
+    params, carry, readout, first = decoder(network, seed=seed)
+    last, symbols, lengths = greedy(network, params, carry, readout, first)
     assert symbols.shape == (LENGTH, 4, 2)
     assert (symbols.dtype, lengths.dtype) == (jnp.int32, jnp.int32)
     seen = set()
     for b in np.ndindex(4, 2):
-        alone = {field: np.asarray(value[b]) for field, value in carry._asdict().items()}
-        alone, expected = loop_over_one(name, params, alone, readout, first[b], STOP)
+        of_b = lambda tree: jax.tree.map(lambda leaf: leaf[b], tree)  # noqa: B023, E731
+        alone, expected = loop_over_one(network, params, of_b(carry), readout, first[b], STOP)
         seen.add(len(expected))
         assert lengths[b] == len(expected)
         padding = [STOP] * (LENGTH - len(expected))
         assert symbols[(slice(None), *b)].tolist() == expected + padding
-        for field, value in alone.items():
-            np.testing.assert_allclose(getattr(last, field)[b], value, rtol=1e-12)
+        assert_close(of_b(last), alone)
     # Some stop at once, some in the middle, and one never.
     assert len(seen) >= 3
     assert {min(seen), max(seen)} == {0, LENGTH}
 
 
 def test_without_a_stop_every_sequence_is_as_long_as_it_may_be():
-    params, carry, readout, first = decoder("elman", batch=(), seed=24)
+    params, carry, readout, first = decoder(rnn.ELMAN, batch=(), seed=24)
     last, symbols, lengths = greedy(rnn.ELMAN, params, carry, readout, first, stop=None)
-    alone = {"h": np.asarray(carry.h)}
-    alone, expected = loop_over_one("elman", params, alone, readout, first, None)
+    alone, expected = loop_over_one(rnn.ELMAN, params, carry, readout, first, None)
     assert symbols.tolist() == expected
     assert STOP in expected  # an ordinary symbol here
     assert lengths == LENGTH
-    np.testing.assert_allclose(last.h, alone["h"], rtol=1e-12)
+    assert_close(last, alone)
 
 
 def test_nothing_is_computed_once_all_have_stopped():
-    params, carry, _, first = decoder("elman")
+    params, carry, _, first = decoder(rnn.ELMAN)
     steps = []
 
     @jax.jit
@@ -108,7 +112,7 @@ def test_nothing_is_computed_once_all_have_stopped():
 
 
 def test_a_key_of_its_own_for_every_step():
-    params, carry, _, first = decoder("elman")
+    params, carry, _, first = decoder(rnn.ELMAN)
     key = jax.random.key(3)
 
     def draw(h, key):
@@ -127,7 +131,7 @@ def test_a_key_of_its_own_for_every_step():
 
 
 def test_symbols_pass_through_an_embedding():
-    params, carry, _, first = decoder("elman")
+    params, carry, _, first = decoder(rnn.ELMAN)
     random = np.random.default_rng(5)
     table = jnp.asarray(random.normal(size=(3, SYMBOLS)))  # three symbols, as dense inputs
     readout = jnp.asarray(random.normal(size=(5, 3)))
@@ -155,7 +159,7 @@ def free_running(run, params, carry, readout, first):
 
 
 def test_the_gradient_passes_through_dense_outputs_fed_back():
-    params, carry, readout, _ = decoder("lstm", batch=(2,))
+    params, carry, readout, _ = decoder(rnn.LSTM, batch=(2,))
     first = jnp.asarray(np.random.default_rng(3).normal(size=(2, SYMBOLS)))
 
     def fed_back(params, carry, readout, first):
@@ -181,7 +185,7 @@ def test_the_gradient_passes_through_dense_outputs_fed_back():
 
 def test_the_gradient_of_the_carry_at_the_stop_even_where_the_network_cannot_read_the_stop():
     # The stop is no row of w_xh here, and an unknown id is NaN.
-    params, carry, readout, first = decoder("elman")
+    params, carry, readout, first = decoder(rnn.ELMAN)
     params = params._replace(w_xh=params.w_xh[:STOP])
 
     def loss(params):
@@ -214,7 +218,7 @@ def test_teacher_forcing_shifts_and_ends_every_sequence():
 
 
 def test_a_network_taught_what_it_says_says_it_again():
-    params, carry, readout, first = decoder("elman", seed=23)
+    params, carry, readout, first = decoder(rnn.ELMAN, seed=23)
     _, symbols, lengths = greedy(rnn.ELMAN, params, carry, readout, first)
     fed = rnn.teacher_forcing(symbols, lengths, start=first, stop=STOP)
     _, hs = rnn.unroll(rnn.ELMAN, params, carry, fed.inputs)
@@ -266,7 +270,7 @@ def test_sequence_mask_counts_steps():
     assert rnn.sequence_mask(jnp.array(1), 2).tolist() == [True, False]
 
 
-PARAMS, CARRY, READOUT, FIRST = decoder("elman", batch=(2,))
+PARAMS, CARRY, READOUT, FIRST = decoder(rnn.ELMAN, batch=(2,))
 IDS = jnp.zeros((3, 2), int)
 
 

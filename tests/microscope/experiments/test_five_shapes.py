@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import numpy_step
 
 import jaxrnn as rnn
 from jaxrnn.microscope import demos
@@ -60,18 +59,16 @@ def test_words_that_are_shown_are_not_trained_on():
 
 
 def plain_run(model, carry, ids, columns):
-    """States of a GRU, and what is said at each step, in NumPy; ids may grow by what is said."""
-    p = {k: np.asarray(v, np.float64) for k, v in model.params._asdict().items()}
-    carry, hs, said = {"h": carry}, [], []
-    ids = list(ids)
+    """States step by step, and what is said at each; ids may grow by what is said."""
+    hs, said, ids = [], [], list(ids)
     for t in range(columns):
         if t == len(ids):
             ids.append(said[-1])
-        carry, _ = numpy_step("gru", p, carry, np.eye(len(p["w_xh"]))[ids[t]])
-        hs.append(carry["h"])
+        carry, h = rnn.step(rnn.GRU, model.params, carry, jnp.asarray(ids[t], jnp.int32))
+        hs.append(np.asarray(h))
         if model.w_hy.shape[1]:
-            said.append(int(np.argmax(carry["h"] @ np.asarray(model.w_hy, np.float64))))
-    return np.array(hs), said
+            said.append(int(np.argmax(hs[-1] @ np.asarray(model.w_hy))))
+    return carry, np.array(hs), said
 
 
 @pytest.mark.parametrize("taught", [False, True])
@@ -81,9 +78,10 @@ def test_runs_of_an_encoder_and_a_decoder_are_those_of_plain_loops(taught):
     symbols = [*"abcdefghijklmnopqrstuvwxyz", STOP]
     for word, run in zip(task.labels, task.show(model, taught), strict=True):
         size, steps = len(word), len(run.inputs) - len(word)
-        encoded, _ = plain_run(model.encoder, np.zeros(64), map(symbols.index, word), size)
+        zero = rnn.zero_carry(rnn.GRU, model.encoder.params)
+        carry, encoded, _ = plain_run(model.encoder, zero, map(symbols.index, word), size)
         fed = [26, *map(symbols.index, word[::-1])] if taught else [26]
-        decoded, said = plain_run(model.decoder, encoded[-1], fed, steps)
+        _, decoded, said = plain_run(model.decoder, carry, fed, steps)
         np.testing.assert_allclose(run.hs, np.concatenate([encoded, decoded]), atol=1e-5)
         said = [symbols[i] for i in said]
         assert run.encoded == size

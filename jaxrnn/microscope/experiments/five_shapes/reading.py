@@ -22,7 +22,7 @@ from jaxrnn.microscope.experiments.five_shapes.task import (
     read,
     side_by_side,
 )
-from jaxrnn.recurrence import step, zero_carry
+from jaxrnn.networks import step, zero_carry
 from jaxrnn.shapes import last_outputs
 
 DIVISOR = 7

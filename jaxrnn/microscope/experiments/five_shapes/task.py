@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.cells import GRU
-from jaxrnn.recurrence import init, unroll, zero_carry
+from jaxrnn.networks import init, unroll, zero_carry
 
 Array = jax.Array
 Draw = np.random.Generator

@@ -27,8 +27,8 @@ from jaxrnn.microscope.experiments.five_shapes.task import (
     read,
     side_by_side,
 )
-from jaxrnn.recurrence import unroll, zero_carry
-from jaxrnn.shapes import TeacherForcing, generate, last_outputs, sequence_mask, teacher_forcing
+from jaxrnn.networks import unroll, zero_carry
+from jaxrnn.shapes import TeacherForcing, generate, sequence_mask, teacher_forcing
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
@@ -156,9 +156,7 @@ def encoder_to_decoder() -> Task:
 
     def encode(model: EncoderDecoder, words: Array, lengths: Array) -> tuple[Any, Array]:
         zero = zero_carry(CELL, model.encoder.params, lengths.shape)
-        carry, hs = unroll(CELL, model.encoder.params, zero, words)
-        # A shorter word ends earlier, and the carry of this cell is its output.
-        return carry._replace(h=last_outputs(hs, lengths)), hs
+        return unroll(CELL, model.encoder.params, zero, words, lengths=lengths)
 
     @jax.jit
     def decode(
