@@ -44,6 +44,13 @@ if TYPE_CHECKING:
     )
     from jaxrnn.optimizers import karpathy_adagrad
     from jaxrnn.recurrence import Masks, Trace
+    from jaxrnn.shapes import (
+        TeacherForcing,
+        generate,
+        last_outputs,
+        sequence_mask,
+        teacher_forcing,
+    )
 
 _HOME = {
     "jaxrnn.cells": (
@@ -79,6 +86,13 @@ _HOME = {
     "jaxrnn.recurrence": ("Masks", "Trace"),
     "jaxrnn.gradient_check": ("GradientReport", "gradcheck"),
     "jaxrnn.optimizers": ("karpathy_adagrad",),
+    "jaxrnn.shapes": (
+        "TeacherForcing",
+        "generate",
+        "last_outputs",
+        "sequence_mask",
+        "teacher_forcing",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 _SUBPACKAGES = ("cells", "charlm", "microscope", "networks", "optimizers")
@@ -101,19 +115,24 @@ __all__ = [
     "GradientReport",
     "Masks",
     "Stack",
+    "TeacherForcing",
     "Trace",
     "cells",
     "charlm",
     "draw_masks",
+    "generate",
     "gradcheck",
     "init",
     "karpathy_adagrad",
+    "last_outputs",
     "microscope",
     "networks",
     "optimizers",
     "output_size",
     "register",
+    "sequence_mask",
     "step",
+    "teacher_forcing",
     "trace",
     "unroll",
     "unroll_autodiff",

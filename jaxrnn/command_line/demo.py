@@ -9,6 +9,7 @@ NAMES = {
     "alternating": "1010…: three units learn it, and need no memory",
     "counting": "110110…: three units learn it by memory",
     "order": "word order, which a bag of words cannot see",
+    "five-shapes": "one to one, one to many, many to one, aligned, encoder to decoder: a task each",
     "parentheses": "a GRU with 15 units, its distance to the exact floor, what its units encode",
     "gradients": "vanishing gradients of RNN, LSTM and GRU over training",
     "connectivity": "how far back the predictions of an RNN and an LSTM look",

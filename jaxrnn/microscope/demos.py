@@ -10,6 +10,7 @@ from jaxrnn.microscope.experiments import EXPERIMENTS, Experiment, Progress
 from jaxrnn.microscope.experiments.binary import BinaryData
 from jaxrnn.microscope.experiments.connectivity import ConnectivityData
 from jaxrnn.microscope.experiments.embedding_or_one_hot import EmbeddingData
+from jaxrnn.microscope.experiments.five_shapes import FiveShapesData
 from jaxrnn.microscope.experiments.gradients import GradientsData
 from jaxrnn.microscope.experiments.last_or_every_step import LossData
 from jaxrnn.microscope.experiments.order import SENTENCES, TOKENS, OrderData
@@ -56,6 +57,20 @@ def order_page(experiment: Experiment) -> str:
         )
     return stepper_page(
         recordings, TOKENS, title=_title(experiment), text=_story_in_numbers(experiment)
+    )
+
+
+def shapes_page(experiment: Experiment) -> str:
+    """The five shapes, each a network at work, before and after training."""
+    from jaxrnn.microscope.pages.five_shapes import five_shapes_page
+
+    data: FiveShapesData = experiment.data
+    return five_shapes_page(
+        data.shapes,
+        title="The five shapes of recurrent networks",
+        claim=experiment.claim,
+        verdict=f"{_outcome(experiment)}. {experiment.verdict}",
+        rows=_rows(experiment),
     )
 
 
@@ -143,6 +158,7 @@ PAGES: dict[str, Callable[[Experiment], str]] = {
     "alternating": binary_page,
     "counting": binary_page,
     "order": order_page,
+    "five-shapes": shapes_page,
     "parentheses": parentheses_page,
     "gradients": gradients_page,
     "connectivity": connected_page,
@@ -191,9 +207,12 @@ def _title(experiment: Experiment) -> str:
     return experiment.name.replace("-", " ").capitalize()
 
 
+def _outcome(experiment: Experiment) -> str:
+    return "It holds" if experiment.holds else "It does not hold"
+
+
 def _story(experiment: Experiment) -> str:
-    outcome = "It holds" if experiment.holds else "It does not hold"
-    return f"Claimed: {experiment.claim} {outcome}: {experiment.verdict}"
+    return f"Claimed: {experiment.claim} {_outcome(experiment)}: {experiment.verdict}"
 
 
 def _story_in_numbers(experiment: Experiment) -> str:
