@@ -17,11 +17,14 @@ check = functools.partial(rnn.gradcheck, key=KEY)
 slow = pytest.mark.slow
 
 # The whole grid, cells × options × recompute × inputs, is the slow run's; the ordinary run has
-# every cell with none and with all of the options.
+# every cell with all of the options, and two with none.
+PLAIN = ("lstm", "lstm_projected")
 GRID = [
     pytest.param(
         name, options, recompute, tokens,
-        marks=() if not (recompute or tokens) and options in ((), OPTIONS) else slow,
+        marks=()
+        if not (recompute or tokens) and (options == OPTIONS or (not options and name in PLAIN))
+        else slow,
     )
     for name in rnn.CELLS
     for options in ((), *((option,) for option in OPTIONS), OPTIONS)

@@ -12,7 +12,6 @@ import jaxrnn as rnn
 
 T, B = 7, 3
 LENGTHS = jnp.asarray([4, 7, 0])
-some_cells = pytest.mark.parametrize("name", cells("lstm", "gru_layernorm"))
 both = pytest.mark.parametrize("run", [rnn.unroll, rnn.unroll_autodiff], ids=["hand", "autodiff"])
 
 
@@ -29,7 +28,7 @@ def outputs_and_gradients(run, name, wanted, *arguments, **given):
     return jax.jit(jax.value_and_grad(call, wanted, has_aux=True))(*arguments)
 
 
-@some_cells
+@pytest.mark.parametrize("name", cells("lstm"))
 @both
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("tokens", [False, True])
@@ -67,7 +66,7 @@ def test_neighbours_do_not_matter(run):
     jax.tree.map(np.testing.assert_array_equal, first(beside_gradients), first(gradients))
 
 
-@some_cells
+@pytest.mark.parametrize("name", cells("lstm"))
 @pytest.mark.parametrize("reverse", [False, True])
 def test_resets_are_sequences_one_by_one(name, reverse):
     """One row with boundaries before steps 2 and 5 is three sequences; so are its gradients."""

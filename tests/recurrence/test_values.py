@@ -31,7 +31,8 @@ def test_every_option_means_what_it_says(name, options):
     params, carry, xs = random_problem(name)
     given = random_options(name, options, params, carry, 7)
     expected_last, expected_hs, pre = one_by_one(cell, params, carry, xs, **given)
-    for run in (jitted_unroll, jitted_twin):
+    # Of the plain scan `trace` is the same run; the gradient check compares it with `unroll`.
+    for run in (jitted_unroll, jitted_twin) if name == "lstm_projected" else (jitted_unroll,):
         last, hs = run(cell, params, carry, xs, **given)
         np.testing.assert_allclose(hs, expected_hs, rtol=1e-12, atol=1e-14)
         for field, value in zip(last, expected_last, strict=True):
