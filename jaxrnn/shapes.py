@@ -55,7 +55,7 @@ Array = jax.Array
 
 
 def generate(
-    network: Network,
+    cell: Network,
     params: Any,
     carry: Any,
     first: Array,
@@ -74,7 +74,7 @@ def generate(
     outputs differ in `emit` only.
 
     Args:
-        network: a cell or a `Stack`.
+        cell: a cell or a `Stack`.
         params: its parameters.
         carry: its carry before the first step.
         first: the first input, e.g. a start symbol: token ids [*B], or dense [*B, I].
@@ -132,7 +132,7 @@ def generate(
 
     def advance(carry: Any, symbol: Array, t: Array) -> tuple[Any, Array]:
         x = symbol if embed is None else embed(symbol)
-        carry, h = step(network, params, carry, x)
+        carry, h = step(cell, params, carry, x)
         emitted = emit(h) if key is None else emit(h, jax.random.fold_in(key, t))
         return carry, _like_first(emitted, first)
 
