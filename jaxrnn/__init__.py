@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jaxrnn.gradient_check import GradientReport, gradcheck
     from jaxrnn.networks import (
         Bidirectional,
+        Directions,
         Stack,
         draw_masks,
         init,
@@ -71,6 +72,7 @@ _HOME = {
     ),
     "jaxrnn.networks": (
         "Bidirectional",
+        "Directions",
         "Stack",
         "draw_masks",
         "init",
@@ -112,6 +114,7 @@ __all__ = [
     "MGU",
     "Bidirectional",
     "Cell",
+    "Directions",
     "GradientReport",
     "Masks",
     "Stack",
@@ -158,4 +161,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

@@ -146,10 +146,11 @@ def gradcheck(
     check_key("gradcheck", key)
     for name, size in (("batch_size", batch_size), ("length", length)):
         check_size("gradcheck", name, size)
-    for option in options:
+    for option in [options] if isinstance(options, str) else options:
         if option not in SEQUENCE_OPTIONS:
-            expected = f"of {', '.join(SEQUENCE_OPTIONS)}"
+            expected = f"a sequence of some of {', '.join(SEQUENCE_OPTIONS)}"
             raise ValueError(sentence("gradcheck", "options", expected, repr(option)))
+    options = (options,) if isinstance(options, str) else tuple(options)
     shapes = jax.eval_shape(lambda key: init(cell, key, input_size, hidden_size), key)
     map_cells("gradcheck", cell, lambda _, part: check_contract("gradcheck", part), {})
     with jax.enable_x64(True):

@@ -44,13 +44,12 @@ def test_every_cell_is_right(name, options, recompute, tokens):
     assert [row.name for row in report.rows] == fields + ([] if tokens else ["xs"])
 
 
-@pytest.mark.parametrize("name", cells("lstm"))
+@pytest.mark.parametrize("name", cells("elman"))
 @pytest.mark.parametrize(
     "given", [{"length": 1}, {"chunk_length": 7}, {"recompute": True}], ids=str
 )
 def test_lengths_and_chunks(name, given):
-    assert check(rnn.CELLS[name], options=OPTIONS, **given).ok
-    assert check(rnn.CELLS[name], token_inputs=True, **given).ok
+    assert check(rnn.CELLS[name], options=OPTIONS, token_inputs="length" in given, **given).ok
 
 
 NETWORKS = [
@@ -68,8 +67,8 @@ NETWORKS = [
 
 @pytest.mark.parametrize(("network", "options"), NETWORKS, ids=str)
 def test_networks_are_right(network, options):
-    size = (3, 4) if network == NETWORKS[0][0] else 3
-    report = check(network, hidden_size=size, length=5, options=options)
+    size = (2, 3) if network == NETWORKS[0][0] else 3
+    report = check(network, hidden_size=size, length=4, options=options)
     assert report.ok, str(report)
     assert all(row.size > 0 for row in report.rows if not row.name.startswith("carry"))
 
@@ -147,7 +146,9 @@ def test_bad_input_is_named():
         check(rnn.GRU, length=0)
     with pytest.raises(TypeError, match="gradcheck: key: expected"):
         rnn.gradcheck(rnn.GRU, 0)
-    with pytest.raises(ValueError, match="gradcheck: options: expected of lengths, resets"):
+    with pytest.raises(
+        ValueError, match="gradcheck: options: expected a sequence of some of lengths"
+    ):
         check(rnn.GRU, options=("padding",))
     with pytest.raises(TypeError, match=r"gradcheck: cell: expected a jaxrnn\.Cell"):
         check("gru")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import jax
 
+import jaxrnn as rnn
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -20,6 +22,7 @@ def test_python_blocks_run_one_after_another(capsys):
     with jax.enable_x64(False):
         for block in blocks("python"):
             exec(compile(block, "README.md", "exec"), namespace)
+    assert rnn.CELLS.pop("mine") == namespace["MINE"]
     assert namespace["gradient"].w_hh.shape == (128, 512)
     assert float(namespace["metrics"]["loss"]) < 2.0
     assert "hello" in capsys.readouterr().out

@@ -7,7 +7,7 @@ and `register(cell)`, which checks it and makes it available by name. What it is
 - `blocks`, `split_off_last`, `join`: gates side by side in one array;
 - `sigmoid`, `sigmoid_or_tanh`, `standardise`, `standardise_T`, and all of `jax.numpy`.
 
-`mgu.py` is the shortest with two products, `elman.py` the shortest of all.
+`elman.py` is the plainest, `mgu.py` the shortest with two products.
 """
 
 from jaxrnn.cells.cell import Cell

@@ -53,9 +53,14 @@ class Cell:
             two factors that the driver sums over steps and batch: Σ operandᵀ cotangent for a
             matrix, Σ operand ⊙ cotangent for a vector, Σ cotangent where the operand is None.
         recurrent: the fields that multiply h through `product`; recurrent dropout and weight drop
-            act there.
-        init: `(key, params) -> params`, changes the usual draw (see `init` of the library); None:
-            the usual draw.
+            act there, and nowhere else.
+        init: `(key, params) -> params`, changes the usual draw; None: the usual draw, which is
+            w_xh Glorot uniform, every other matrix orthogonal, block by block, a vector 1 where its
+            name begins with `gain`, every other vector 0.
+
+    What a cell cannot have: inputs other than through `a`, so that x itself wants a block of w_xh;
+    parameters in `pairs`, to which `left` brings what depends on them. `pre` has a block for each
+    gate, which may be fewer than the blocks of `a`.
     """
 
     name: str
@@ -82,14 +87,25 @@ class Cell:
             raise ValueError(sentence(where, "param_shapes", "a field w_xh", self.param_shapes))
         if self.carry_sizes._fields[:1] != ("h",):
             raise ValueError(sentence(where, "carry_sizes", "h as first field", self.carry_sizes))
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            expected = "a name of letters, digits and _, for the command line and saved runs"
+            raise ValueError(sentence(where, "name", expected, repr(self.name)))
+        for name in ("gates", "nonlinearities", "recurrent"):
+            if not isinstance(getattr(self, name), tuple):
+                got = repr(getattr(self, name))
+                raise TypeError(sentence(where, name, "a tuple", got))
         if len(self.gates) != len(self.nonlinearities) or not self.gates:
             expected = f"one for each of the gates {', '.join(self.gates)}"
             got = f"{len(self.nonlinearities)} functions"
             raise ValueError(sentence(where, "nonlinearities", expected, got))
-        unknown = [name for name in self.recurrent if name not in self.param_shapes._fields]
-        if unknown:
-            expected = f"fields of its Params ({', '.join(self.param_shapes._fields)})"
-            raise ValueError(sentence(where, "recurrent", expected, ", ".join(unknown)))
+        h = self.carry_sizes.h
+        for name in self.recurrent:
+            shape = getattr(self.param_shapes, name, None)
+            if shape is None or shape.split()[0] != h:
+                expected = f"fields of its Params with {h}, the size of h, in front"
+                got = f"{name}, which is " + (f"[{shape}]" if shape else "no field")
+                hint = 'recurrent=("w_hh",) unless said; name what multiplies h, or nothing: ()'
+                raise ValueError(sentence(where, "recurrent", expected, got, hint))
 
     def __repr__(self) -> str:
         return f"the cell {self.name!r}"

@@ -3,6 +3,7 @@
 Sizes that differ (B = 2, I = 3, H = 4, P = 5, K = 6) tell the axes apart.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -25,14 +26,20 @@ class OutOfReach:
     def __init__(self, cell: str, name: str) -> None:
         self.__dict__.update(cell=cell, name=name)
 
+    def __repr__(self) -> str:
+        return f"OutOfReach(name={self.__dict__['name']!r})"
+
     def _refuse(self, *_: object) -> NoReturn:
+        where = f"{self.__dict__['cell']}: params.{self.__dict__['name']}"
+        raise TypeError(f"{where}: is not for a cell's functions to read. Hint: {self.hint}")
+
+    @property
+    def hint(self) -> str:
+        """What to do instead."""
         name = self.__dict__["name"]
         if name in ("w_xh", "b_h"):
-            hint = "`a` is x w_xh + b_h already"
-        else:
-            hint = f'product("{name}", q), which knows the dtype and the mask of dropout'
-        where = f"{self.__dict__['cell']}: params.{name}"
-        raise TypeError(f"{where}: is not for a cell's functions to read. Hint: {hint}")
+            return "`a` is x w_xh + b_h already"
+        return f'product("{name}", q), which knows the dtype and the mask of dropout'
 
     def __getattr__(self, _: str) -> NoReturn:
         self._refuse()
@@ -81,7 +88,19 @@ def check_contract(function: str, cell: Cell) -> None:
             returned.append(call(*arguments))
             return jax.tree.map(jnp.asarray, _arrays(returned[-1]))
 
-        jax.eval_shape(kept, *arguments)
+        try:
+            jax.eval_shape(kept, *arguments)
+        except TypeError as error:
+            if "OutOfReach" not in str(error) and "is not for a cell's" not in str(error):
+                raise
+            found = re.search(r"params\.(\w+)|name='(\w+)'", str(error))
+            name = next(filter(None, found.groups())) if found else "…"
+            expected = "vectors alone to be read of params"
+            got = f"params.{name}"
+            hint = OutOfReach(cell.name, name).hint
+            raise TypeError(
+                sentence(function, f"{cell.name}: {part}", expected, got, hint)
+            ) from error
         return jax.tree.map(_shape_of, returned[-1], is_leaf=lambda x: x is None)
 
     def same(part: str, what: str, got: Any, expected: Any) -> None:

@@ -219,7 +219,7 @@ def zero_carry(
         params: its parameters.
         batch_size: B, or a batch shape; `()` for a single stream without a batch axis.
     """
-    batch_shape = (batch_size,) if isinstance(batch_size, int) else tuple(batch_size)
+    batch_shape = tuple(batch_size) if isinstance(batch_size, tuple | list) else (int(batch_size),)
     return networks.zero_carry(config.network, params.layers, batch_shape)
 
 

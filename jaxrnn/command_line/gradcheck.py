@@ -13,7 +13,7 @@ def make_parser() -> argparse.ArgumentParser:
         "parameter, the inputs and the initial carry against jax.grad and against central "
         "differences. Exit code 1 where one is wrong.",
     )
-    parser.add_argument("--cell", help="this cell only, e.g. lstm; default: every cell")
+    parser.add_argument("--cell", "--model", help="this cell only, e.g. lstm; default: every cell")
     parser.add_argument("--input-size", type=int, default=3, metavar="I")
     parser.add_argument("--hidden-size", type=int, default=4, metavar="H")
     parser.add_argument("--batch-size", type=int, default=2, metavar="B")

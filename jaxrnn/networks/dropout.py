@@ -3,12 +3,14 @@
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
+from jaxrnn.errors import sentence
 from jaxrnn.networks.thread import drop, map_cells
 from jaxrnn.networks.values import Network, check_network
-from jaxrnn.recurrence.checks import check_key, check_params, check_probability
+from jaxrnn.recurrence.checks import check_batch_shape, check_key, check_params, check_probability
 from jaxrnn.recurrence.masks import draw_cell_masks
 
 
@@ -34,7 +36,8 @@ def draw_masks(
             sequence together, where it enters a recurrent product; the others are h / (1 − p)
             (variational dropout, Gal and Ghahramani 2016).
         zoneout: probability with which a unit keeps its old value at a step (Krueger et al. 2017);
-            one number, or the cell's Carry of numbers. In use take the probability itself:
+            one number, or the cell's Carry of numbers, of a network a tree of its structure. In
+            use take the probability itself:
             `Masks(keep=Carry(h=0.05, c=0.5))`.
 
     Returns:
@@ -53,14 +56,20 @@ def draw_masks(
     """
     check_network("draw_masks", cell)
     check_key("draw_masks", key)
+    check_batch_shape("draw_masks", batch_shape)
+    if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 0:
+        raise ValueError(sentence("draw_masks", "length", "an integer of at least 0", length))
 
-    def at_cell(index: int, cell: Cell, params: Any) -> Any:
+    def at_cell(index: int, cell: Cell, params: Any, zoneout: Any) -> Any:
         return draw_cell_masks(
-            cell, params, jax.random.fold_in(key, index), length, tuple(batch_shape),
+            cell, params, jax.random.fold_in(key, index), int(length), tuple(batch_shape),
             recurrent_dropout=recurrent_dropout, zoneout=zoneout,
         )  # fmt: skip
 
-    return map_cells("draw_masks", cell, at_cell, {"params": params})
+    if isinstance(zoneout, int | float | np.number):
+        share = zoneout
+        zoneout = map_cells("draw_masks", cell, lambda _, __: share, {})
+    return map_cells("draw_masks", cell, at_cell, {"params": params, "zoneout": zoneout})
 
 
 def weight_drop(cell: Network, params: Any, key: Array, probability: float) -> Any:

@@ -11,7 +11,13 @@ from jaxrnn.cells.drawing import draw
 from jaxrnn.errors import sentence
 from jaxrnn.networks.thread import map_cells, parts_of
 from jaxrnn.networks.values import Bidirectional, Directions, Network, Stack, check_network
-from jaxrnn.recurrence.checks import check_dtype, check_key, check_params, check_size
+from jaxrnn.recurrence.checks import (
+    check_batch_shape,
+    check_dtype,
+    check_key,
+    check_params,
+    check_size,
+)
 
 
 def init(
@@ -129,6 +135,7 @@ def output_size(cell: Network, params: Any) -> int:
     """
     check_network("output_size", cell)
     if isinstance(cell, Cell):
+        check_params("output_size", cell, params)
         return int(cell.carry_of(cell.sizes_of(params)).h)
     parts = [part["params"] for part in parts_of("output_size", cell, {"params": params})]
     if isinstance(cell, Stack):
@@ -158,9 +165,7 @@ def zero_carry(cell: Network, params: Any, batch_shape: tuple[int, ...] = ()) ->
         (32, 128)
     """
     check_network("zero_carry", cell)
-    if not isinstance(batch_shape, tuple | list):
-        hint = f"batch_shape=({batch_shape},)"
-        raise TypeError(sentence("zero_carry", "batch_shape", "a tuple", batch_shape, hint))
+    check_batch_shape("zero_carry", batch_shape)
 
     def zeros(index: int, cell: Cell, params: Any) -> Any:
         check_params("zero_carry", cell, params)

@@ -275,7 +275,7 @@ def trace_with_outputs(
 ) -> tuple[Any, Array]:
     """`trace` and `unroll`'s hs, which of a network are not in its cells' traces alone."""
     check_network("trace", cell)
-    return run(Way("trace", scan_and_keep), cell, params, carry, xs, **sequence)
+    return run(Way("trace", scan_and_keep, keeps_steps=True), cell, params, carry, xs, **sequence)
 
 
 @jax.tree_util.register_static
@@ -287,11 +287,13 @@ class Way:
         name: of the public function, for its sentences.
         run: `(cell, params, carry, timed, fixed, **options) -> (result, hs)`.
         options: by name.
+        keeps_steps: whether its result has the axis T, and so belongs to the steps as hs does.
     """
 
     name: str
     run: Callable[..., tuple[Any, Array]]
     options: tuple[tuple[str, Any], ...] = ()
+    keeps_steps: bool = False
 
 
 def run(
@@ -309,6 +311,10 @@ def run(
     dropout_key: Array | None = None,
 ) -> tuple[Any, Array]:
     """Leads a sequence through a network, each cell run this way; jitted where nothing else is."""
+    if reset_carry is not None and resets is None:
+        expected = "None where there are no resets"
+        hint = "carry is what the sequence starts from, and has a gradient too"
+        raise ValueError(sentence(way.name, "reset_carry", expected, "one", hint))
     if dropout_key is not None:
         check_key(way.name, dropout_key, "dropout_key")
     if lengths is not None and hasattr(lengths, "shape") and hasattr(xs, "shape") and xs.shape:
@@ -350,7 +356,7 @@ def _run(
 
     def way_back(result: Any, hs: Array, timed: Timed, reverse: bool) -> tuple[Any, Array]:
         back = functools.partial(bring_back, counts=timed.counts, reverse=reverse)
-        return jax.tree.map(back, result) if way.run is scan_and_keep else result, back(hs)
+        return jax.tree.map(back, result) if way.keeps_steps else result, back(hs)
 
     return thread(way.name, network, at_cell, trees, xs, reverse=reverse, dropout_key=dropout_key)
 

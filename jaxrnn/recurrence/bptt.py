@@ -33,11 +33,11 @@ from jaxrnn.recurrence.sequences import (
     Fixed,
     Step,
     Timed,
-    after_resets,
     cast,
     masks_at,
     run_step,
     run_step_T,
+    start_of,
 )
 from jaxrnn.recurrence.sharding import same_axes
 from jaxrnn.recurrence.time_chunks import (
@@ -181,7 +181,7 @@ def _backward(
         if recompute:
             _, steps = _run(cell, params, first, timed, fixed)
         before = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), first, steps.after)
-        start = after_resets(before, timed.resets, _over_steps(fixed))
+        start = start_of(before, timed, _over_steps(fixed))
         d_state, left = jax.lax.scan(
             one_step, d_state, (start, steps, timed._replace(xs=None), d_hs), reverse=True
         )

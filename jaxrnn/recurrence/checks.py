@@ -33,10 +33,18 @@ def check_size(function: str, name: str, size: Any) -> None:
         raise ValueError(sentence(function, name, "an integer of at least 1", size))
 
 
+def check_batch_shape(function: str, batch_shape: Any) -> None:
+    """Raises TypeError unless `batch_shape` is a tuple or list."""
+    if not isinstance(batch_shape, tuple | list):
+        hint = f"batch_shape=({batch_shape},)"
+        raise TypeError(sentence(function, "batch_shape", "a tuple", batch_shape, hint))
+
+
 def check_probability(function: str, name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a number in [0, 1)."""
     if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
-        raise ValueError(sentence(function, name, "a probability from 0 to below 1", value))
+        got = repr(value) if isinstance(value, str) else value
+        raise ValueError(sentence(function, name, "a probability from 0 to below 1", got))
 
 
 def check_dtype(function: str, dtype: Any) -> None:

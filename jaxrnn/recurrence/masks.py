@@ -9,15 +9,15 @@ from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import sentence
 from jaxrnn.precision import accumulator
-from jaxrnn.recurrence.checks import broadcasts, check_key, check_params, check_probability
+from jaxrnn.recurrence.checks import broadcasts, check_params, check_probability, whose
 
 
 class Masks(NamedTuple):
     """What `unroll` multiplies into the recurrence; constants to the gradient.
 
     Attributes:
-        recurrent: multiplies h where it enters a recurrent product; [*B, H], one for all steps
-            (variational dropout, Gal and Ghahramani 2016), or [T, *B, H]; None: nothing.
+        recurrent: multiplies h where it enters a recurrent product; of h's shape [*B, H], one for
+            all steps (variational dropout, Gal and Ghahramani 2016), or [T, *B, H]; None: nothing.
         keep: the cell's Carry of numbers in [0, 1], each broadcastable to [T, *B, H]: the new carry
             is keep · old + (1 − keep) · new (zoneout, Krueger et al. 2017: 0 and 1 in training, the
             probability in use); None: nothing.
@@ -39,7 +39,6 @@ def draw_cell_masks(
 ) -> Masks:
     """`draw_masks` of a single cell."""
     check_params("draw_masks", cell, params)
-    check_key("draw_masks", key)
     check_probability("draw_masks", "recurrent_dropout", recurrent_dropout)
     dtype, widths = params.w_xh.dtype, cell.carry_of(cell.sizes_of(params))
     recurrent_key, *keep_keys = jax.random.split(key, 1 + len(widths))
@@ -78,9 +77,12 @@ def check_masks(function: str, cell: Cell, carry: Any, length: int, masks: Any) 
         return
     if not isinstance(masks.keep, cell.Carry):
         expected = f"the Carry of {cell!r} with fields {', '.join(cell.Carry._fields)}"
-        raise TypeError(sentence(function, "masks.keep", expected, type(masks.keep).__name__))
+        raise TypeError(sentence(function, "masks.keep", expected, whose(masks.keep)))
     for name, value, state in zip(cell.Carry._fields, masks.keep, carry, strict=True):
         whole = (length, *state.shape)
+        if value is None:
+            expected = "numbers in [0, 1]"
+            raise TypeError(sentence(function, f"masks.keep.{name}", expected, "None", "0.0"))
         if not broadcasts(jnp.shape(value), whole):
             expected = f"numbers that broadcast to {list(whole)}"
             got = f"{list(jnp.shape(value))}"

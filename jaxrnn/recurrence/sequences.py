@@ -88,8 +88,9 @@ def bring_into_form(
     length, batch = xs.shape[0], carry.h.shape[:-1]
     counts = None
     if lengths is not None:
-        steps = jnp.arange(length, dtype=lengths.dtype).reshape(length, *(1,) * len(batch))
-        counts = steps < jnp.broadcast_to(lengths, batch)[None]
+        # In int32: steps counted in a narrow dtype of the lengths would start over at its end.
+        steps = jnp.arange(length, dtype=jnp.int32).reshape(length, *(1,) * len(batch))
+        counts = steps < jnp.broadcast_to(lengths.astype(jnp.int32), batch)[None]
         xs = jnp.where(counts if is_token_ids(xs) else counts[..., None], xs, jnp.zeros_like(xs))
     if resets is None:
         reset_carry = None
@@ -137,13 +138,16 @@ def masks_at(now: Timed, fixed: Fixed) -> tuple[Any, Any]:
     return recurrent, fixed.keep if now.keep is None else now.keep
 
 
-def after_resets(before: Any, resets: Array | None, fixed: Fixed) -> Any:
-    """The carry that a step, or K steps, start from."""
-    if resets is None:
-        return before
-    if fixed.reset_carry is None:
-        return choose(resets, jax.tree.map(jnp.zeros_like, before), before)
-    return choose(resets, fixed.reset_carry, before)
+def start_of(before: Any, now: Timed, fixed: Fixed) -> Any:
+    """The carry that a step, or K steps, of the cell start from.
+
+    Where a step does not count that is 0: what the carry of a sequence without steps holds, NaN
+    perhaps, then reaches no product.
+    """
+    start, zero = before, jax.tree.map(jnp.zeros_like, before)
+    if now.resets is not None:
+        start = choose(now.resets, zero if fixed.reset_carry is None else fixed.reset_carry, start)
+    return start if now.counts is None else choose(now.counts, start, zero)
 
 
 def run_step(
@@ -163,7 +167,7 @@ def run_step(
         (Step, what went into the nonlinearities [*B, G·H]).
     """
     recurrent, keep = masks_at(now, fixed)
-    start = after_resets(carry, now.resets, fixed)
+    start = start_of(carry, now, fixed)
     wide = cast(start, exact(params))
     a = now.xs if projected else project(params, now.xs)
     new, saved, pre = cell.forward(
@@ -175,7 +179,7 @@ def run_step(
     dtype = carry.h.dtype
     after, saved = cast(after, dtype), cast(saved, dtype)
     if now.counts is not None:
-        after = choose(now.counts, after, start)
+        after = choose(now.counts, after, carry)
     return Step(after, saved, None if keep is None else cast(new, dtype)), pre
 
 
@@ -204,6 +208,7 @@ def run_step_T(
     if now.counts is not None:
         zero = jax.tree.map(jnp.zeros_like, d)
         past, d = choose(now.counts, zero, d), choose(now.counts, d, zero)
+        new = choose(now.counts, new, zero)
     if keep is not None:
         kept = jax.tree.map(jnp.multiply, keep, d)
         past = kept if past is None else jax.tree.map(jnp.add, past, kept)

@@ -40,6 +40,10 @@ def other_side(product, params, carry, a):
     return MGU.forward(lambda name, q: getattr(params, name) @ q.T, params, carry, a)
 
 
+def dot_product(product, params, carry, a):
+    return MGU.forward(lambda name, q: jnp.dot(q, getattr(params, name)), params, carry, a)
+
+
 def transposed(product_T, params, *rest):
     return MGU.backward(lambda name, d: d @ getattr(params, name).T, params, *rest)
 
@@ -123,11 +127,15 @@ def wide_product(product, params, carry, a):
             {"pairs": after_pairs(lambda d_a, found: (d_a, {**found, "w_hn": found["w_hn"][0]}))},
             "mine: pairs returned the pair of w_hn, (operand, cotangent): expected two arrays, got",
         ),
-        ({"forward": plain_product}, 'mine: params.w_hh: is not for a cell\'s functions to read. '
-                                     'Hint: product("w_hh", q)'),
-        ({"forward": other_side}, "mine: params.w_hh: is not for a cell's functions to read."),
-        ({"backward": transposed}, "mine: params.w_hn: is not for a cell's functions to read."),
-        ({"forward": reads_the_bias}, "mine: params.b_h: is not for a cell's functions to read."),
+        (
+            {"forward": plain_product},
+            "mine: forward: expected vectors alone to be read of params, got params.w_hh. Hint: "
+            'product("w_hh", q), which knows the dtype and the mask of dropout',
+        ),
+        ({"forward": other_side}, "mine: forward: expected vectors alone to be read of params"),
+        ({"forward": dot_product}, "mine: forward: expected vectors alone to be read of params"),
+        ({"backward": transposed}, "mine: backward: expected vectors alone to be read of params"),
+        ({"forward": reads_the_bias}, "got params.b_h. Hint: `a` is x w_xh + b_h already"),
         (
             {"forward": unknown_product},
             "mine: product('w_zz', …): expected one of w_hh, w_hn, got 'w_zz'.",
@@ -173,12 +181,15 @@ def test_every_cell_keeps_it(name):
         ({"param_shapes": Params("I 2H", "H H H", "H H", "2H")}, "param_shapes.w_hh: expected one"),
         ({"carry_sizes": Carry("H H")}, "carry_sizes.h: expected one of the sizes I, H, P"),
         ({"nonlinearities": (jnp.tanh,)}, "expected one for each of the gates f, n, got 1 functi"),
-        ({"recurrent": ("w_zz",)}, "recurrent: expected fields of its Params (w_xh, w_hh, w_hn,"),
+        ({"recurrent": ("w_zz",)}, "with H, the size of h, in front, got w_zz, which is no field"),
+        ({"recurrent": ("b_h",)}, "with H, the size of h, in front, got b_h, which is [2H]"),
+        ({"gates": ["f", "n"]}, "gates: expected a tuple, got ['f', 'n']"),
+        ({"name": "a,b"}, "name: expected a name of letters, digits and _, for the command line"),
     ],
 )
 def test_a_record_that_makes_no_sense_is_refused(changes, words):
     with pytest.raises((TypeError, ValueError), match=re.escape(words)):
-        changed(**changes)
+        dataclasses.replace(MGU, **changes)
 
 
 def test_register_makes_a_name():

@@ -81,8 +81,7 @@ def test_layers_of_different_cells_and_sizes(book, tmp_path, capsys):
     assert train(book, out, "--model", "lstm_projected,gru", "--rnn-size", "6,4") == 0
     assert "6 lstm_projected, 4 gru" in capsys.readouterr().out
     assert main(["sample", str(out), "--length", "5"]) == 0
-    assert main(["train", book, "--out", str(out), "--resume", "--max-steps", "4"]) == 0
-    for view, layer in (("activations", 1), ("clamping", 1), ("gradient-flow", 2), ("gates", None)):
+    for view, layer in (("activations", 1), ("gates", None)):
         page = str(tmp_path / f"{view}.html")
         more = [] if layer is None else ["--layer", str(layer)]
         arguments = ["show", str(out), "--view", view, "--from", "0", "--to", "20", "--out", page]
@@ -92,6 +91,18 @@ def test_layers_of_different_cells_and_sizes(book, tmp_path, capsys):
         arguments = ["show", str(out), "--layer", layer, "--units", "9"]
         assert main(arguments) == 2
         assert f"units from 0 to {last}, got 9" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_every_view_of_layers_of_different_sizes(book, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train(book, out, "--model", "lstm_projected,gru", "--rnn-size", "6,4") == 0
+    assert main(["train", book, "--out", str(out), "--resume", "--max-steps", "4"]) == 0
+    for view in ("activations", "clamping", "gradient-flow"):
+        for layer in ("1", "2"):
+            stretch = ["--view", view, "--from", "0", "--to", "20", "--layer", layer]
+            assert main(["show", str(out), *stretch, "--out", str(tmp_path / "page.html")]) == 0
+            assert "page:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

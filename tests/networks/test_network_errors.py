@@ -139,6 +139,27 @@ def run(**given):
             ValueError,
             "reset_carry.c: expected shape [2, 4]",
         ),
+        (run(reset_carry=LSTM_CARRY), ValueError, "reset_carry: expected None where there are no"),
+        (
+            run(masks=rnn.Masks(keep=LSTM_CARRY._replace(c=None))),
+            TypeError,
+            "masks.keep.c: expected numbers in [0, 1], got None",
+        ),
+        (
+            lambda: rnn.draw_masks(TWO, PARAMS, jax.random.key(0), 7, 2),
+            TypeError,
+            "draw_masks: batch_shape: expected a tuple, got 2",
+        ),
+        (
+            lambda: rnn.draw_masks(TWO, PARAMS, jax.random.key(0), -1),
+            ValueError,
+            "draw_masks: length: expected an integer of at least 0, got -1.",
+        ),
+        (
+            lambda: rnn.output_size(rnn.GRU, LSTM_PARAMS),
+            TypeError,
+            "output_size: params: expected the Params of the cell 'gru'",
+        ),
         (run(masks=jnp.ones((2, 4))), TypeError, "masks: expected a jaxrnn.Masks or None, got"),
         (run(masks=rnn.Masks(jnp.ones((2, 3)))), ValueError, "masks.recurrent: expected [*B, H]"),
         (

@@ -173,3 +173,13 @@ def test_dropping_is_seen_by_the_gradient():
     gone = np.asarray(rnn.weight_drop(rnn.GRU, params, jax.random.key(0), 0.5).w_hh) == 0
     assert not gradient[gone].any()
     assert gradient[~gone].all()
+
+
+def test_zoneout_by_cell():
+    net = rnn.Stack([rnn.LSTM, rnn.GRU])
+    params, _, _ = problem(net)
+    shares = (rnn.LSTM.Carry(h=0.0, c=0.5), rnn.GRU.Carry(h=0.25))
+    lower, upper = rnn.draw_masks(net, params, jax.random.key(0), 500, (4,), zoneout=shares)
+    assert not lower.keep.h.any()
+    assert abs(float(lower.keep.c.mean()) - 0.5) < 0.02
+    assert abs(float(upper.keep.h.mean()) - 0.25) < 0.02

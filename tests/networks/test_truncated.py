@@ -40,13 +40,13 @@ def by_definition(net, params, carry, xs, k1, k2):
     ("net", "k1", "k2"),
     [
         (rnn.LSTM, 2, 5),
-        (rnn.LSTM, 3, 3),
+        (rnn.ELMAN, 3, 3),
         (STACK, 2, 3),
         *(pytest.param(rnn.CELLS[p.values[0]], 2, 4, marks=p.marks) for p in cells()),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("batch", [(), (2,)])
+@pytest.mark.parametrize("batch", [(2,), pytest.param((), marks=pytest.mark.slow)])
 def test_the_gradient_is_the_definitions(net, k1, k2, batch):
     params, carry, xs = random_problem(net, length=7, batch=batch)
 

@@ -186,3 +186,26 @@ def test_narrow_dtypes_take_every_option(name):
     )
     assert {a.dtype for a in jax.tree.leaves((outputs, gradients))} == {jnp.dtype(jnp.bfloat16)}
     assert all(bool(jnp.isfinite(a).all()) for a in jax.tree.leaves((outputs, gradients)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.int8, jnp.uint8, jnp.int16])
+def test_lengths_of_any_integer_dtype(dtype):
+    params, carry, xs = random_problem("elman", length=300, batch=(1,), hidden=2)
+    lengths = jnp.asarray([100], dtype)
+    _, hs = rnn.unroll(rnn.ELMAN, params, carry, xs, lengths=lengths)
+    assert int((np.asarray(hs) != 0).any(-1).sum()) == 100
+
+
+@both
+def test_a_sequence_without_steps_may_hold_anything(run):
+    """Of length 0, with NaN in its carry: no parameter's gradient sees it."""
+    params, carry, xs = random_problem("lstm", length=T, batch=(B,))
+    given = {"lengths": LENGTHS}
+    bad = jax.tree.map(lambda c: c.at[2].set(jnp.nan), carry)
+
+    def total(params, carry):
+        last, hs = run(rnn.LSTM, params, carry, xs, **given)
+        return jnp.sum(hs**2) + sum(jnp.sum(c[:2]) for c in last)
+
+    clean, dirty = (jax.jit(jax.grad(total))(params, c) for c in (carry, bad))
+    jax.tree.map(np.testing.assert_array_equal, dirty, clean)

@@ -21,9 +21,12 @@ some_cells = pytest.mark.parametrize("name", cells("lstm_projected", "gru_reset_
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        *((name, OPTIONS) for name in rnn.CELLS),
+        *(
+            pytest.param(*name.values, OPTIONS, marks=name.marks)
+            for name in cells("lstm", "gru_reset_before", "lstm_layernorm", "indrnn")
+        ),
         *(("lstm_projected", (option,)) for option in OPTIONS),
-        ("gru_reset_before", ("lengths", "resets", "reverse")),
+        ("lstm_projected", ("lengths", "resets", "reverse")),
     ],
 )
 def test_every_option_means_what_it_says(name, options):
