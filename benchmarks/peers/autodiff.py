@@ -1,4 +1,4 @@
-"""jaxrnn's own autodiff twin, `unroll_autodiff`: the same values, gradient by `jax.grad`."""
+"""jaxrnn's `unroll_autodiff`: the same values as `unroll`, gradient by `jax.grad` of the scan."""
 
 from functools import partial
 
