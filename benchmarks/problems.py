@@ -13,6 +13,8 @@ import numpy as np
 from jaxrnn.errors import sentence
 
 Arrays = dict[str, np.ndarray]
+REFERENCE = "scan"
+"""The peer that everyone, jaxrnn too, must agree with; it has every cell."""
 
 
 class Size(NamedTuple):
@@ -79,6 +81,7 @@ class LayerProblem:
 
     kind: ClassVar[str] = "layer"
     compared: ClassVar[bool] = True
+    reference: ClassVar[str] = REFERENCE
 
     cell: str
     size: Size
@@ -148,6 +151,49 @@ class LayerProblem:
         )
 
 
+class SequenceArrays(NamedTuple):
+    """What makes a batch ragged: lengths [B], resets [T, B], and the carry that they go back to."""
+
+    lengths: np.ndarray
+    resets: np.ndarray
+    reset_carry: Any
+
+
+@dataclass(frozen=True)
+class SequenceProblem(LayerProblem):
+    """A layer over sequences that are not all of one length, beside the clean batch.
+
+    Every quantity is a `forward_backward` at the same size:
+
+    - `clean`: T steps of one sequence in each row;
+    - `lengths`: each row ends somewhere from T/2 to T;
+    - `resets`: a boundary about every `STEPS_BETWEEN_RESETS` steps, anywhere, after which a carry
+      stands that has a gradient of its own;
+    - `lengths_resets`: both.
+
+    The plain scan knows nothing of these; the reference is `unroll_autodiff`.
+    """
+
+    kind: ClassVar[str] = "sequences"
+    reference: ClassVar[str] = "autodiff"
+
+    def sequences(self) -> SequenceArrays:
+        """Drawn from a seed of their own, so that `arrays` are those of the layer."""
+        import jax
+
+        random = np.random.default_rng((self.seed, 1))
+        batch, time, _, _ = self.size
+        _, carry = layer_structures(self.cell, self.size)
+        return SequenceArrays(
+            random.integers(time // 2, time, size=batch, dtype=np.int32, endpoint=True),
+            random.random((time, batch)) < 1 / STEPS_BETWEEN_RESETS,
+            jax.tree.map(lambda leaf: random.uniform(-1, 1, leaf.shape).astype(np.float32), carry),
+        )
+
+
+STEPS_BETWEEN_RESETS = 20
+
+
 @dataclass(frozen=True)
 class SweepProblem(LayerProblem):
     """A `LayerProblem` that is one point of a sweep along one axis (T, B or H)."""
@@ -215,6 +261,7 @@ class TrainProblem:
 
     kind: ClassVar[str] = "train"
     compared: ClassVar[bool] = True
+    reference: ClassVar[str] = REFERENCE
 
     cell: str
     size: Size

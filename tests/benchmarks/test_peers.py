@@ -11,9 +11,9 @@ import pytest
 import jaxrnn as rnn
 from benchmarks.agreement import compare
 from benchmarks.environment import installed_version
-from benchmarks.peers import OURS, PEERS, REFERENCE
+from benchmarks.peers import OURS, PEERS
 from benchmarks.peers.cudnn import flat_weights
-from benchmarks.problems import LayerProblem, Size, TrainProblem
+from benchmarks.problems import REFERENCE, LayerProblem, Size, TrainProblem
 
 SIZE = Size(2, 5, 3, 4)
 # Each conversion of weights once. Peers with the weights of every cell are jaxrnn's own, whose
