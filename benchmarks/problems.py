@@ -228,6 +228,19 @@ class MemoryProblem(SweepProblem):
     compared: ClassVar[bool] = False
 
 
+@dataclass(frozen=True)
+class LongProblem(MemoryProblem):
+    """A `MemoryProblem` of very many steps, which is also run, once, and its gradients compared."""
+
+    compared: ClassVar[bool] = True
+
+    axis: str = "long"
+
+    def label(self) -> str:
+        """A name for people, the same in every run."""
+        return f"{self.cell} long {self.size}"
+
+
 class ModelArrays(NamedTuple):
     """A character model: layers' parameters, readout, zero carries; a text [W·T + 1, B]."""
 
