@@ -31,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--device", default="cpu", choices=(*DEVICES, "all"))
-    options.add_argument("--cell", action="append", metavar="CELL", help="repeatable")
+    options.add_argument(
+        "--cell", action="append", metavar="CELL", help="repeatable; all: every one"
+    )
     options.add_argument("--size", action="append", metavar="B,T,I,H", help="repeatable")
     options.add_argument("--peers", metavar="A,B,...", help=f"of {', '.join(PEERS)}")
     options.add_argument("--repeats", type=_positive, help="samples of each participant")
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 records = run(suite, contest, bar, file, run_name, about)
             print(suite.show(records))
             drawn = file.path.with_suffix(".png")
-            if picture.draw(records, drawn):
+            if suite.picture and picture.draw(records, drawn):
                 print(f"{file.path}, {drawn}")
             for line in absences(records):
                 print(line)
@@ -124,7 +126,7 @@ def run(
         def progress(what: str, label: str = label) -> None:
             problems.set_postfix_str(f"{label}: {what}")
 
-        records = contest.run(problem, suite.quantities, progress, limit=suite.limit)
+        records = contest.run(problem, suite.quantities, progress, suite.limit, suite.together)
         full = [{"suite": suite.name, "run": run_name, **record} for record in records]
         for record in full:
             record["environment"] = about
@@ -157,8 +159,9 @@ def choices(
                 sizes.append(Size.parse(text))
             except ValueError as wrong:
                 complaints.append(str(wrong))
+    cells = list(rnn.CELLS) if options.cell == ["all"] else options.cell
     asked = None if options.peers is None else [name.strip() for name in options.peers.split(",")]
-    return known(options.cell, "--cell", rnn.CELLS), sizes, known(asked, "--peers", PEERS)
+    return known(cells, "--cell", rnn.CELLS), sizes, known(asked, "--peers", PEERS)
 
 
 def found_devices(asked: str, complaints: list[str]) -> list[str]:

@@ -8,11 +8,12 @@ from benchmarks.agreement import TOLERANCE, Disagreement, compare
 from benchmarks.environment import available_memory, installed_version
 from benchmarks.matmul_limit import LIMIT, serve_limit
 from benchmarks.measuring import interleave
-from benchmarks.peers import PEERS, REFERENCE
+from benchmarks.peers import PEERS
 from benchmarks.problems import Arrays
 from benchmarks.worker import Worker, WorkerFailure, device_environment, serve_peer
 
 Record = dict[str, Any]
+THE_LIMIT = (LIMIT, "product")
 NOT_INSTALLED = "is not installed; pip install 'jaxrnn[bench]' brings all peers"
 
 
@@ -22,6 +23,7 @@ class Problem(Protocol):
     cell: str
     kind: str
     compared: bool
+    reference: str
 
     def label(self) -> str:
         """A name for people, the same in every run."""
@@ -86,6 +88,7 @@ class Contest:
         quantities: tuple[str, ...],
         progress: Callable[[str], None] = lambda _: None,
         limit: bool = False,
+        together: bool = False,
     ) -> list[Record]:
         """Runs one problem.
 
@@ -94,6 +97,8 @@ class Contest:
             quantities: what is timed.
             progress: told what is going on.
             limit: whether the matrix-product rate is measured along.
+            together: whether samples of all quantities are taken in turn, so that these can be
+                compared with each other; else one quantity comes after the other.
 
         Returns:
             A record for each peer and quantity: timing, or `error`, or `absent` with the reason.
@@ -135,19 +140,24 @@ class Contest:
             except (WorkerFailure, Disagreement) as failure:
                 record(name, None, error=str(failure))
 
-        for quantity in quantities:
-            samplers = {name: self.worker(name).sampler(quantity) for name in ready}
+        rounds = [quantities] if together and quantities else [(each,) for each in quantities]
+        for in_turn in rounds:
+            samplers = {
+                (name, quantity): self.worker(name).sampler(quantity)
+                for name in ready
+                for quantity in in_turn
+            }
             if limit and samplers:
-                samplers[LIMIT] = self._limit_sampler()
-            progress(f"timing {quantity.replace('_', ' + ')}")
+                samplers[THE_LIMIT] = self._limit_sampler()
+            progress(f"timing {', '.join(each.replace('_', ' + ') for each in in_turn)}")
             timings, failures = interleave(
                 samplers, self.repeats, sample_seconds=0.0 if self.quick else 0.02
             )
             rate = None
-            if LIMIT in timings and self._limit is not None:
-                rate = self._limit["flops"] / timings.pop(LIMIT).median
-            failures.pop(LIMIT, None)
-            for name, timing in timings.items():
+            if THE_LIMIT in timings and self._limit is not None:
+                rate = self._limit["flops"] / timings.pop(THE_LIMIT).median
+            failures.pop(THE_LIMIT, None)
+            for (name, quantity), timing in timings.items():
                 fields: Record = {"seconds": timing.as_dict(), **ready[name]}
                 flops = problem.flops(quantity)
                 if flops is not None:
@@ -155,9 +165,9 @@ class Contest:
                     if rate is not None:
                         fields["matrix_product_flops_per_second"] = rate
                 record(name, quantity, **fields)
-            for name, dropped in failures.items():
+            for (name, quantity), dropped in failures.items():
                 record(name, quantity, error=str(dropped))
-                del ready[name]
+                ready.pop(name, None)
         if not quantities:
             for name, facts in ready.items():
                 record(name, None, **facts)
@@ -181,8 +191,9 @@ class Contest:
         return facts
 
     def _reference(self, problem: Any) -> Arrays:
-        """What everyone, ours too, must agree with: the plain scan, in a process of its own."""
-        worker = self._get(f"{REFERENCE} as reference", serve_peer, REFERENCE)
+        """What everyone, ours too, must agree with, from a process of its own."""
+        name = problem.reference
+        worker = self._get(f"{name} as reference", serve_peer, name, PEERS[name].environment)
         try:
             worker.ask("prepare", problem)
             results: Arrays = worker.ask("results")

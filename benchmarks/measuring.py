@@ -8,14 +8,16 @@ moment of the machine falls on everyone; each call blocks until its results are 
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 SAMPLE_SECONDS = 0.02
 REPEATS = 21
 LEAST_REPEATS = 7
 SECONDS_PER_ROUND_BEFORE_FEWER = 1.5
 
+Name = TypeVar("Name", bound=Hashable)
 Sampler = Callable[[int], float]
 """Runs that many calls and returns the mean seconds of a call."""
 
@@ -74,11 +76,11 @@ def calls_that_fill(sampler: Sampler, sample_seconds: float = SAMPLE_SECONDS) ->
 
 
 def interleave(
-    samplers: Mapping[str, Sampler],
+    samplers: Mapping[Name, Sampler],
     repeats: int | None = None,
     progress: Callable[[], None] = lambda: None,
     sample_seconds: float = SAMPLE_SECONDS,
-) -> tuple[dict[str, Timing], dict[str, Exception]]:
+) -> tuple[dict[Name, Timing], dict[Name, Exception]]:
     """Times participants in turn.
 
     Args:
@@ -93,8 +95,8 @@ def interleave(
         Timings by name, and the exceptions of those that failed; whoever fails drops out and
         the others go on.
     """
-    failures: dict[str, Exception] = {}
-    calls: dict[str, int] = {}
+    failures: dict[Name, Exception] = {}
+    calls: dict[Name, int] = {}
     round_seconds = 0.0
     for name, sampler in samplers.items():
         try:
@@ -107,7 +109,7 @@ def interleave(
     if repeats is None:
         fits = REPEATS * SECONDS_PER_ROUND_BEFORE_FEWER / max(round_seconds, 1e-9)
         repeats = max(LEAST_REPEATS, min(REPEATS, int(fits)))
-    samples: dict[str, list[float]] = {name: [] for name in calls if name not in failures}
+    samples: dict[Name, list[float]] = {name: [] for name in calls if name not in failures}
     for _ in range(repeats):
         for name in list(samples):
             try:

@@ -125,4 +125,5 @@ def _curves(axis: Any, records: Sequence[Record]) -> None:
 
 
 def _colour(name: str) -> str:
-    return "black" if name == OURS else f"C{list(PEERS).index(name) - 1}"
+    drawn = [each for each, peer in PEERS.items() if {"layer", "train"} & peer.prepare.keys()]
+    return "black" if name == OURS else f"C{drawn.index(name) - 1}"

@@ -4,6 +4,7 @@ Everything here is NumPy and drawn from a fixed seed, so each worker process mak
 problem for itself and nothing large travels between processes.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +13,8 @@ import numpy as np
 from jaxrnn.errors import sentence
 
 Arrays = dict[str, np.ndarray]
+REFERENCE = "scan"
+"""The peer that everyone, jaxrnn too, must agree with; it has every cell."""
 
 
 class Size(NamedTuple):
@@ -71,10 +74,14 @@ class LayerProblem:
     - `forward_backward`: the loss sum(hs · cotangent) and its gradient with respect to every
       parameter, the initial carry and xs. The cotangent [T, B, H] is a fixed random array, so
       no step's output gradient is zero, constant or free.
+
+    All shapes come from the cell; after a projection hs and the cotangent are [T, B, P], and P is
+    what `jaxrnn.init` takes by itself, half of H.
     """
 
     kind: ClassVar[str] = "layer"
     compared: ClassVar[bool] = True
+    reference: ClassVar[str] = REFERENCE
 
     cell: str
     size: Size
@@ -84,20 +91,19 @@ class LayerProblem:
         """A name for people, the same in every run."""
         return f"{self.cell} {self.size}"
 
-    def gates(self) -> int:
-        """G, the number of gates of the cell."""
-        import jaxrnn as rnn
-
-        return len(rnn.CELLS[self.cell].gates)
-
     def describe(self) -> dict[str, Any]:
         """Cell and size, for the record."""
         return {"cell": self.cell, "size": list(self.size)}
 
     def forward_flops(self) -> int:
-        """Floating-point operations of the matrix products of one forward pass: 2TB(I + H)GH."""
-        batch, time, input_size, hidden_size = self.size
-        return 2 * time * batch * (input_size + hidden_size) * self.gates() * hidden_size
+        """Floating-point operations of the matrix products of one forward pass.
+
+        2TB times the entries of the cell's matrices, each of which is multiplied once a step: of
+        the LSTM 2TB(I + H)4H.
+        """
+        params, _ = layer_structures(self.cell, self.size)
+        entries = sum(math.prod(part.shape) for part in params if part.ndim == 2)
+        return 2 * self.size.time * self.size.batch * entries
 
     def flops(self, quantity: str) -> int | None:
         """Matrix-product operations of a quantity; the backward pass has twice the forward's."""
@@ -106,18 +112,21 @@ class LayerProblem:
 
     def least_bytes(self) -> int:
         """Bytes that any peer holds at once: xs, hs, their gradients, gates of every step."""
-        batch, time, input_size, hidden_size = self.size
-        return 4 * time * batch * (2 * input_size + (2 + self.gates()) * hidden_size)
+        params, carry = layer_structures(self.cell, self.size)
+        columns = 2 * self.size.input_size + 2 * carry.h.shape[-1] + params.w_xh.shape[1]
+        return 4 * self.size.time * self.size.batch * columns
 
     def shapes(self) -> tuple[Any, Any, Any, Any]:
         """Shapes and dtypes of `arrays`."""
         import jax
 
-        batch, time, input_size, hidden_size = self.size
+        batch, time, input_size, _ = self.size
+        params, carry = layer_structures(self.cell, self.size)
         return (
-            *layer_structures(self.cell, self.size),
+            params,
+            carry,
             jax.ShapeDtypeStruct((time, batch, input_size), np.float32),
-            jax.ShapeDtypeStruct((time, batch, hidden_size), np.float32),
+            jax.ShapeDtypeStruct((time, *carry.h.shape), np.float32),
         )
 
     def arrays(self) -> tuple[Any, Any, np.ndarray, np.ndarray]:
@@ -140,6 +149,49 @@ class LayerProblem:
             random.standard_normal(xs.shape, dtype=np.float32),
             random.standard_normal(cotangent.shape, dtype=np.float32),
         )
+
+
+class SequenceArrays(NamedTuple):
+    """What makes a batch ragged: lengths [B], resets [T, B], and the carry that they go back to."""
+
+    lengths: np.ndarray
+    resets: np.ndarray
+    reset_carry: Any
+
+
+@dataclass(frozen=True)
+class SequenceProblem(LayerProblem):
+    """A layer over sequences that are not all of one length, beside the clean batch.
+
+    Every quantity is a `forward_backward` at the same size:
+
+    - `clean`: T steps of one sequence in each row;
+    - `lengths`: each row ends somewhere from T/2 to T;
+    - `resets`: a boundary about every `STEPS_BETWEEN_RESETS` steps, anywhere, after which a carry
+      stands that has a gradient of its own;
+    - `lengths_resets`: both.
+
+    The plain scan knows nothing of these; the reference is `unroll_autodiff`.
+    """
+
+    kind: ClassVar[str] = "sequences"
+    reference: ClassVar[str] = "autodiff"
+
+    def sequences(self) -> SequenceArrays:
+        """Drawn from a seed of their own, so that `arrays` are those of the layer."""
+        import jax
+
+        random = np.random.default_rng((self.seed, 1))
+        batch, time, _, _ = self.size
+        _, carry = layer_structures(self.cell, self.size)
+        return SequenceArrays(
+            random.integers(time // 2, time, size=batch, dtype=np.int32, endpoint=True),
+            random.random((time, batch)) < 1 / STEPS_BETWEEN_RESETS,
+            jax.tree.map(lambda leaf: random.uniform(-1, 1, leaf.shape).astype(np.float32), carry),
+        )
+
+
+STEPS_BETWEEN_RESETS = 20
 
 
 @dataclass(frozen=True)
@@ -176,6 +228,19 @@ class MemoryProblem(SweepProblem):
     compared: ClassVar[bool] = False
 
 
+@dataclass(frozen=True)
+class LongProblem(MemoryProblem):
+    """A `MemoryProblem` of very many steps, which is also run, once, and its gradients compared."""
+
+    compared: ClassVar[bool] = True
+
+    axis: str = "long"
+
+    def label(self) -> str:
+        """A name for people, the same in every run."""
+        return f"{self.cell} long {self.size}"
+
+
 class ModelArrays(NamedTuple):
     """A character model: layers' parameters, readout, zero carries; a text [W·T + 1, B]."""
 
@@ -209,6 +274,7 @@ class TrainProblem:
 
     kind: ClassVar[str] = "train"
     compared: ClassVar[bool] = True
+    reference: ClassVar[str] = REFERENCE
 
     cell: str
     size: Size
@@ -237,6 +303,14 @@ class TrainProblem:
         """Bytes that any peer holds at once."""
         return self.layers * LayerProblem(self.cell, self.size).least_bytes()
 
+    def layer_sizes(self) -> list[Size]:
+        """Each layer's size, whose I is the width of the layer below; for the first layer V."""
+        sizes = [self.size]
+        for _ in range(self.layers - 1):
+            _, carry = layer_structures(self.cell, sizes[-1])
+            sizes.append(self.size._replace(input_size=carry.h.shape[-1]))
+        return sizes
+
     def arrays(self) -> ModelArrays:
         """Parameters uniform in ±1/√H; tokens even over the vocabulary."""
         import jax
@@ -249,14 +323,13 @@ class TrainProblem:
             return random.uniform(-bound, bound, leaf.shape).astype(np.float32)
 
         params, carries = [], []
-        for layer in range(self.layers):
-            inputs = hidden_size if layer else vocabulary
-            shapes = layer_structures(self.cell, self.size._replace(input_size=inputs))
+        for size in self.layer_sizes():
+            shapes = layer_structures(self.cell, size)
             params.append(jax.tree.map(uniform, shapes[0]))
             carries.append(jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes[1]))
         return ModelArrays(
             layers=tuple(params),
-            w_hy=uniform(np.empty((hidden_size, vocabulary))),
+            w_hy=uniform(np.empty((carries[-1].h.shape[-1], vocabulary))),
             b_y=uniform(np.empty(vocabulary)),
             carries=tuple(carries),
             text=random.integers(vocabulary, size=(WINDOWS * time + 1, batch), dtype=np.int32),

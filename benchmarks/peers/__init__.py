@@ -6,7 +6,6 @@ from pkgutil import iter_modules
 from benchmarks.peers.peer import Peer
 
 OURS = "jaxrnn"
-REFERENCE = "scan"
 
 
 def _find() -> dict[str, Peer]:

@@ -30,7 +30,8 @@ def build(cell: str, size: Size) -> JaxLayer:
 
     def convert(params: Any, carry: Any) -> tuple[Any, Any]:
         gates = {"elman": [""], "elman_relu": [""], "lstm": list("ifgo"), "gru": list("rzn")}[cell]
-        split = [jnp.split(part, len(gates), -1) for part in params[:3]]
+        parts = (params.w_xh, params.w_hh, params.b_h)
+        split = [jnp.split(part, len(gates), -1) for part in parts]
         native: dict[str, Any] = {}
         for gate, w_x, w_h, b in zip(gates, *split, strict=True):
             native[f"i{gate}"] = {"kernel": w_x}

@@ -8,7 +8,7 @@ bias, which is taken off here.
 
 from typing import Any
 
-from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_layers import JaxLayer, prepare_layer, recurrent_matrix
 from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
 from benchmarks.peers.jax_training import prepare_training
 from benchmarks.peers.peer import Peer
@@ -31,7 +31,7 @@ def build(cell: str, size: Size) -> JaxLayer:
     )
 
     def convert(params: Any, carry: Any) -> tuple[Any, Any]:
-        w_xh, w_hh, b_h = params[:3]
+        w_xh, w_hh, b_h = params.w_xh, recurrent_matrix(params), params.b_h
         if cell == "elman_relu":
             return {"core/linear": {"w": w_xh, "b": b_h}, "core/linear_1": {"w": w_hh}}, carry.h
         if cell == "lstm":

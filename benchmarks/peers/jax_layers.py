@@ -85,9 +85,25 @@ def loss_and_gradient(layer: JaxLayer) -> Callable[..., Any]:
     return jax.value_and_grad(loss, argnums=(0, 1, 2))
 
 
+def recurrent_matrix(params: Any) -> Any:
+    """w_hh [H, G·H] as libraries keep it, whose reset-before GRU has no w_hn [H, H] of its own."""
+    import jax.numpy as jnp
+
+    parts = (params.w_hh, params.w_hn) if hasattr(params, "w_hn") else (params.w_hh,)
+    return jnp.concatenate(parts, -1)
+
+
 def named_results(hs: Any, d_params: Any, d_carry: Any, d_xs: Any) -> Arrays:
     """Outputs and gradients by name, as NumPy; parameters and carry are jaxrnn's NamedTuples."""
-    named = {"hs": hs, "gradient of xs": d_xs}
+    return {"hs": np.asarray(hs)} | named_gradients(d_params, d_carry, d_xs)
+
+
+def named_gradients(d_params: Any, d_carry: Any, d_xs: Any, d_reset_carry: Any = None) -> Arrays:
+    """Gradients by name, as NumPy."""
+    named = {"gradient of xs": d_xs}
     named |= {f"gradient of {name}": value for name, value in d_params._asdict().items()}
     named |= {f"gradient of initial {name}": value for name, value in d_carry._asdict().items()}
+    if d_reset_carry is not None:
+        fields = d_reset_carry._asdict().items()
+        named |= {f"gradient of reset {name}": value for name, value in fields}
     return {name: np.asarray(value) for name, value in named.items()}

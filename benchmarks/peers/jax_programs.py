@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.peers.jax_layers import Build, loss_and_gradient
+from benchmarks.peers.jax_layers import Build, loss_and_gradient, named_gradients
 from benchmarks.peers.peer import Prepared
-from benchmarks.problems import CompileProblem, LayerProblem, MemoryProblem
+from benchmarks.problems import Arrays, CompileProblem, LayerProblem, MemoryProblem
 
 
 def prepare_compile(build: Build) -> Callable[[CompileProblem, str], Prepared]:
@@ -38,11 +38,12 @@ def prepare_compile(build: Build) -> Callable[[CompileProblem, str], Prepared]:
 
 
 def prepare_memory(build: Build) -> Callable[[MemoryProblem, str], Prepared]:
-    """The facts of a `MemoryProblem`, in bytes."""
+    """The facts of a `MemoryProblem`, in bytes; its results are those of the same program."""
 
     def prepare(problem: MemoryProblem, device: str) -> Prepared:
         jitted, shapes = program(build, problem)
-        analysis = jitted.lower(*shapes).compile().memory_analysis()
+        compiled = jitted.lower(*shapes).compile()
+        analysis = compiled.memory_analysis()
         if analysis is None:
             raise RuntimeError(f"XLA reports no memory use on {device}")
         facts = {
@@ -50,7 +51,18 @@ def prepare_memory(build: Build) -> Callable[[MemoryProblem, str], Prepared]:
             "arguments": int(analysis.argument_size_in_bytes),
             "outputs": int(analysis.output_size_in_bytes),
         }
-        return Prepared({}, dict, facts)
+
+        def results() -> Arrays:
+            import jax
+
+            layer = build(problem.cell, problem.size)
+            params, carry, xs, cotangent = jax.device_put(problem.arrays())
+            native, to_jaxrnn = jax.vjp(layer.convert, params, carry)
+            _, (*d_native, d_xs) = compiled(*native, layer.layout(xs), layer.layout(cotangent))
+            d_params, d_carry = to_jaxrnn(tuple(d_native))
+            return named_gradients(d_params, d_carry, layer.layout(d_xs))
+
+        return Prepared({}, results, facts)
 
     return prepare
 

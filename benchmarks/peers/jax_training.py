@@ -42,8 +42,7 @@ def prepare_training(build: Build) -> Callable[[TrainProblem, str], Prepared]:
         optimizer, loss = recipe(problem)
         model = problem.arrays()
         size = problem.size
-        sizes = [size] + [size._replace(input_size=size.hidden_size)] * (problem.layers - 1)
-        layers = [build(problem.cell, each) for each in sizes]
+        layers = [build(problem.cell, each) for each in problem.layer_sizes()]
 
         @jax.jit
         def convert(trained: Any) -> Any:

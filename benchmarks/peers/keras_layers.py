@@ -6,7 +6,7 @@ recurrent bias, of which only the part inside the reset is not redundant.
 
 from typing import Any
 
-from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_layers import JaxLayer, prepare_layer, recurrent_matrix
 from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
@@ -36,7 +36,7 @@ def build(cell: str, size: Size) -> JaxLayer:
         return jnp.concatenate([z, r, n], -1)
 
     def convert(params: Any, carry: Any) -> tuple[Any, Any]:
-        native = list(params[:3])
+        native = [params.w_xh, recurrent_matrix(params), params.b_h]
         if cell.startswith("gru"):
             native = [z_first(part) for part in native]
         if cell == "gru":

@@ -5,6 +5,7 @@ from functools import partial
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
 from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
 from benchmarks.peers.jax_sampling import prepare_charlm_sampling
+from benchmarks.peers.jax_sequences import prepare_sequences
 from benchmarks.peers.jax_training import prepare_charlm_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
@@ -29,6 +30,7 @@ PEER = Peer(
         "layer": prepare_layer(build),
         "train": prepare_charlm_training("unroll"),
         "sample": prepare_charlm_sampling,
+        "sequences": prepare_sequences("unroll"),
         "compile": prepare_compile(build),
         "memory": prepare_memory(build),
     },

@@ -4,7 +4,7 @@ PyTorch has two biases where jaxrnn has one; the second is zero, and its gradien
 the same, because the layers have no way to leave it out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -21,6 +21,7 @@ from benchmarks.problems import (
     ModelArrays,
     SampleProblem,
     TrainProblem,
+    layer_structures,
 )
 
 
@@ -34,25 +35,38 @@ def torch_device(device: str) -> str:
     return {"cpu": "cpu", "gpu": "cuda"}[device]
 
 
-def recurrent_layer(cell: str, input_size: int, hidden_size: int, num_layers: int = 1) -> Any:
-    """The layer whose mathematics the cell's is."""
+def recurrent_layer(problem: LayerProblem | TrainProblem, num_layers: int = 1) -> Any:
+    """The layer or layers whose mathematics the cell's is."""
     from torch import nn
 
+    _, _, input_size, hidden_size = problem.size
+    _, carry = layer_structures(problem.cell, problem.size)
     kinds: dict[str, Callable[..., Any]] = {
         "elman": nn.RNN,
         "elman_relu": lambda *sizes: nn.RNN(*sizes, nonlinearity="relu"),
         "lstm": nn.LSTM,
+        "lstm_projected": lambda *sizes: nn.LSTM(*sizes, proj_size=carry.h.shape[-1]),
         "gru": nn.GRU,
     }
-    return kinds[cell](input_size, hidden_size, num_layers)
+    return kinds[problem.cell](input_size, hidden_size, num_layers)
 
 
 def layer_weights(params: Any) -> list[np.ndarray]:
-    """weight_ih, weight_hh, bias_ih, bias_hh from jaxrnn's parameters; gate order is the same."""
+    """weight_ih, weight_hh, bias_ih, bias_hh, weight_hr if any; gate order is the same."""
     second_bias = np.zeros_like(params.b_h)
     if hasattr(params, "b_hn"):
         second_bias[-len(params.b_hn) :] = params.b_hn
-    return [params.w_xh.T, params.w_hh.T, params.b_h, second_bias]
+    weights = [params.w_xh.T, params.w_hh.T, params.b_h, second_bias]
+    return [*weights, params.w_hr.T] if hasattr(params, "w_hr") else weights
+
+
+def layer_params(like: Any, weights: Sequence[np.ndarray]) -> Any:
+    """The way back: jaxrnn's parameters, or their gradient, from PyTorch's."""
+    w_xh, w_hh, b_h, second_bias, *projection = weights
+    params = like._replace(w_xh=w_xh.T, w_hh=w_hh.T, b_h=b_h)
+    if hasattr(like, "b_hn"):
+        params = params._replace(b_hn=second_bias[-len(like.b_hn) :])
+    return params._replace(w_hr=projection[0].T) if projection else params
 
 
 def prepare_layer(problem: LayerProblem, device: str) -> Prepared:
@@ -65,7 +79,7 @@ def prepare_layer(problem: LayerProblem, device: str) -> Prepared:
     def tensor(array: Any) -> Any:
         return torch.from_numpy(np.array(array)).to(on)
 
-    layer = recurrent_layer(problem.cell, problem.size.input_size, problem.size.hidden_size).to(on)
+    layer = recurrent_layer(problem).to(on)
     weights = list(layer.parameters())
     with torch.no_grad():
         for weight, value in zip(weights, layer_weights(params), strict=True):
@@ -95,10 +109,8 @@ def prepare_layer(problem: LayerProblem, device: str) -> Prepared:
     def results() -> Arrays:
         hs = forward().cpu().numpy()
         gradients = [part.cpu().numpy() for part in forward_backward()]
-        w_xh, w_hh, b_h, second_bias, d_xs, *d_carry = gradients
-        d_params = params._replace(w_xh=w_xh.T, w_hh=w_hh.T, b_h=b_h)
-        if hasattr(params, "b_hn"):
-            d_params = d_params._replace(b_hn=second_bias[-len(params.b_hn) :])
+        d_params = layer_params(params, gradients[: len(weights)])
+        d_xs, *d_carry = gradients[len(weights) :]
         return named_results(hs, d_params, type(carry)(*(part[0] for part in d_carry)), d_xs)
 
     facts = {"threads": torch.get_num_threads()}
@@ -191,13 +203,13 @@ def character_model(problem: TrainProblem, model: ModelArrays) -> Any:
     import torch
     from torch.nn import functional
 
-    _, _, vocabulary, hidden_size = problem.size
+    vocabulary = problem.size.input_size
 
     class Model(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.recurrent = recurrent_layer(problem.cell, vocabulary, hidden_size, problem.layers)
-            self.readout = torch.nn.Linear(hidden_size, vocabulary)
+            self.recurrent = recurrent_layer(problem, problem.layers)
+            self.readout = torch.nn.Linear(len(model.w_hy), vocabulary)
 
         def forward(self, tokens: Any, carry: Any) -> tuple[Any, Any]:
             hs, carry = self.recurrent(functional.one_hot(tokens, vocabulary).float(), carry)
@@ -271,21 +283,20 @@ def load_model(network: Any, model: ModelArrays) -> None:
 def stored_model(network: Any, model: ModelArrays) -> tuple[Any, Any, Any]:
     """Layers, w_hy, b_y in jaxrnn's layout."""
     values = [parameter.detach().cpu().numpy() for parameter in network.parameters()]
-    layers = []
-    for index, params in enumerate(model.layers):
-        w_xh, w_hh, b_h, second = values[4 * index : 4 * index + 4]
-        layer = params._replace(w_xh=w_xh.T, w_hh=w_hh.T, b_h=b_h)
-        if hasattr(params, "b_hn"):
-            layer = layer._replace(b_hn=second[-len(params.b_hn) :])
-        layers.append(layer)
-    return layers, values[-2].T, values[-1]
+    *recurrent, w_hy, b_y = values
+    each = len(recurrent) // len(model.layers)
+    layers = [
+        layer_params(params, recurrent[each * index : each * (index + 1)])
+        for index, params in enumerate(model.layers)
+    ]
+    return layers, w_hy.T, b_y
 
 
 PEER = Peer(
     name="torch",
     path="torch.nn.RNN, LSTM, GRU; time-major",
     distribution="torch",
-    cells={"elman": "elman", "elman_relu": "elman_relu", "lstm": "lstm", "gru": "gru"},
+    cells={cell: cell for cell in ("elman", "elman_relu", "lstm", "lstm_projected", "gru")},
     prepare={"layer": prepare_layer, "train": prepare_training, "sample": prepare_sampling},
     devices=("cpu", "gpu"),
 )

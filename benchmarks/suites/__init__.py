@@ -1,10 +1,10 @@
 """The suites: one file each, and this table."""
 
-from benchmarks.suites import compilation, layer, memory, sample, scaling, train
+from benchmarks.suites import compilation, layer, memory, sample, scaling, sequences, train
 from benchmarks.suites.suite import Suite
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE
-    for module in (layer, train, sample, compilation, memory, scaling)
+    for module in (layer, train, sample, sequences, compilation, memory, scaling)
 }
 """Name → suite."""

@@ -1,9 +1,13 @@
-"""Temporaries of forward + backward, as the compiled program reports them; their growth in T."""
+"""Temporaries of forward + backward, as the compiled program reports them; their growth in T.
+
+The row `long` is run as well, and its gradients are compared; `jaxrnn-recompute` should need at
+most 1 GiB there.
+"""
 
 from collections.abc import Sequence
 
 from benchmarks.growth import exponent
-from benchmarks.problems import LAYER_SIZES, MemoryProblem, Size
+from benchmarks.problems import LAYER_SIZES, LongProblem, MemoryProblem, Size
 from benchmarks.problems import QUICK_SIZES as QUICK_LAYER_SIZES
 from benchmarks.records import Record
 from benchmarks.suites.suite import Suite
@@ -11,12 +15,14 @@ from benchmarks.tables import ordered_peers, text_table
 
 LENGTHS = (64, 128, 256, 512, 1024)
 QUICK_LENGTHS = (4, 16)
+LONG = Size(1, 100_000, 64, 256)
+QUICK_LONG = Size(1, 400, 3, 4)
 
 
 def problems(
     cells: Sequence[str], sizes: Sequence[Size] | None, quick: bool
 ) -> list[MemoryProblem]:
-    """Every cell at every size, and along T."""
+    """Every cell at every size, along T, and at one size that is long."""
     at = sizes or (QUICK_LAYER_SIZES if quick else LAYER_SIZES)
     lengths = QUICK_LENGTHS if quick else LENGTHS
     found = []
@@ -24,6 +30,7 @@ def problems(
         found += [MemoryProblem(cell, size, axis="none") for size in at]
         if sizes is None:
             found += [MemoryProblem(cell, Size(16, time, 64, 64)) for time in lengths]
+            found.append(LongProblem(cell, QUICK_LONG if quick else LONG))
     return found
 
 
@@ -33,17 +40,17 @@ def show(records: Sequence[Record]) -> str:
     for cell in dict.fromkeys(record["cell"] for record in records):
         chosen = [r for r in records if r["cell"] == cell and "temporaries" in r]
         peers = ordered_peers(chosen)
-        sizes = list(dict.fromkeys(tuple(record["size"]) for record in chosen))
+        sizes = {tuple(record["size"]): record["axis"] for record in chosen}
         bytes_of = {(tuple(r["size"]), r["peer"]): r["temporaries"] for r in chosen}
         rows = [
             [
-                ",".join(map(str, size)),
+                ("long " if axis == "long" else "") + ",".join(map(str, size)),
                 *(
                     f"{bytes_of[size, name] / 2**20:.2f}" if (size, name) in bytes_of else "–"
                     for name in peers
                 ),
             ]
-            for size in sizes
+            for size, axis in sizes.items()
         ]
         along = [record for record in chosen if record["axis"] == "T"]
         if along:
@@ -66,5 +73,5 @@ SUITE = Suite(
     quantities=(),
     problems=problems,
     show=show,
-    peers=("jaxrnn", "scan", "autodiff", "flax", "equinox", "haiku", "keras"),
+    peers=("jaxrnn", "jaxrnn-recompute", "scan", "autodiff", "flax", "equinox", "haiku", "keras"),
 )

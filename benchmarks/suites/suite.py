@@ -21,6 +21,9 @@ class Suite:
         cells: cells when none are asked for.
         peers: peers when none are asked for, None for all.
         limit: whether the matrix-product rate is measured along.
+        together: whether samples of all quantities are taken in turn, because these are compared
+            with each other.
+        picture: whether there is one, of the peers.
         repeats: samples of each peer, None to decide by how long they take.
     """
 
@@ -32,4 +35,6 @@ class Suite:
     cells: tuple[str, ...] = ("elman", "lstm", "gru")
     peers: tuple[str, ...] | None = None
     limit: bool = False
+    together: bool = False
+    picture: bool = True
     repeats: int | None = None

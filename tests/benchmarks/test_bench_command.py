@@ -7,9 +7,10 @@ import signal
 import numpy as np
 import pytest
 
+import jaxrnn as rnn
 from benchmarks import contest
 from benchmarks.agreement import Disagreement
-from benchmarks.command import main
+from benchmarks.command import choices, main, parser
 from benchmarks.problems import LayerProblem, Size
 from benchmarks.worker import WorkerFailure
 
@@ -44,6 +45,13 @@ def test_a_layer_is_compared_timed_and_recorded(tmp_path, capsys):
     assert {"processor", "cores", "versions", "flags", "commit"} <= record["environment"].keys()
     assert [r["peer"] for r in records if "error" in r] == ["jaxrnn", "numpy"]
     assert (tmp_path / "layer-cpu.png").exists()
+
+
+def test_all_cells_are_those_of_the_library():
+    complaints = []
+    cells, _, _ = choices(parser().parse_args(["layer", "--cell", "all"]), complaints)
+    assert cells == list(rnn.CELLS)
+    assert not complaints
 
 
 def test_a_peer_that_is_not_installed(tmp_path, capsys, monkeypatch):

@@ -55,7 +55,7 @@ def test_embedding_rows_are_the_inputs(embed_size):
     np.testing.assert_allclose(logits, expected, rtol=1e-12)
 
 
-def test_the_gradient_reaches_every_parameter_and_is_the_twins():
+def test_the_gradient_reaches_every_parameter_and_is_that_of_autodiff():
     config = charlm.Config(vocab_size=V, cell="lstm", hidden_size=H, num_layers=2, embed_size=E)
     params = random_params(config)
     tokens = jax.random.randint(jax.random.key(3), (7, 2), 0, V)

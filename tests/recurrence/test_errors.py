@@ -140,7 +140,7 @@ def test_float64_needs_x64():
         rnn.init(rnn.GRU, jax.random.key(0), 2, 3, dtype="float64")
 
 
-def test_a_cell_without_hand_derivative_is_sent_to_the_twin():
+def test_a_cell_without_hand_derivative_is_sent_to_unroll_autodiff():
     own = dataclasses.replace(rnn.LSTM, name="own", backward=None)
     with pytest.raises(TypeError, match=r"cell with backward and pairs.*unroll_autodiff"):
         rnn.unroll(own, PARAMS, CARRY, XS)

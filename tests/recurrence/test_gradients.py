@@ -113,7 +113,7 @@ def test_any_number_of_batch_axes(name, batch):
 
 
 def all_options(name, params, carry, length=7):
-    """`unroll` and its twin with every option, and what differs from run to run left open."""
+    """Both unrolls with every option, and what differs from run to run left open."""
     given = random_options(name, OPTIONS, params, carry, length)
     reset_carry = given.pop("reset_carry")
 
@@ -180,7 +180,7 @@ def test_forward_mode_says_where_to_go():
 
 
 @two_cells
-def test_forward_mode_of_the_twin(name):
+def test_forward_mode_of_unroll_autodiff(name):
     params, carry, xs = random_problem(name)
     direction = jax.tree.map(jnp.cos, params)
     loss = functools.partial(all_steps, rnn.unroll_autodiff, name)

@@ -11,8 +11,10 @@ from oracles import OPTIONS, cells, one_by_one, random_options, random_problem, 
 import jaxrnn as rnn
 
 jitted_unroll = jax.jit(rnn.unroll, static_argnames=("chunk_length", "reverse"))
-jitted_twin = jax.jit(rnn.unroll_autodiff, static_argnames="reverse")
-every_run = pytest.mark.parametrize("run", [jitted_unroll, jitted_twin], ids=["hand", "autodiff"])
+jitted_autodiff = jax.jit(rnn.unroll_autodiff, static_argnames="reverse")
+every_run = pytest.mark.parametrize(
+    "run", [jitted_unroll, jitted_autodiff], ids=["hand", "autodiff"]
+)
 # What the driver does alike for all cells: one whose memory is wider than its h, and one with two
 # recurrent products; the slow run has all.
 some_cells = pytest.mark.parametrize("name", cells("lstm_projected", "gru_reset_before"))
@@ -35,7 +37,7 @@ def test_every_option_means_what_it_says(name, options):
     given = random_options(name, options, params, carry, 7)
     expected_last, expected_hs, pre = one_by_one(cell, params, carry, xs, **given)
     # Of the plain scan `trace` is the same run; the gradient check compares it with `unroll`.
-    for run in (jitted_unroll, jitted_twin) if name == "lstm_projected" else (jitted_unroll,):
+    for run in (jitted_unroll, jitted_autodiff) if name == "lstm_projected" else (jitted_unroll,):
         last, hs = run(cell, params, carry, xs, **given)
         np.testing.assert_allclose(hs, expected_hs, rtol=1e-12, atol=1e-14)
         for field, value in zip(last, expected_last, strict=True):

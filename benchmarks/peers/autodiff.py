@@ -1,9 +1,10 @@
-"""jaxrnn's own autodiff twin, `unroll_autodiff`: the same values, gradient by `jax.grad`."""
+"""jaxrnn's `unroll_autodiff`: the same values as `unroll`, gradient by `jax.grad` of the scan."""
 
 from functools import partial
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
 from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
+from benchmarks.peers.jax_sequences import prepare_sequences
 from benchmarks.peers.jax_training import prepare_charlm_training
 from benchmarks.peers.peer import Peer
 from benchmarks.problems import Size
@@ -27,6 +28,7 @@ PEER = Peer(
     prepare={
         "layer": prepare_layer(build),
         "train": prepare_charlm_training("unroll_autodiff"),
+        "sequences": prepare_sequences("unroll_autodiff"),
         "compile": prepare_compile(build),
         "memory": prepare_memory(build),
     },
