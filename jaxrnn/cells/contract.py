@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxrnn.cells.cell import Array, Cell
 from jaxrnn.errors import describe, sentence
+from jaxrnn.precision import widen
 
 SIZES = {"I": 3, "H": 4, "P": 5}
 BATCH, STEPS = 2, 6
@@ -48,6 +49,16 @@ class OutOfReach:
     __sub__ = __rsub__ = __truediv__ = __rtruediv__ = __neg__ = __getitem__ = __iter__ = _refuse
 
 
+def vectors(cell: Cell, params: Any, like: Array) -> Any:
+    """What a cell may read of its parameters: the vectors, in the dtype and rank of `like`."""
+    return cell.Params(
+        *(
+            OutOfReach(cell.name, name) if w.ndim == 2 or name == "b_h" else widen(w, like)
+            for name, w in zip(cell.Params._fields, params, strict=True)
+        )
+    )
+
+
 def check_contract(function: str, cell: Cell) -> None:
     """Runs forward, backward and pairs on shapes and says what does not fit.
 
@@ -71,14 +82,8 @@ def check_contract(function: str, cell: Cell) -> None:
         return jax.tree.map(lambda leaf: array(*rows[lead], *leaf.shape[1:]), tree)
 
     columns = params.w_xh[1]
-    view = cell.Params(
-        *(
-            OutOfReach(cell.name, name)
-            if len(shape) == 2 or name == "b_h"
-            else jnp.ones((1, *shape), jnp.float32)
-            for name, shape in zip(cell.Params._fields, params, strict=True)
-        )
-    )
+    ones = cell.Params(*(jnp.ones(shape, jnp.float32) for shape in params))
+    view = vectors(cell, ones, jnp.ones((BATCH, 1), jnp.float32))
 
     def run(part: str, call: Callable[..., Any], *arguments: Any) -> Any:
         # The functions are called, not handed over: what they return may be no array at all.

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
-from jaxrnn.cells.contract import OutOfReach
 from jaxrnn.precision import accumulator, contract, dot, flatten, sum_rows, widen
 from jaxrnn.recurrence.checks import is_token_ids
 
@@ -46,16 +45,6 @@ def product_T(cell: Cell, params: Any, mask: Array | None) -> Product:
         return d_q * mask if mask is not None and name in cell.recurrent else d_q
 
     return make
-
-
-def vectors(cell: Cell, params: Any, like: Array) -> Any:
-    """What a cell may read of its parameters: the vectors, in the dtype and rank of `like`."""
-    return cell.Params(
-        *(
-            OutOfReach(cell.name, name) if w.ndim == 2 or name == "b_h" else widen(w, like)
-            for name, w in zip(cell.Params._fields, params, strict=True)
-        )
-    )
 
 
 def project(params: Any, xs: Array) -> Array:

@@ -18,9 +18,10 @@ import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
+from jaxrnn.cells.contract import vectors
 from jaxrnn.recurrence.checks import is_token_ids
 from jaxrnn.recurrence.masks import Masks, spread
-from jaxrnn.recurrence.products import exact, product, product_T, project, vectors
+from jaxrnn.recurrence.products import exact, product, product_T, project
 
 
 class Timed(NamedTuple):
