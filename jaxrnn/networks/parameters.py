@@ -84,7 +84,6 @@ def _init(
         return draw(network, key, sizes, dtype)
     if isinstance(network, Bidirectional):
         ahead, back = jax.random.split(key)
-        assert network.backward is not None
         return Directions(
             _init(network.forward, ahead, input_size, hidden_size, proj_size, dtype),
             _init(network.backward, back, input_size, hidden_size, proj_size, dtype),
@@ -112,12 +111,12 @@ def _each(name: str, size: Any, stack: Stack) -> list[Any]:
     return list(size)
 
 
-def _projects(network: Network | None) -> bool:
+def _projects(network: Network) -> bool:
     if isinstance(network, Cell):
         return network.has_projection
     if isinstance(network, Stack):
         return any(map(_projects, network.layers))
-    return network is not None and (_projects(network.forward) or _projects(network.backward))
+    return _projects(network.forward) or _projects(network.backward)
 
 
 def output_size(cell: Network, params: Any) -> int:
@@ -140,7 +139,6 @@ def output_size(cell: Network, params: Any) -> int:
     parts = [part["params"] for part in parts_of("output_size", cell, {"params": params})]
     if isinstance(cell, Stack):
         return output_size(cell.layers[-1], parts[-1])
-    assert cell.backward is not None
     return output_size(cell.forward, parts[0]) + output_size(cell.backward, parts[1])
 
 

@@ -71,7 +71,6 @@ def map_cells(function: str, network: Network, at_cell: AtCell, trees: Trees) ->
         parts = parts_of(function, network, values)
         if isinstance(network, Stack):
             return tuple(visit(*pair) for pair in zip(network.layers, parts, strict=True))
-        assert network.backward is not None
         return Directions(visit(network.forward, parts[0]), visit(network.backward, parts[1]))
 
     return visit(network, trees)
@@ -105,7 +104,6 @@ def thread(
         return at_cell(network, xs, reverse, **trees)
     parts = parts_of(function, network, trees)
     if isinstance(network, Bidirectional):
-        assert network.backward is not None
         keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
         ahead, hs = thread(
             function, network.forward, at_cell, parts[0], xs, reverse=reverse, dropout_key=keys[0]

@@ -74,7 +74,7 @@ def _step(network: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Arr
     return thread("step", network, at_cell, {"params": params, "carry": carry}, x)
 
 
-def refuse_bidirectional(function: str, network: Network | None) -> None:
+def refuse_bidirectional(function: str, network: Network) -> None:
     """Raises TypeError where a part of the network reads from the end."""
     if isinstance(network, Bidirectional):
         expected = "a network that runs forwards only: a Bidirectional needs the whole sequence"
@@ -361,7 +361,7 @@ def _run(
     return thread(way.name, network, at_cell, trees, xs, reverse=reverse, dropout_key=dropout_key)
 
 
-def check_backward(network: Network | None) -> None:
+def check_backward(network: Network) -> None:
     """Raises TypeError where a cell has no hand-derived backward step."""
     if isinstance(network, Cell):
         if network.backward is None or network.pairs is None:
@@ -371,6 +371,6 @@ def check_backward(network: Network | None) -> None:
     elif isinstance(network, Stack):
         for layer in network.layers:
             check_backward(layer)
-    elif network is not None:
+    else:
         check_backward(network.forward)
         check_backward(network.backward)

@@ -95,7 +95,7 @@ class Bidirectional:
     """
 
     forward: Network
-    backward: Network | None = None
+    backward: Network = None  # type: ignore[assignment]  # until `__post_init__` has been here
 
     def __post_init__(self) -> None:
         if self.backward is None:
@@ -121,5 +121,5 @@ def check_network(function: str, network: Any, argument: str = "cell") -> None:
     raise TypeError(sentence(function, argument, expected, network, hint))
 
 
-def _named(network: Network | None) -> str:
+def _named(network: Network) -> str:
     return network.name if isinstance(network, Cell) else repr(network)
