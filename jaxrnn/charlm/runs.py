@@ -280,7 +280,7 @@ def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
 
 def blank_params(run: Run) -> model.Params:
     """Parameters of the run's shapes and dtype."""
-    dtype = jnp.dtype(run.settings.dtype)
+    dtype = jnp.dtype(run.settings.parameter_dtype)
     return model.init(run.config, jax.random.key(0), dtype=dtype)
 
 

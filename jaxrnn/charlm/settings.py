@@ -19,14 +19,17 @@ class Settings:
         dropout: probability of dropping a layer's output in training.
         initializer: how weight matrices are drawn: `cell` (each cell's own), `normal:0.01`
             (standard deviation) or `uniform:0.08` (bound).
-        dtype: of parameters and arithmetic: float32, bfloat16 or float64.
+        dtype: of parameters and arithmetic: float32 or float64; or bfloat16 for mixed precision:
+            arithmetic in bfloat16, parameters, optimizer and loss in float32.
         encoding: of the text file.
         train_frac: share of the text, from its start, to train on.
         val_frac: share after that for validation; 0: none.
         seq_length: T, characters in a window.
         batch_size: B, streams side by side.
         devices: parts of the batch that are trained side by side, each on a device (of a CPU:
-            on a core or so).
+            on a core or so), over all processes.
+        accumulate: parts of a device's part that are trained on one after the other, for less
+            memory.
         loss: a key of `jaxrnn.charlm.LOSSES`.
         optimizer: one of `jaxrnn.optimizers.OPTIMIZERS`.
         learning_rate: the highest rate.
@@ -66,6 +69,7 @@ class Settings:
     seq_length: int = 64
     batch_size: int = 32
     devices: int = 1
+    accumulate: int = 1
     loss: str = "cross_entropy"
     optimizer: str = "adamw"
     learning_rate: float = 5e-3
@@ -94,11 +98,16 @@ class Settings:
         self._require("rnn_size", len(self.sizes) in (1, self.num_layers), layers)
         self._require("model", len(self.cells) in (1, self.num_layers), layers)
         for name in (
-            "num_layers", "seq_length", "batch_size", "devices", "sample_length",
+            "num_layers", "seq_length", "batch_size", "devices", "accumulate", "sample_length",
         ):  # fmt: skip
             self._require(name, getattr(self, name) >= 1, "at least 1")
         divides = self.batch_size % self.devices == 0
         self._require("devices", divides, f"a divisor of --batch-size {self.batch_size}")
+        on_each = self.batch_size // self.devices
+        streams = f"{on_each}, the streams of one of {self.devices} devices"
+        if self.devices == 1:
+            streams = f"--batch-size {self.batch_size}"
+        self._require("accumulate", on_each % self.accumulate == 0, f"a divisor of {streams}")
         for name in ("embed_size", "proj_size", "max_steps", "print_every", "eval_val_every"):
             value = getattr(self, name)
             self._require(name, value is None or value >= 1, "at least 1")
@@ -143,6 +152,11 @@ class Settings:
         return tuple(self.model.split(","))
 
     @property
+    def parameter_dtype(self) -> str:
+        """That of parameters, optimizer and loss."""
+        return "float32" if self.dtype == "bfloat16" else self.dtype
+
+    @property
     def layers_in_words(self) -> str:
         """The layers, e.g. "2 × 192 gru", or "256 lstm, 64 gru".
 
@@ -175,6 +189,7 @@ ADJUSTABLE = frozenset(
         "max_steps",
         "max_epochs",
         "max_minutes",
+        "devices",
         "print_every",
         "eval_val_every",
         "sample_every",

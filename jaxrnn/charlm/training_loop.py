@@ -20,6 +20,7 @@ from jaxrnn.charlm import checkpoints, model, runs, sampling
 from jaxrnn.charlm.corpus import Corpus, split
 from jaxrnn.charlm.evaluation import evaluate
 from jaxrnn.charlm.losses import LOSSES
+from jaxrnn.charlm.placement import Mesh, divide, make_mesh, whole
 from jaxrnn.charlm.runs import Run
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.streams import make_streams, number_of_windows
@@ -80,14 +81,14 @@ class Plan(NamedTuple):
     Attributes:
         optimizer: with clipping and schedule.
         schedule: step -> learning rate.
-        streams: [B, W·T + 1], the training part, on the device.
+        streams: [B, W·T + 1], the training part.
         validation: [N] token ids held out, maybe none.
         total_steps: at which the run ends.
     """
 
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
-    streams: Array
+    streams: NDArray[np.integer]
     validation: NDArray[np.int32]
     total_steps: int
 
@@ -121,7 +122,7 @@ def start(run: Run, corpus: Corpus, params: model.Params | None = None) -> Work:
     plan = make_plan(run, corpus)
     everything = Everything(
         state=initial_state(params, plan.optimizer),
-        carry=model.zero_carry(run.config, params, run.settings.batch_size),
+        carry=_zero_carry(run, params),
         key=jax.random.key_data(dropout_key),
     )
     journal = Journal()
@@ -132,7 +133,7 @@ def start(run: Run, corpus: Corpus, params: model.Params | None = None) -> Work:
 
 def first_params(run: Run) -> model.Params:
     """The parameters that a run draws before its first step: the untrained twin of its model."""
-    dtype = jnp.dtype(run.settings.dtype)
+    dtype = jnp.dtype(run.settings.parameter_dtype)
     key, _ = _first_keys(run)
     return model.init(run.config, key, dtype=dtype, weights=_weights(run.settings))
 
@@ -194,8 +195,10 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
         DivergedError: the loss is not a number, or over three times the first.
     """
     run, plan, everything, journal = work
-    optimizer, schedule, streams, validation, total_steps = plan
+    optimizer, schedule, host_streams, validation, total_steps = plan
     settings = run.settings
+    mesh = make_mesh(settings.devices)
+    streams = divide(mesh, host_streams)
     capacity = dispatch_size(run, everything.state.params)
     train_windows = make_train_windows(
         run.config,
@@ -203,7 +206,9 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
         settings.seq_length,
         capacity,
         LOSSES[settings.loss],
-        devices=settings.devices,
+        mesh=mesh,
+        accumulate=settings.accumulate,
+        compute_dtype=jnp.dtype(settings.dtype),
     )
     windows = number_of_windows(streams, settings.seq_length)
     validate_every = settings.eval_val_every or max(capacity, total_steps // 20)
@@ -251,13 +256,13 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
         best = False
         validated = len(validation) > 1 and (finished or due(validate_every))
         if validated:
-            value = validation_loss(run, _in_one_place(state.params), validation)
+            value = validation_loss(run, state.params, validation, mesh)
             best = journal.best_validation is None or value < journal.best_validation
             if best:
                 journal = journal._replace(best_validation=value)
             yield record(validation_loss=value, best=best)
         if sample_every and (finished or due(sample_every)):
-            here, carries = _in_one_place(state.params), _in_one_place(carry)
+            here, carries = whole(mesh, (state.params, carry))
             yield record(sample=_sample(run, here, carries, journal.step))
         late = time.monotonic() - last_save > SECONDS_BETWEEN_CHECKPOINTS
         if validated or finished or stopping or late or due(validate_every):
@@ -266,16 +271,13 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
             last_save = time.monotonic()
 
 
-def _in_one_place(tree: Any) -> Any:
-    """On one device: what is on several would be computed with on all of them."""
-    return jax.device_put(tree, jax.devices()[0])
-
-
-def validation_loss(run: Run, params: model.Params, tokens: NDArray[Any]) -> float:
+def validation_loss(
+    run: Run, params: model.Params, tokens: NDArray[Any], mesh: Mesh | None = None
+) -> float:
     """Nats per character of held-out tokens [N], read as up to 16 streams."""
     # At least 2,000 characters a stream: the first ones of each lack what came before.
     streams = max(1, min(16, len(tokens) // 2000))
-    return evaluate(run.config, params, tokens, batch_size=streams, length=100)
+    return evaluate(run.config, params, tokens, batch_size=streams, length=100, mesh=mesh)
 
 
 def dispatch_size(run: Run, params: model.Params) -> int:
@@ -336,7 +338,7 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
     return Plan(
         optimizer=optimizer,
         schedule=schedule,
-        streams=jnp.asarray(streams),
+        streams=streams,
         validation=run.vocab.encode(validation_text),
         total_steps=total_steps,
     )
@@ -346,9 +348,14 @@ def _blank(run: Run, optimizer: optax.GradientTransformation) -> Everything:
     params = runs.blank_params(run)
     return Everything(
         initial_state(params, optimizer),
-        model.zero_carry(run.config, params, run.settings.batch_size),
+        _zero_carry(run, params),
         jax.random.key_data(jax.random.key(0)),
     )
+
+
+def _zero_carry(run: Run, params: model.Params) -> Any:
+    dtype = jnp.dtype(run.settings.dtype)
+    return model.zero_carry(run.config, params, run.settings.batch_size, dtype=dtype)
 
 
 def _weights(settings: Settings) -> initializers.Initializer | None:
@@ -423,5 +430,5 @@ def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:
     key = jax.random.fold_in(jax.random.key(run.settings.seed), step)
     prime = "\n" if "\n" in run.vocab else ""
     length = run.settings.sample_length
-    first = jax.tree.map(lambda leaf: leaf[0], carry)
+    first = jax.tree.map(lambda leaf: leaf[0].astype(params.w_hy.dtype), carry)
     return sampling.sample(run.config, params, run.vocab, key, length, prime, 0.8, carry=first)
