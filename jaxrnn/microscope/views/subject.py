@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxrnn import charlm
-from jaxrnn.charlm import corpus, runs, training_loop
+from jaxrnn.charlm import corpus, runs
+from jaxrnn.charlm.plan import first_params
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.traces import ModelTrace, encode_text, trace_model
 from jaxrnn.networks import output_size
@@ -73,7 +74,7 @@ class Subject:
     @cached_property
     def untrained(self) -> charlm.Params:
         """The parameters that training began with."""
-        return training_loop.first_params(self.run)
+        return first_params(self.run)
 
     @cached_property
     def history(self) -> dict[int, charlm.Params]:
