@@ -93,6 +93,20 @@ def whole(mesh: Mesh | None, tree: Any) -> Any:
     return copies if mesh is None else jax.tree.map(lambda leaf: leaf.addressable_data(0), copies)
 
 
+def any_process(mesh: Mesh | None, answer: bool) -> bool:
+    """Whether any process says yes; of several processes all must ask, at the same moment.
+
+    Args:
+        mesh: of `make_mesh`.
+        answer: this process's.
+    """
+    if mesh is None or jax.process_count() == 1:
+        return answer
+    divided = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(STREAMS))
+    answers = jax.make_array_from_callback((mesh.size,), divided, lambda _: np.array([answer]))
+    return bool(jax.device_get(_any(mesh)(answers).addressable_data(0)))
+
+
 def _put(mesh: Mesh | None, spec: jax.sharding.PartitionSpec, tree: Any) -> Any:
     if mesh is None:
         return jax.device_put(tree)
@@ -123,3 +137,9 @@ def _copying(mesh: Mesh | None) -> Callable[[Any], Any]:
         return jax.jit(copy)
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     return jax.jit(copy, out_shardings=everywhere)
+
+
+@functools.cache
+def _any(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.jit(jnp.any, out_shardings=everywhere)

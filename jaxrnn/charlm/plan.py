@@ -51,11 +51,9 @@ class Plan(NamedTuple):
 
     def next_stop(self, step: int) -> int:
         """Where the dispatch that begins at a step ends: at the latest where anything is due."""
-        ends = [step + self.dispatch, self.total_steps]
-        for every in (self.record_every, self.validate_every, self.sample_every):
-            if every:
-                ends.append((step // every + 1) * every)
-        return min(ends)
+        cadences = (self.record_every, self.validate_every, self.sample_every)
+        stops = [(step // every + 1) * every for every in cadences if every]
+        return min(step + self.dispatch, self.total_steps, *stops)
 
     def due(self, every: int, step: int) -> bool:
         """Whether what comes every so many steps, and at the end, comes at a step."""
@@ -108,9 +106,7 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
         raise ValueError(sentence("train", "--loss", f"one of {', '.join(LOSSES)}", settings.loss))
     dispatch = dispatch_size(run)
     # A 20th of the run between two validations, a 5th between samples, in whole dispatches.
-    twentieth, fifth = (
-        max(1, total_steps // parts // dispatch) * dispatch for parts in (20, 5)
-    )
+    twentieth, fifth = (max(1, total_steps // parts // dispatch) * dispatch for parts in (20, 5))
     return Plan(
         optimizer=optimizer,
         schedule=schedule,
@@ -163,5 +159,3 @@ def _weights(settings: Settings) -> initializers.Initializer | None:
 
         return within
     return None
-
-

@@ -111,11 +111,20 @@ class Run:
         for file in self.path.rglob(f".*{checkpoints.TEMPORARY}"):
             file.unlink()
 
-    def cut_metrics(self, step: int) -> None:
-        """Drops the lines of metrics.jsonl after a step, and a last line cut short."""
+    def cut_metrics(self, step: int, reported: int) -> None:
+        """Drops what a run will write again, and a last line cut short.
+
+        Args:
+            step: that the run goes on from; losses after it go.
+            reported: the last step whose validation and sample are done; later ones go.
+        """
         if not self.metrics_path.exists():
             return
-        kept = [json.dumps(record) + "\n" for record in self.metrics() if record["step"] <= step]
+        kept = [
+            json.dumps(record) + "\n"
+            for record in self.metrics()
+            if record["step"] <= (step if "loss" in record else reported)
+        ]
         checkpoints.write_atomically(self.metrics_path, "".join(kept).encode())
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -229,6 +238,12 @@ def read_last(run: Run, note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
         BrokenCheckpointError: there is no good one.
     """
     return _first_good(run, [*run.step_paths(), run.best_path], note)
+
+
+def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, Any]]:
+    """Scaffold."""
+    path, arrays, facts = read_last(run, note)
+    return checkpoints.restore(template, arrays, path), facts
 
 
 def read_best(run: Run, note: Note) -> tuple[Path, Arrays, dict[str, Any]]:

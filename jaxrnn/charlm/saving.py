@@ -75,4 +75,6 @@ class Saver:
 
 def _floats(arrays: Any) -> list[Any]:
     """Floating-point arrays, bfloat16 among them, which NumPy counts as something else."""
-    return [leaf for leaf in jax.tree.leaves(arrays) if jax.numpy.issubdtype(leaf.dtype, np.inexact)]
+    return [
+        leaf for leaf in jax.tree.leaves(arrays) if jax.numpy.issubdtype(leaf.dtype, np.inexact)
+    ]

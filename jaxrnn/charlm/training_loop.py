@@ -115,7 +115,7 @@ def resume(run: Run, corpus: Corpus, note: runs.Note) -> Work:
     everything, facts = runs.restore_last(run, template, note)
     journal = Journal(**{name: facts[name] for name in Journal._fields})
     if jax.process_index() == 0:
-        run.cut_metrics(journal.step)
+        run.cut_metrics(journal.step, journal.reported)
         run.remove_unfinished()
     return Work(run, plan, everything, journal)
 

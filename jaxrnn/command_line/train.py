@@ -240,7 +240,7 @@ def _train(work: "Work") -> int:
 
     settings, path = work.run.settings, work.run.path
     total = work.plan.total_steps
-    if work.journal.step >= total:
+    if work.done:
         print(
             f"The run {path} is at its end, step {total:,}. --max-steps or --max-epochs with a "
             "higher number goes further."

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from jaxrnn import charlm
-from jaxrnn.charlm.plan import first_params, make_plan
 from jaxrnn.charlm.corpus import Corpus
+from jaxrnn.charlm.plan import first_params, make_plan
 from jaxrnn.charlm.runs import Run
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.optimizers import make_optimizer
