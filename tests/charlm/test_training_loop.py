@@ -1,6 +1,7 @@
 """Whole runs: what they write, resuming to the bit, and stopping when training diverges."""
 
 import dataclasses
+import itertools
 import json
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxrnn import charlm
-from jaxrnn.charlm import checkpoints, runs, training_loop
+from jaxrnn.charlm import checkpoints, plan, runs, training_loop
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.journal import DivergedError
 from jaxrnn.charlm.settings import PRESETS, Settings
@@ -92,6 +93,20 @@ def test_samplers_start_where_the_first_stream_is(whole):
     assert np.abs(carry[0].h).max() > 0
 
 
+def without_time(records):
+    timed = ("seconds", "characters_per_second")
+    return [{k: v for k, v in record.items() if k not in timed} for record in records]
+
+
+def assert_the_same_end(run, other):
+    (arrays, facts), (expected, expected_facts) = last_arrays(run), last_arrays(other)
+    assert arrays.keys() == expected.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[name])
+    assert {**facts, "seconds": 0} == {**expected_facts, "seconds": 0}
+    assert without_time(run.metrics()) == without_time(other.metrics())
+
+
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, whole):
     run, corpus = fresh(tmp_path / "run")
     asked = iter(range(100))
@@ -103,18 +118,68 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, whole):
     assert 0 < work.journal.step < 60
     for _ in training_loop.train(work):
         pass
-    arrays, facts = last_arrays(run)
-    expected, expected_facts = last_arrays(whole[0])
-    assert arrays.keys() == expected.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, expected[name])
-    assert {**facts, "seconds": 0} == {**expected_facts, "seconds": 0}
+    assert_the_same_end(run, whole[0])
 
-    def without_time(records):
-        timed = ("seconds", "characters_per_second")
-        return [{k: v for k, v in record.items() if k not in timed} for record in records]
 
-    assert without_time(run.metrics()) == without_time(whole[2])
+@pytest.mark.parametrize("windows", [3])
+def test_how_steps_are_dispatched_and_where_it_stops_changes_nothing(
+    tmp_path, whole, monkeypatch, windows
+):
+    # Dispatches that end between two records, and a stop at every second of them.
+    monkeypatch.setattr(plan, "dispatch_size", lambda run: windows)
+    run, corpus = fresh(tmp_path / "run")
+    work = training_loop.start(run, corpus)
+    answers = itertools.cycle([True, False])  # who is always told to stop never validates
+    stops = 0
+    while not work.done:
+        for _ in training_loop.train(work, lambda: next(answers)):
+            pass
+        work = training_loop.resume(run, corpus, pytest.fail)
+        stops += 1
+    assert stops > 20 / windows
+    assert_the_same_end(run, whole[0])
+
+
+def test_a_stop_in_validation_leaves_it_to_who_goes_on(tmp_path, whole, monkeypatch):
+    run, corpus = fresh(tmp_path / "run")
+    stopped = []
+
+    def interrupted(*arguments, should_stop, **more):
+        if not stopped:
+            stopped.append(True)
+            return None  # as `evaluate` does where should_stop() is true
+        return evaluate(*arguments, should_stop=should_stop, **more)
+
+    evaluate = training_loop.evaluate
+    monkeypatch.setattr(training_loop, "evaluate", interrupted)
+    records = list(training_loop.train(training_loop.start(run, corpus)))
+    assert (records[-1]["step"], "loss" in records[-1]) == (14, True)
+    work = training_loop.resume(run, corpus, pytest.fail)
+    assert (work.journal.step, work.journal.reported) == (14, 7)
+    assert next(iter(training_loop.train(work)))["validation_loss"]
+    # A kill after that record, before its checkpoint: it is not written twice.
+    (run.path / "checkpoints" / "kept").mkdir()
+    work = training_loop.resume(run, corpus, pytest.fail)
+    for _ in training_loop.train(work):
+        pass
+    assert_the_same_end(run, whole[0])
+
+
+def test_another_number_of_devices_goes_on_with_the_same_text(tmp_path, whole):
+    run, corpus = fresh(tmp_path / "run")
+    asked = iter(range(100))
+    for _ in training_loop.train(training_loop.start(run, corpus), lambda: next(asked) == 2):
+        pass
+    run = dataclasses.replace(run, settings=dataclasses.replace(SMALL, devices=2))
+    for _ in training_loop.train(training_loop.resume(run, corpus, pytest.fail)):
+        pass
+    assert last_arrays(run)[0]["state.step"] == 60
+    numbers, expected = without_time(run.metrics()), without_time(whole[2])
+    assert [record["step"] for record in numbers] == [record["step"] for record in expected]
+    for record, other in zip(numbers, expected, strict=True):
+        for name in ("loss", "validation_loss", "gradient_norm"):
+            if name in other:
+                np.testing.assert_allclose(record[name], other[name], rtol=1e-4)
 
 
 def test_a_resumed_run_remembers_its_best_validation_and_its_seconds(tmp_path):
