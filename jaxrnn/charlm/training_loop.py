@@ -16,14 +16,15 @@ import optax
 from jax.nn import initializers
 from numpy.typing import NDArray
 
-from jaxrnn.charlm import checkpoints, model, runs, sampling
+from jaxrnn.charlm import model, runs, sampling
 from jaxrnn.charlm.corpus import Corpus, split
 from jaxrnn.charlm.evaluation import evaluate
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.runs import Run
-from jaxrnn.charlm.settings import Settings
+from jaxrnn.charlm.settings import MOST_STEPS, Settings
+from jaxrnn.charlm.state import Everything, Journal, template
 from jaxrnn.charlm.streams import make_streams, number_of_windows
-from jaxrnn.charlm.training import TrainState, initial_state, make_train_windows
+from jaxrnn.charlm.training import initial_state, make_train_windows
 from jaxrnn.errors import sentence
 from jaxrnn.optimizers import make_optimizer, make_schedule
 
@@ -39,39 +40,6 @@ OPERATIONS_A_DISPATCH = 4e10  # about 0.2 s on two cores
 
 class DivergedError(FloatingPointError):
     """Training has left the ground; the message says how and what to try."""
-
-
-class Everything(NamedTuple):
-    """What a checkpoint holds beside its facts.
-
-    Attributes:
-        state: params, optimizer state and step; the position in the text is the step modulo the
-            windows of an epoch.
-        carry: of every stream.
-        key: key data of dropout; a step folds its number into it.
-    """
-
-    state: TrainState
-    carry: Any
-    key: Array
-
-
-class Journal(NamedTuple):
-    """The numbers that a run goes on from besides arrays; a checkpoint keeps them as facts.
-
-    Attributes:
-        step: updates so far.
-        first_loss: nats per character of the first window.
-        smoothed_loss: its running mean over about 25,000 characters.
-        best_validation: lowest validation loss so far, nats per character.
-        seconds: of training so far.
-    """
-
-    step: int = 0
-    first_loss: float | None = None
-    smoothed_loss: float | None = None
-    best_validation: float | None = None
-    seconds: float = 0.0
 
 
 class Plan(NamedTuple):
@@ -166,12 +134,10 @@ def resume(run: Run, corpus: Corpus, note: runs.Note) -> Work:
                 "--init-from starts a new run from this one's weights",
             )
         )
-    path, arrays, facts = runs.read_last(run, note)
     plan = make_plan(run, corpus)
-    template = jax.eval_shape(lambda: _blank(run, plan.optimizer))
-    everything = checkpoints.restore(template, arrays, path)
-    journal = Journal(**{name: facts[name] for name in Journal._fields})
-    run.cut_metrics(journal.step)
+    everything, facts = runs.restore_last(run, template(run.config, run.settings), note)
+    journal = Journal(**facts)
+    run.cut_metrics(journal.step, note)
     run.remove_unfinished()
     return Work(run, plan, everything, journal)
 
@@ -306,7 +272,7 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
             f"The text {corpus.source} is too short to train on{share}. {error}"
         ) from None
     windows = number_of_windows(streams, settings.seq_length)
-    ends = []
+    ends = [MOST_STEPS]
     if settings.max_steps is not None:
         ends.append(settings.max_steps)
     if settings.max_epochs is not None:
@@ -339,15 +305,6 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
         streams=jnp.asarray(streams),
         validation=run.vocab.encode(validation_text),
         total_steps=total_steps,
-    )
-
-
-def _blank(run: Run, optimizer: optax.GradientTransformation) -> Everything:
-    params = runs.blank_params(run)
-    return Everything(
-        initial_state(params, optimizer),
-        model.zero_carry(run.config, params, run.settings.batch_size),
-        jax.random.key_data(jax.random.key(0)),
     )
 
 
