@@ -28,13 +28,13 @@ class LockedError(ValueError):
 class Lock:
     """What `lock` returns; a context manager that releases it."""
 
-    def __init__(self, path: Path, descriptor: int | None, made: bool) -> None:
+    def __init__(self, path: Path, descriptor: int | None, made: list[Path]) -> None:
         self.path = path
         self._descriptor = descriptor
         self._made = made
 
     def release(self) -> None:
-        """Gives the folder free; removes it where it was made for the lock and is empty."""
+        """Gives the folder free; removes folders that were made for the lock and are empty."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
@@ -42,9 +42,9 @@ class Lock:
             # While it is held: whoever waits for this file finds that it is not the folder's.
             (self.path / NAME).unlink()
         os.close(descriptor)
-        if self._made:
-            with suppress(OSError):
-                self.path.rmdir()
+        with suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
 
     def __enter__(self) -> "Lock":
         return self
@@ -72,11 +72,15 @@ def lock(path: str | Path, note: Callable[[str], None] = lambda text: None) -> L
 
     Raises:
         LockedError: another process holds it; its process number and host are named.
+        ValueError: the path is that of a file.
         BrokenFileError: `.lock` in the folder is no regular file.
         OSError: the folder or the file cannot be made.
     """
     path = Path(path)
-    made = not path.exists()
+    if path.exists() and not path.is_dir():
+        rule = "a new folder, or that of a run"
+        raise ValueError(sentence("train", "--out", rule, f"{path}, which is a file"))
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     file = path / NAME
     while True:

@@ -73,8 +73,6 @@ def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -
                 "--resume goes on with it; another --out starts a new one",
             )
         )
-    if path.exists() and not path.is_dir():
-        raise ValueError(sentence("train", "--out", "a new folder", f"{path}, which is a file"))
     run = Run(path, settings, vocab, corpus.source, corpus.sha256)
     files.check_folder(run.folder)
     # A start that was killed before it wrote config.json leaves its first checkpoint, no more.
