@@ -219,7 +219,9 @@ def read(
         before = _check_content(manifest, expected)
         with safe_open(path, framework="np", backend="pread") as archive:
             _compare(path, expected, archive)
-            _check_memory(path, sum(_size(*expected[name]) for name in jax.tree.leaves(wanted)))
+            files.check_memory(
+                path, sum(_size(*expected[name]) for name in jax.tree.leaves(wanted))
+            )
             arrays = {name: archive.get_tensor(name) for name in jax.tree.leaves(wanted)}
         after = _stamp(os.lstat(path))
     except SafetensorError as error:
@@ -269,8 +271,7 @@ def _check_content(manifest: Manifest, expected: Mapping[str, Any]) -> tuple[int
                 f"{largest_header:,} at most."
             )
         file.seek(8)
-        brackets = sum(name.count("[") for name in expected) + 6 * len(expected) + 64
-        strict.parse(file.read(length), f"The header of {path}", most_brackets=brackets)
+        strict.parse(file.read(length), f"The header of {path}", most_brackets=largest_header)
         return _stamp(status)
 
 
@@ -294,17 +295,6 @@ def _compare(path: Path, expected: Mapping[str, Any], archive: Any) -> None:
         raise BrokenCheckpointError(
             f"The checkpoint {path} is of another model or optimizer than the run: it has "
             f"{', '.join(faults)}."
-        )
-
-
-def _check_memory(path: Path, size: int) -> None:
-    try:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # a system that does not tell
-        return
-    if size > there > 0:
-        raise BrokenCheckpointError(
-            f"{path} needs {size / 1e9:,.1f} GB of memory; this machine has {there / 1e9:,.1f}."
         )
 
 

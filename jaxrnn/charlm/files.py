@@ -142,6 +142,18 @@ def check_folder(path: Path) -> None:
             raise BrokenFileError(f"{path} is {what}; a run keeps its checkpoints in a folder.")
 
 
+def check_memory(path: Path, size: int) -> None:
+    """Raises BrokenFileError where a file needs more bytes of memory than the machine has."""
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # a system that does not tell
+        return
+    if size > there > 0:
+        raise BrokenFileError(
+            f"{path} needs {size / 1e9:,.1f} GB of memory; this machine has {there / 1e9:,.1f}."
+        )
+
+
 def _check_regular(path: Path, status: os.stat_result) -> None:
     kinds = {
         stat.S_IFLNK: "a link",

@@ -59,12 +59,12 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def cut(path: Path, step: int, note: Callable[[str], None]) -> None:
-    """Drops the lines after a step, and those that cannot be read.
+def cut(path: Path, keep: Callable[[dict[str, Any]], bool], note: Callable[[str], None]) -> None:
+    """Drops records, and lines that cannot be read.
 
     Args:
         path: the file; it need not be there.
-        step: the last to keep.
+        keep: which records stay.
         note: is told, in a sentence, of lines before the last that cannot be read.
 
     Raises:
@@ -80,7 +80,7 @@ def cut(path: Path, step: int, note: Callable[[str], None]) -> None:
             if isinstance(record, str):
                 if line.endswith(b"\n"):  # one without was cut short by a kill
                     faults.append(f"line {number}: {record}")
-            elif record["step"] <= step:
+            elif keep(record):
                 yield line if line.endswith(b"\n") else line + b"\n"
 
     files.write_atomically(path, kept())

@@ -21,6 +21,7 @@ from jaxrnn.networks import Stack
 Note = Callable[[str], None]
 
 KEPT = 2
+FACTS = typing.get_type_hints(state.Journal)
 # What a run needs of its checkpoints is among the latest; a folder from a stranger may have more.
 MOST_MANIFESTS = 16
 
@@ -160,9 +161,18 @@ class Run:
         self._remove_orphans()
 
     def cut_metrics(self, step: int, note: Note) -> None:
-        """Drops the lines of metrics.jsonl after a step, and those that cannot be read."""
+        """Drops the lines of metrics.jsonl after a step, and those that cannot be read.
+
+        Args:
+            step: that the run goes on from.
+            note: is told, in a sentence, of lines that cannot be read.
+        """
+
+        def keep(record: dict[str, Any]) -> bool:
+            return record["step"] <= step
+
         try:
-            metrics.cut(self.metrics_path, step, note)
+            metrics.cut(self.metrics_path, keep, note)
         except OSError as error:
             what = f"{self.metrics_path} could not be written"
             raise _unsaved(what, error, "The old one is kept.") from error
@@ -178,14 +188,16 @@ class Run:
     def manifests(self) -> tuple[list[Manifest], list[str]]:
         """The manifests that can be read, latest first, and what is wrong with the others."""
         good, broken = [], []
-        hints = typing.get_type_hints(state.Journal)
         for path in [*self.step_paths()[:MOST_MANIFESTS], self.best_path]:
             if os.path.lexists(path):
                 try:
-                    good.append(checkpoints.read_manifest(path, self.identity, hints))
+                    good.append(self._read(path))
                 except BrokenFileError as error:
                     broken.append(str(error))
         return sorted(good, key=lambda manifest: -manifest.step), broken
+
+    def _read(self, path: Path) -> Manifest:
+        return checkpoints.read_manifest(path, self.identity, FACTS)
 
     def _steps(self, ending: str) -> list[tuple[int, Path]]:
         files.check_folder(self.folder)
@@ -205,10 +217,9 @@ class Run:
 
     def _remove_orphans(self) -> None:
         named, unread = set(), set()
-        hints = typing.get_type_hints(state.Journal)
         for path in [*self.step_paths(), self.best_path]:
             try:
-                named.add(checkpoints.read_manifest(path, self.identity, hints).arrays)
+                named.add(self._read(path).arrays)
             except FileNotFoundError:
                 continue
             except BrokenFileError:

@@ -147,7 +147,7 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
 
     Args:
         run: the run.
-        template: the tree that was saved, its leaves with `.shape` and `.dtype`.
+        template: the `state.Everything` that was saved, its leaves with `.shape` and `.dtype`.
         note: is told, in a sentence, of every checkpoint that is broken.
 
     Returns:
@@ -157,6 +157,10 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
         BrokenCheckpointError: there is no good one.
     """
     manifest, tree = _first_good(run, template, lambda tree: tree, note, best_first=False)
+    if int(tree.state.step) != manifest.step:
+        raise BrokenCheckpointError(
+            f"{manifest.path} is of step {manifest.step:,}, its arrays of {int(tree.state.step):,}."
+        )
     return tree, manifest.facts
 
 

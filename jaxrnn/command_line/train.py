@@ -89,6 +89,7 @@ def _start(
 
 def _resume(held: ExitStack, text: str | None, out: str | None, given: dict[str, Any]) -> "Work":
     from jaxrnn.charlm import runs, training_loop
+    from jaxrnn.charlm.corpus import read_source, read_text
 
     if out is None:
         raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
@@ -111,12 +112,17 @@ def _resume(held: ExitStack, text: str | None, out: str | None, given: dict[str,
     settings = dataclasses.replace(old.settings, **_one_end(given))
     _prepare_jax(settings, settings.devices)
     _check_devices(settings)
-    source = text or (None if old.source == "pydoc_data.topics" else old.source)
-    if text is None and source is not None and not Path(source).exists():
-        expected = f"the text {source} where it was when {old.path} began"
-        hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
-        raise FileNotFoundError(sentence("train", "TEXT", expected, "nothing there", hint))
-    corpus = _read(source, settings.encoding)
+    if text is not None:
+        corpus = read_text(text, settings.encoding)
+    else:
+        try:
+            corpus = read_source(old.source, settings.encoding)
+        except FileNotFoundError:
+            expected = f"the text {old.source} where it was when {old.path} began"
+            hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
+            raise FileNotFoundError(
+                sentence("train", "TEXT", expected, "nothing there", hint)
+            ) from None
     new = dataclasses.replace(old, settings=settings)
     work = training_loop.resume(new, corpus, print)
     reached, total = work.journal.step, work.plan.total_steps
