@@ -1,12 +1,13 @@
 """What a training run remembers besides its arrays, and when its losses say that it must stop."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrnn.charlm.runs import Run
+if TYPE_CHECKING:
+    from jaxrnn.charlm.run import Run
 
 # min-char-rnn forgets 0.001 of its smoothed loss a window of 25 characters.
 FORGETTING_PER_CHARACTER = -math.log(0.999) / 25
@@ -43,7 +44,7 @@ class Journal(NamedTuple):
     loss_sum: float = 0.0
     norm_sum: float = 0.0
 
-    def after(self, run: Run, losses: ArrayLike, norms: ArrayLike) -> "Journal":
+    def after(self, run: "Run", losses: ArrayLike, norms: ArrayLike) -> "Journal":
         """The journal after some more steps.
 
         Args:
@@ -82,7 +83,7 @@ class Journal(NamedTuple):
         )
 
 
-def diverged(run: Run, what: str) -> DivergedError:
+def diverged(run: "Run", what: str) -> DivergedError:
     """The error that says what went wrong, what to try and what is kept."""
     settings = run.settings
     tries = [f"a lower --learning-rate than {settings.learning_rate:g}"]

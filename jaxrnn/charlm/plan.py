@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from jaxrnn.charlm import model
 from jaxrnn.charlm.corpus import Corpus, split
 from jaxrnn.charlm.losses import LOSSES
-from jaxrnn.charlm.runs import Run
-from jaxrnn.charlm.settings import Settings
+from jaxrnn.charlm.run import Run
+from jaxrnn.charlm.settings import MOST_STEPS, Settings
 from jaxrnn.charlm.streams import make_streams, number_of_windows
 from jaxrnn.errors import sentence
 from jaxrnn.optimizers import make_optimizer, make_schedule
@@ -77,7 +77,7 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
             f"The text {corpus.source} is too short to train on{share}. {error}"
         ) from None
     windows = number_of_windows(streams, settings.seq_length)
-    ends = []
+    ends = [MOST_STEPS]
     if settings.max_steps is not None:
         ends.append(settings.max_steps)
     if settings.max_epochs is not None:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxrnn.charlm.journal import diverged
-from jaxrnn.charlm.runs import Run
+from jaxrnn.charlm.run import Run
 
 
 class Saver:

@@ -1,9 +1,20 @@
 """Everything that can be chosen about a training run, and the presets. Imports no JAX."""
 
 import dataclasses
+import functools
+import math
+import typing
 from typing import Any
 
+from jaxrnn.charlm import strict
 from jaxrnn.errors import sentence
+
+# Bounds above what any machine does, low enough that whatever is counted with them stays a number.
+LARGEST_SIZE = 2**20
+MOST_LAYERS = 1000
+MOST_STEPS = 2**31 - 1  # a step is an int32
+LARGEST_SEED = 2**32 - 1
+LONGEST_NAME = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +104,10 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.rnn_size, list):  # as JSON has it
             object.__setattr__(self, "rnn_size", tuple(self.rnn_size))
+        for name, hint in _types().items():
+            self._check_type(name, hint)
+        self._require("num_layers", self.num_layers <= MOST_LAYERS, f"at most {MOST_LAYERS:,}")
+        self._require("seed", self.seed >= 0, "at least 0")
         self._require("rnn_size", min(self.sizes, default=0) >= 1, "at least 1")
         layers = f"one, or {self.num_layers}, as many as --num-layers"
         self._require("rnn_size", len(self.sizes) in (1, self.num_layers), layers)
@@ -135,6 +150,36 @@ class Settings:
             distribution == "cell" or (distribution in ("normal", "uniform") and scale > 0),
             "cell, normal:SCALE or uniform:SCALE with a SCALE above 0",
         )
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Settings":
+        """Settings from a file, which must have them all and nothing else.
+
+        Args:
+            values: an object, as JSON has it.
+
+        Raises:
+            ValueError: a setting that is missing, unknown, of another type or out of range.
+
+        >>> values = dataclasses.asdict(Settings())
+        >>> Settings.from_json(values) == Settings()
+        True
+        """
+        strict.check_fields(values, dict.fromkeys(_types(), object), "settings")
+        return cls(**values)
+
+    def _check_type(self, name: str, hint: Any) -> None:
+        value = getattr(self, name)
+        self._require(name, strict.fits(value, hint), str(getattr(hint, "__name__", hint)))
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, int):
+                most = _MOST.get(name, LARGEST_SIZE)
+                self._require(name, part <= most, f"at most {most:,}")
+            elif isinstance(part, float):
+                self._require(name, math.isfinite(part), "a finite number")
+            elif isinstance(part, str):
+                most = LONGEST_NAME
+                self._require(name, len(part) <= most, f"at most {most:,} characters")
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -180,6 +225,20 @@ class Settings:
         except ValueError:
             return distribution, 0.0
 
+
+@functools.cache
+def _types() -> dict[str, Any]:
+    return typing.get_type_hints(Settings)
+
+
+_MOST = {
+    "max_steps": MOST_STEPS,
+    "eval_val_every": MOST_STEPS,
+    "sample_every": MOST_STEPS,
+    "warmup_steps": MOST_STEPS,
+    "learning_rate_decay_after": MOST_STEPS,
+    "seed": LARGEST_SEED,
+}
 
 DTYPES = ("float32", "bfloat16", "float64")
 

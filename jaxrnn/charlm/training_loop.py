@@ -22,31 +22,17 @@ from jaxrnn.charlm.evaluation import evaluate
 from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.plan import Plan, dropout_key, first_params, make_plan
-from jaxrnn.charlm.runs import Run
+from jaxrnn.charlm.run import Run
 from jaxrnn.charlm.saving import Saver
+from jaxrnn.charlm.state import Everything, first, template
 from jaxrnn.charlm.streams import number_of_windows
-from jaxrnn.charlm.training import TrainState, initial_state, make_train_windows
+from jaxrnn.charlm.training import make_train_windows
 from jaxrnn.errors import sentence
 
 Array = jax.Array
 Record = dict[str, Any]
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
-
-
-class Everything(NamedTuple):
-    """What a checkpoint holds beside its facts.
-
-    Attributes:
-        state: params, optimizer state and step; the position in the text is the step modulo the
-            windows of an epoch.
-        carry: of every stream.
-        key: key data of dropout; a step folds its number into it.
-    """
-
-    state: TrainState
-    carry: Any
-    key: Array
 
 
 class Work(NamedTuple):
@@ -78,7 +64,9 @@ def start(run: Run, corpus: Corpus, params: model.Params | None = None) -> Work:
         ValueError: the text is too short for the settings.
     """
     plan = make_plan(run, corpus)
-    everything = _everything(run, plan, first_params(run) if params is None else params)
+    if params is None:
+        params = first_params(run)
+    everything = first(run.config, run.settings, params, plan.optimizer, dropout_key(run))
     journal = Journal()
     if jax.process_index() == 0:
         run.save(everything, journal._asdict(), best=False)
@@ -111,22 +99,12 @@ def resume(run: Run, corpus: Corpus, note: runs.Note) -> Work:
             )
         )
     plan = make_plan(run, corpus)
-    template = jax.eval_shape(lambda: _everything(run, plan, first_params(run)))
-    everything, facts = runs.restore_last(run, template, note)
-    journal = Journal(**{name: facts[name] for name in Journal._fields})
+    everything, facts = runs.restore_last(run, template(run.config, run.settings), note)
+    journal = Journal(**facts)
     if jax.process_index() == 0:
-        run.cut_metrics(journal.step, journal.reported)
+        run.cut_metrics(journal, note)
         run.remove_unfinished()
     return Work(run, plan, everything, journal)
-
-
-def _everything(run: Run, plan: Plan, params: model.Params) -> Everything:
-    dtype = jnp.dtype(run.settings.dtype)
-    return Everything(
-        state=initial_state(params, plan.optimizer),
-        carry=model.zero_carry(run.config, params, run.settings.batch_size, dtype=dtype),
-        key=jax.random.key_data(dropout_key(run)),
-    )
 
 
 def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:

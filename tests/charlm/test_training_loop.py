@@ -7,6 +7,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import saved_runs
 
 from jaxrnn import charlm
 from jaxrnn.charlm import checkpoints, plan, runs, training_loop
@@ -42,7 +43,7 @@ def fresh(path, settings=SMALL, text=TEXT):
 
 
 def last_arrays(run):
-    return checkpoints.read(run.step_paths()[0])
+    return saved_runs.checkpoint(run.step_paths()[0])
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,10 @@ def test_a_run_learns_and_writes_what_it_yields(whole):
     assert [record["step"] for record in validations] == [14, 28, 42, 56, 60]
     assert run.metrics() == records
     assert json.loads((run.path / "config.json").read_text())["settings"]["rnn_size"] == 16
-    assert [path.name for path in run.step_paths()] == ["step-000000060.npz", "step-000000056.npz"]
+    assert [path.name for path in run.step_paths()] == [
+        "step-000000060.json",
+        "step-000000056.json",
+    ]
 
 
 def test_best_is_the_lowest_validation_and_can_be_evaluated(whole):
@@ -87,7 +91,7 @@ def test_a_run_goes_by_the_rates_of_its_settings(whole):
 def test_samplers_start_where_the_first_stream_is(whole):
     run, *_ = whole
     params, carry = runs.load_sampler(run, pytest.fail)
-    arrays, _ = checkpoints.read(run.best_path)
+    arrays, _ = saved_runs.checkpoint(run.best_path)
     np.testing.assert_array_equal(params.w_hy, arrays["state.params.w_hy"])
     np.testing.assert_array_equal(carry[0].h, arrays["carry[0].h"][0])
     assert np.abs(carry[0].h).max() > 0
@@ -158,7 +162,6 @@ def test_a_stop_in_validation_leaves_it_to_who_goes_on(tmp_path, whole, monkeypa
     assert (work.journal.step, work.journal.reported) == (14, 7)
     assert next(iter(training_loop.train(work)))["validation_loss"]
     # A kill after that record, before its checkpoint: it is not written twice.
-    (run.path / "checkpoints" / "kept").mkdir()
     work = training_loop.resume(run, corpus, pytest.fail)
     for _ in training_loop.train(work):
         pass
@@ -207,15 +210,16 @@ def test_a_broken_last_checkpoint_falls_back_and_says_so(tmp_path, whole):
     for _ in training_loop.train(training_loop.start(run, corpus)):
         pass
     last, before = run.step_paths()
-    last.write_bytes(last.read_bytes()[:-100])
+    arrays = saved_runs.arrays_file(last)
+    arrays.write_bytes(arrays.read_bytes()[:-100])
     with open(run.metrics_path, "a") as file:
         file.write('{"step": 6')  # a line cut short by a kill
-    (last.parent / ".step-000000070.npz.tmp").write_bytes(b"half")
+    (last.parent / ".step-000000070.json.tmp").write_bytes(b"half")
     notes = []
     work = training_loop.resume(run, corpus, notes.append)
     assert not list(run.path.rglob("*.tmp"))
     assert work.journal.step == 56
-    assert str(last) in notes[0]
+    assert str(arrays) in notes[0]
     assert str(before) in notes[1]
     assert max(record["step"] for record in run.metrics()) == 56
     for _ in training_loop.train(work):
@@ -224,7 +228,7 @@ def test_a_broken_last_checkpoint_falls_back_and_says_so(tmp_path, whole):
         np.testing.assert_array_equal(last_arrays(run)[0][name], array)
     for path in [*run.step_paths(), run.best_path]:
         path.write_bytes(b"")
-    with pytest.raises(checkpoints.BrokenCheckpointError, match=r"step-000000060\.npz"):
+    with pytest.raises(checkpoints.BrokenCheckpointError, match=r"step-000000060\.json"):
         training_loop.resume(run, corpus, notes.append)
 
 
@@ -254,7 +258,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(tmp_path):
     assert "--learning-rate" in message
     assert "--grad-clip-norm" in message
     assert str(run.step_paths()[0]) in message
-    assert checkpoints.read(run.step_paths()[0])[1]["step"] == 0
+    assert saved_runs.checkpoint(run.step_paths()[0])[1]["step"] == 0
 
 
 def test_a_loss_over_three_times_the_first_stops_the_run(tmp_path):
@@ -284,7 +288,7 @@ def test_checkpoints_without_a_config_are_not_overwritten_but_a_killed_start_is(
     training_loop.start(fresh(run.path)[0], corpus)
     (run.path / "config.json").unlink()
     run.best_path.write_bytes(b"precious")
-    with pytest.raises(ValueError, match=r"best\.npz would be lost"):
+    with pytest.raises(ValueError, match=r"best\.json would be lost"):
         fresh(run.path)
     assert run.best_path.read_bytes() == b"precious"
 

@@ -239,14 +239,11 @@ def own_text(run: runs.Run) -> tuple[str, str]:
         ValueError: the text is not where it was, or is another one now.
     """
     hint = "name a text: --text FILE"
-    if run.source == "pydoc_data.topics":
-        whole = corpus.python_documentation()
-    else:
-        try:
-            whole = corpus.read_text(run.source, run.settings.encoding)
-        except OSError:
-            rule, got = "the text of the run where it was", f"{run.source}, which is gone"
-            raise ValueError(sentence("show", "--text", rule, got, hint)) from None
+    try:
+        whole = corpus.read_source(run.source, run.settings.encoding)
+    except OSError:
+        rule, got = "the text of the run where it was", f"{run.source}, which is gone"
+        raise ValueError(sentence("show", "--text", rule, got, hint)) from None
     if whole.sha256 != run.sha256:
         rule, got = "the text that the run was trained on", f"{run.source}, which has changed"
         raise ValueError(sentence("show", "--text", rule, got, hint))
