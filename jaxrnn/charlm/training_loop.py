@@ -118,7 +118,7 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
     Yields:
         Records, as metrics.jsonl has them. All have `step`, `epoch` and `seconds`, and one of
         - `loss` (nats per character, mean since the last such record), `smoothed_loss`,
-          `gradient_norm` (before clipping), `learning_rate` (of the last step) and
+          `gradient_norm` (before clipping), `learning_rate` (of the first of those steps) and
           `characters_per_second`,
         - `validation_loss` (nats per character) and `best`, whether none was lower,
         - `sample`, a text (in the first process only).
@@ -158,6 +158,7 @@ class _Loop:
         self.rate = jax.jit(self.plan.schedule)
         self.windows = number_of_windows(self.plan.streams, settings.seq_length)
         self.before = self.journal.seconds - time.monotonic()
+        self.saved = self.journal._replace(seconds=0)
         self.last_save = time.monotonic()
         self.dispatch_seconds = 0.0  # since the last record
 
@@ -169,7 +170,7 @@ class _Loop:
             if not stopping:
                 best, stopping = yield from self._report()
             due = self.plan.due(self.plan.validate_every, self.journal.step)
-            if stopping or due or self._late():
+            if self._late() or stopping or due:
                 self._save(best)
             if stopping or self.journal.step == self.plan.total_steps:
                 return
@@ -241,6 +242,10 @@ class _Loop:
         return best, False
 
     def _save(self, best: bool) -> None:
+        journal = self.journal._replace(seconds=0)
+        if journal == self.saved:  # where a run begins and is resumed, all is saved already
+            return
+        self.saved = journal
         state, carry = placement.whole(self.mesh, (self.state, self.carry))
         self.journal = self.journal._replace(seconds=self._seconds())
         self.last_save = time.monotonic()

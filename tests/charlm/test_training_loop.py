@@ -168,6 +168,22 @@ def test_a_stop_in_validation_leaves_it_to_who_goes_on(tmp_path, whole, monkeypa
     assert_the_same_end(run, whole[0])
 
 
+def test_nothing_is_saved_twice(tmp_path, monkeypatch):
+    saved = []
+    save = runs.Run.save
+
+    def counting(run, tree, facts, best):
+        saved.append(facts["step"])
+        save(run, tree, facts, best)
+
+    monkeypatch.setattr(runs.Run, "save", counting)
+    run, corpus = fresh(tmp_path / "run")
+    asked = iter(range(100))
+    list(training_loop.train(training_loop.start(run, corpus), lambda: next(asked) == 3))
+    list(training_loop.train(training_loop.resume(run, corpus, pytest.fail)))
+    assert saved == [0, 14, 21, 28, 42, 56, 60]
+
+
 def test_another_number_of_devices_goes_on_with_the_same_text(tmp_path, whole):
     run, corpus = fresh(tmp_path / "run")
     asked = iter(range(100))
