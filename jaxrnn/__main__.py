@@ -1,5 +1,6 @@
 """The command `jaxrnn`, and `python -m jaxrnn`."""
 
+import os
 import sys
 
 from jaxrnn.command_line import stop_requests
@@ -11,6 +12,10 @@ def run() -> int:
     from jaxrnn.command_line import main, standard_streams
 
     standard_streams.prepare()
+    if os.path.expanduser("~") == "~":
+        # A container's user without HOME and name, where asking for the home folder is an error
+        # that Bokeh does not expect. This is what Debian calls the home of those who have none.
+        os.environ["HOME"] = "/nonexistent"
     return main()
 
 
