@@ -6,7 +6,7 @@ w_xh [I, G·H], w_hh [H, G·H], b_h [G·H]. Time comes first; the carry comes be
 Names are imported on first use, so that `jaxrnn --help` does not wait for JAX.
 """
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def __getattr__(name: str) -> object:
     if name in _SUBPACKAGES:
         return import_module(f"jaxrnn.{name}")
     if name == "__version__":
+        from importlib import metadata  # 50 ms, as much as the rest of `jaxrnn --help`
+
         try:
             return metadata.version("jaxrnn")
         except metadata.PackageNotFoundError:

@@ -5,11 +5,16 @@ A command is a module of this package with `make_parser() -> ArgumentParser` and
 for is imported, and its `make_parser` imports nothing heavy, so that help comes at once.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from jaxrnn.command_line.standard_streams import guarded
+
+if TYPE_CHECKING:
+    import argparse
 
 COMMANDS = {
     "train": "train a character model on a text",
@@ -18,9 +23,12 @@ COMMANDS = {
     "show": "make a page of what happens inside a trained model",
     "demo": "run an experiment: what was claimed, what was measured, and its page",
 }
+# What these make is files; they go on where nobody reads what they say.
+MAKE_FILES = ("train", "show", "demo")
 
 BAD_INPUT = 2
 DIVERGED = 3
+OWN_FAULT = 70  # EX_SOFTWARE
 INTERRUPTED = 130
 
 
@@ -31,35 +39,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line, without the program's name; None: those of the process.
 
     Returns:
-        0; 1 where a check failed; 2 for bad input; 3 where training diverged; 130 for Ctrl-C.
+        0; 1 where a check failed; 2 for bad input; 3 where training diverged; 70 for a fault of
+        jaxrnn's own; 128 and the number of the signal that stopped it, which is 130 for Ctrl-C.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command = arguments[0] if arguments else ""
+    try:
+        with guarded(command if command in MAKE_FILES else None):
+            return _run(arguments)
+    except BrokenPipeError:
+        return 0  # the reader (`| head`) has seen enough
+    except KeyboardInterrupt:  # where another program called this function
+        print("jaxrnn: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if os.environ.get("JAXRNN_TRACEBACK"):
+            raise
+        words, code = _explained(error)
+        print(f"jaxrnn: {words}", file=sys.stderr)
+        return code
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         _overview().parse_args(arguments or ["--help"])
         return 0  # parse_args exits, but for no arguments after an option that it takes
     command, *rest = arguments
-    module = import_module(f"jaxrnn.command_line.{command.replace('-', '_')}")
+    module = import_module(f"jaxrnn.command_line.{command}")
     parser = module.make_parser()
-    options = parser.parse_args(normalise(parser, rest))
-    try:
-        return module.run(options)
-    except (ValueError, TypeError, OSError, FloatingPointError, ImportError) as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader (`| head`) has seen enough; Python would complain once more at its exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        if os.environ.get("JAXRNN_TRACEBACK"):
-            raise
-        print(f"jaxrnn: {error}", file=sys.stderr)
-        return DIVERGED if isinstance(error, FloatingPointError) else BAD_INPUT
-    except KeyboardInterrupt:
-        print("jaxrnn: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    code: int = module.run(parser.parse_args(normalise(parser, rest)))
+    return code
 
 
-def normalise(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+def _explained(error: Exception) -> tuple[str, int]:
+    """A sentence and an exit code."""
+    if isinstance(error, FloatingPointError):
+        return str(error), DIVERGED
+    if isinstance(error, ValueError | TypeError | OSError | ImportError):
+        return str(error), BAD_INPUT
+    said = (str(error).splitlines() or [""])[0]
+    jax = sys.modules.get("jax")
+    failed_in_jax = jax is not None and isinstance(error, jax.errors.JaxRuntimeError)
+    if isinstance(error, MemoryError) or (failed_in_jax and "RESOURCE_EXHAUSTED" in said):
+        return f"there is not enough memory. {said}".rstrip(), BAD_INPUT
+    if failed_in_jax:
+        return f"JAX failed: {said}", BAD_INPUT
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f", {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+    return (
+        f"a fault of its own: {type(error).__name__}: {said}{place}. With JAXRNN_TRACEBACK=1 it "
+        "comes with its traceback.",
+        OWN_FAULT,
+    )
+
+
+def normalise(parser: "argparse.ArgumentParser", arguments: Sequence[str]) -> list[str]:
     """Takes char-rnn's spelling too: `-rnn_size 128` and `--rnn_size=128` are `--rnn-size 128`.
 
+    >>> import argparse
     >>> parser = argparse.ArgumentParser()
     >>> option = parser.add_argument("--rnn-size")
     >>> normalise(parser, ["-rnn_size", "128", "--out", "my_run"])
@@ -75,7 +114,11 @@ def normalise(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list
     return normalised
 
 
-def _overview() -> argparse.ArgumentParser:
+def _overview() -> "argparse.ArgumentParser":
+    import argparse
+
+    import jaxrnn
+
     width = max(map(len, COMMANDS))
     parser = argparse.ArgumentParser(
         prog="jaxrnn",
@@ -86,13 +129,6 @@ def _overview() -> argparse.ArgumentParser:
         "traceback.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"jaxrnn {_version()}")
+    parser.add_argument("--version", action="version", version=f"jaxrnn {jaxrnn.__version__}")
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS)
     return parser
-
-
-def _version() -> str:
-    try:
-        return metadata.version("jaxrnn")
-    except metadata.PackageNotFoundError:  # run from a source tree
-        return "(not installed)"

@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         text = corpus.read_text(options.text, options.encoding, argument="--text").text
     with TaskBar() as bar:
         experiment, page = run_demo(options.name, options.seed, bar, text)
+    write_page(out, page)
     print(report(experiment))
-    print(f"page      {write_page(out, page)}")
+    print(f"page      {out}")
     return 0

@@ -3,10 +3,7 @@
 import argparse
 import dataclasses
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +23,7 @@ MODEL = ("model", "rnn_size", "num_layers", "proj_size", "embed_size", "dtype")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains; 0 at the end of the run or of its minutes, 130 after Ctrl-C."""
+    """Trains; 0 at the end of the run or of its minutes, 130 after Ctrl-C, 143 after SIGTERM."""
     given = vars(options).copy()
     given.pop("import", None)
     text, out = given.pop("text", None), given.pop("out", None)
@@ -248,8 +245,8 @@ def _train(work: "Work") -> int:
     import jax
 
     from jaxrnn.charlm import training_loop
-    from jaxrnn.command_line import INTERRUPTED
     from jaxrnn.command_line.progress import Progress
+    from jaxrnn.command_line.stop_requests import StopRequest
 
     settings, path = work.run.settings, work.run.path
     total = work.plan.total_steps
@@ -267,34 +264,22 @@ def _train(work: "Work") -> int:
         f"steps {work.journal.step:,} to {total:,}{side_by_side}.",
         flush=True,
     )
-    interrupted = _interruption()
+    stop = StopRequest(f"jaxrnn train --out {path} --resume")
     deadline = None
     if settings.max_minutes is not None:
         deadline = time.monotonic() + 60 * settings.max_minutes
 
     def should_stop() -> bool:
-        return interrupted() or (deadline is not None and time.monotonic() > deadline)
+        return stop() or (deadline is not None and time.monotonic() > deadline)
 
     characters = settings.seq_length * settings.batch_size
     step = work.journal.step
-    with Progress(characters, total, step) as progress:
+    with stop, Progress(characters, total, step) as progress:
         for record in training_loop.train(work, should_stop):
             progress.show(record)
             step = record["step"]
     if step < total:
-        print(f"Stopped at step {step:,} of {total:,}; jaxrnn train --out {path} --resume goes on.")
+        cause = f" by {stop.cause}" if stop() else ""
+        print(f"Stopped{cause} at step {step:,} of {total:,}; {stop.resume} goes on.")
     print(f"The run is in {path}; jaxrnn sample {path} writes with it.")
-    return INTERRUPTED if interrupted() else 0
-
-
-def _interruption() -> Callable[[], bool]:
-    """Whether Ctrl-C came; the second one ends the process at once."""
-    came = threading.Event()
-
-    def handle(number: int, frame: object) -> None:
-        came.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, handle)
-    return came.is_set
+    return stop.exit_code

@@ -1,11 +1,12 @@
 """What all still pictures share: colours, text that Matplotlib can draw, saving to a file."""
 
+import io
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.microscope.pages.html import visible
+from jaxrnn.microscope.pages.html import visible, write_file
 
 try:
     import matplotlib.font_manager
@@ -72,7 +73,6 @@ def save(
     """
     figure = Figure(figsize=size, layout="constrained")
     draw(figure.add_subplot())
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dots_an_inch)
-    return path
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=dots_an_inch, format=Path(path).suffix.removeprefix("."))
+    return write_file(path, picture.getvalue())

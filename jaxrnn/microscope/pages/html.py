@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxrnn.charlm.files import write_atomically
+
 # Characters that are invisible or steer the direction of text are shown as a picture or as their
 # number, so that a corpus cannot rearrange the page.
 _PICTURES = {"\n": "↵", "\t": "⇥", " ": "␣", "\r": "␍", "\x7f": "␡"}
@@ -116,7 +118,25 @@ def write_page(path: str | Path, text: str) -> Path:
     Returns:
         The path.
     """
+    # What is no character (the bytes of a name that is not UTF-8) is shown as its number.
+    return write_file(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_file(path: str | Path, data: bytes) -> Path:
+    """Writes a file whole or not at all: what was there before stays where the disk is full.
+
+    Args:
+        path: the file; its folder is made where it is missing. A link is followed.
+        data: all of it.
+
+    Returns:
+        The path.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        place.write_bytes(data)  # a fifo or a device, which a new file is not put in place of
+    else:
+        write_atomically(place, data)
     return path
