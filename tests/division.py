@@ -35,18 +35,21 @@ def run(dtype="float32", devices=1, accumulate=1, compute_dtype=None, cell="elma
     config, optimizer, streams, others = parts(cell=cell)
     mesh = make_mesh(devices) if devices > 1 else None  # alone also where there are more processes
     params = jax.jit(charlm.init, static_argnames="dtype")(config, jax.random.key(0), dtype=dtype)
-    state = charlm.initial_state(params, optimizer)
+    with jax.transfer_guard("disallow"):
+        state = charlm.initial_state(params, optimizer)
     carry = charlm.zero_carry(config, params, BATCH, dtype=compute_dtype)
     train = charlm.make_train_windows(
         config, optimizer, LENGTH, 60, mesh=mesh, accumulate=accumulate, compute_dtype=compute_dtype
     )
-    losses = []
-    for count in (60, STEPS - 60):
-        state, carry, metrics = train(state, carry, streams, count, jax.random.key(1))
-        losses.append(np.asarray(metrics["loss"])[:count])
-    # 3 streams: with 2 devices and more, some fill up the last one.
-    value = charlm.evaluate(config, state.params, others, batch_size=3, length=30, mesh=mesh)
-    ended = jax.tree.map(np.asarray, whole(mesh, (state, carry)))
+    key, losses = jax.random.key(1), []
+    # Nothing goes to a device or comes back from it unless it is told to.
+    with jax.transfer_guard("disallow"):
+        for count in (60, STEPS - 60):
+            state, carry, metrics = train(state, carry, streams, count, key)
+            losses.append(jax.device_get(metrics["loss"])[:count])
+        # 3 streams: with 2 devices and more, some fill up the last one.
+        value = charlm.evaluate(config, state.params, others, batch_size=3, length=30, mesh=mesh)
+        ended = jax.device_get(whole(mesh, (state, carry)))
     return np.concatenate(losses), ended, value
 
 

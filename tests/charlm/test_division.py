@@ -217,25 +217,6 @@ def test_a_carry_in_another_dtype_is_named():
         train(state, carry, streams, 1, jax.random.key(0))
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_nothing_is_transferred_or_promoted_in_silence(devices):
-    assert jax.config.jax_numpy_dtype_promotion == "strict"
-    config, optimizer, streams, others = division.parts()
-    params, key = charlm.init(config, jax.random.key(0)), jax.random.key(1)
-    carry = charlm.zero_carry(config, params, division.BATCH)
-    with jax.transfer_guard("disallow"):
-        mesh = make_mesh(devices)
-        state = charlm.initial_state(params, optimizer)
-        train = charlm.make_train_windows(
-            config, optimizer, division.LENGTH, 3, mesh=mesh, accumulate=2
-        )
-        for count in (3, 1):
-            state, carry, metrics = train(state, carry, streams, count, key)
-        value = charlm.evaluate(config, state.params, others, batch_size=3, mesh=mesh)
-        losses, _ = jax.device_get((metrics["loss"], whole(mesh, (state, carry))))
-    assert np.isfinite([*losses, value]).all()
-
-
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_is_strict(name):
     config = charlm.Config(5, "elman", hidden_size=3, num_layers=1)
