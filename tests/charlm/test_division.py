@@ -100,6 +100,8 @@ def test_processes_follow_the_single_device(processes, devices, tmp_path):
                     np.testing.assert_allclose(
                         found[f"{this}-{index}"], leaf, rtol=1e-8, atol=1e-10
                     )
+    for found in all_found:
+        assert found["answers"].tolist() == [True, processes == 2, False]
     for name, array in all_found[0].items():
         np.testing.assert_array_equal(array, all_found[-1][name], err_msg=name)
 
