@@ -89,7 +89,7 @@ def fault(result):
         return f"{result['bytes']:,} bytes"
     # The sentence; before it there may be notes, or argparse's lines on how the command is used.
     sentences = re.findall("^jaxrnn.*: .+", error, re.MULTILINE)
-    if (code > 0) != bool(sentences) or (code > 0 and not error.splitlines()[-1] in sentences):
+    if (code > 0) != bool(sentences) or (code > 0 and error.splitlines()[-1] not in sentences):
         return f"exit code {code} with: {error!r}"
     return None
 

@@ -59,7 +59,17 @@ def test_layers_import_one_way(path):
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_extras_are_imported_where_they_are_used(path):
-    extras = {"tqdm", "bokeh", "matplotlib", "torch", "flax", "equinox", "haiku", "keras"}
+    extras = {
+        "safetensors",
+        "tqdm",
+        "bokeh",
+        "matplotlib",
+        "torch",
+        "flax",
+        "equinox",
+        "haiku",
+        "keras",
+    }
     top_level = {module.split(".")[0] for module, at_top in imports_of(path) if at_top}
     assert not top_level & extras
 

@@ -26,6 +26,7 @@ def prepare_training(problem: TrainProblem, device: str) -> Prepared:
     import jax.numpy as jnp
 
     from jaxrnn import charlm
+    from jaxrnn.charlm.placement import make_mesh
 
     optimizer, loss = recipe(problem)
     model = problem.arrays()
@@ -34,7 +35,7 @@ def prepare_training(problem: TrainProblem, device: str) -> Prepared:
     batch = problem.size.batch
     devices = max(n for n in range(1, devices + 1) if batch % n == 0)
     train = charlm.make_train_windows(
-        config, optimizer, problem.size.time, CAPACITY, loss, devices=devices
+        config, optimizer, problem.size.time, CAPACITY, loss, mesh=make_mesh(devices)
     )
     streams = jax.device_put(model.text.T)
 

@@ -1,10 +1,15 @@
 """Reads a text and divides it into the part to train on and the part held out."""
 
 import hashlib
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxrnn.charlm import files
 from jaxrnn.errors import sentence
+
+PYTHON_DOCUMENTATION = "pydoc_data.topics"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,30 @@ def read_text(path: str | Path, encoding: str = "utf-8", argument: str = "TEXT")
     return decode(raw, encoding, str(path), argument, str(path.resolve()))
 
 
+def read_source(source: str, encoding: str) -> Corpus:
+    """Reads the text that a run names as its own.
+
+    The run may come from a stranger, so a fifo or a device is not opened, as it is where a person
+    names one, and no more is read than there is memory for.
+
+    Args:
+        source: of a `Corpus`.
+        encoding: a codec's name.
+
+    Raises:
+        ValueError: as `read_text`; or what is there is no regular file.
+        OSError: as `read_text`.
+    """
+    if source == PYTHON_DOCUMENTATION:
+        return python_documentation()
+    status = os.stat(source)
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        rule = "a regular file as the text of a run"
+        raise ValueError(sentence("read_source", "TEXT", rule, f"{source}, which is none"))
+    files.check_memory(Path(source), status.st_size)
+    return read_text(source, encoding)
+
+
 def decode(
     raw: bytes, encoding: str, name: str, argument: str = "TEXT", source: str | None = None
 ) -> Corpus:
@@ -110,7 +139,7 @@ def python_documentation() -> Corpus:
                 "jaxrnn train FILE",
             )
         ) from None
-    return Corpus("\n\n".join(topics[name] for name in sorted(topics)), "pydoc_data.topics")
+    return Corpus("\n\n".join(topics[name] for name in sorted(topics)), PYTHON_DOCUMENTATION)
 
 
 def split(text: str, train_fraction: float, validation_fraction: float) -> tuple[str, str]:

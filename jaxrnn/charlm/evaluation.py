@@ -1,7 +1,9 @@
 """How well a model predicts a text that it has not seen, in nats per character."""
 
+import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +12,41 @@ from numpy.typing import ArrayLike
 
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import nats
+from jaxrnn.charlm.placement import STREAMS, Mesh, divide, replicate
+from jaxrnn.charlm.streams import window
 from jaxrnn.errors import sentence
 
 Array = jax.Array
+
+
+# Of a block of windows, so that whether to stop is asked every 0.2 s or so on two cores.
+OPERATIONS_A_BLOCK = 2e10
+
+
+@overload
+def evaluate(
+    config: model.Config,
+    params: model.Params,
+    tokens: ArrayLike,
+    *,
+    batch_size: int = 1,
+    length: int = 100,
+    mesh: Mesh | None = None,
+    should_stop: None = None,
+) -> float: ...
+
+
+@overload
+def evaluate(
+    config: model.Config,
+    params: model.Params,
+    tokens: ArrayLike,
+    *,
+    batch_size: int = 1,
+    length: int = 100,
+    mesh: Mesh | None = None,
+    should_stop: Callable[[], bool],
+) -> float | None: ...
 
 
 def evaluate(
@@ -22,7 +56,9 @@ def evaluate(
     *,
     batch_size: int = 1,
     length: int = 100,
-) -> float:
+    mesh: Mesh | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> float | None:
     """The mean of −ln p over every character of a text but the first.
 
     The text is read as `batch_size` streams side by side, each from the zero carry, with the
@@ -35,10 +71,14 @@ def evaluate(
         tokens: [N] token ids in [0, V), at least 2.
         batch_size: B, streams.
         length: T, steps in a window; changes speed and memory, not the result.
+        mesh: of `placement.make_mesh`: the streams are divided over its devices; changes speed,
+            not the result. Of several processes all must call it, with the same arguments.
+        should_stop: asked between blocks of windows, every 0.2 s or so; of several processes all
+            must answer the same.
 
     Returns:
         Nats per character; exp of it is the perplexity. NaN if any token is an id outside [0, V),
-        as it is with the losses.
+        as it is with the losses. None if it should stop.
 
     Raises:
         ValueError: fewer than 2 tokens.
@@ -64,26 +104,96 @@ def evaluate(
     span = -(-predictions // batch_size)
     length = min(length, span)
     windows = -(-span // length)
-    offset = np.arange(windows * length).reshape(windows, length, 1)
-    place = offset + span * np.arange(batch_size)
-    counted = (offset < span) & (place < predictions)
-    place = np.minimum(place, predictions - 1)
-    inputs, targets = ids[place].astype(np.int32), ids[place + 1].astype(np.int32)
-    sums = _summed_nats(config, params, inputs, targets, counted)
-    return float(np.sum(np.asarray(sums, np.float64)) / predictions)
+    # Streams that count nothing fill up the last device.
+    devices = 1 if mesh is None else mesh.size
+    rows = devices * -(-batch_size // devices)
+    block = _windows_in_a_block(params, windows, length * rows // devices)
+    starts = span * np.arange(rows)
+    padded = -(-windows // block) * block * length
+    place = np.minimum(starts[:, None] + np.arange(padded + 1), predictions)
+    counted = np.clip(predictions - starts, 0, span).astype(np.int32)
+    params = replicate(mesh, params)
+    streams, counted = divide(mesh, (ids[place].astype(np.int32), counted))
+    carry = _zero_carry(config, params, mesh, rows)
+    total = 0.0
+    for first in range(0, windows, block):
+        if should_stop is not None and should_stop():
+            return None
+        carry, sums = _summed_nats(
+            config, params, carry, streams, counted, replicate(mesh, np.int32(first)),
+            length=length, block=block, mesh=mesh,
+        )  # fmt: skip
+        total += float(np.sum(np.asarray(jax.device_get(sums), np.float64)))
+    return total / predictions
 
 
-@jax.jit
+def _windows_in_a_block(params: model.Params, windows: int, characters: int) -> int:
+    """How many windows of so many characters on a device; blocks of about the same size."""
+    weights = sum(leaf.size for leaf in jax.tree.leaves(params))
+    most = max(1, int(OPERATIONS_A_BLOCK / (2 * weights * characters)))
+    return -(-windows // -(-windows // most))
+
+
+@functools.partial(jax.jit, static_argnames=("mesh", "rows"))
+def _zero_carry(config: model.Config, params: model.Params, mesh: Mesh | None, rows: int) -> Any:
+    carry = model.zero_carry(config, params, rows)
+    if mesh is None:
+        return carry
+    divided = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(STREAMS))
+    return jax.lax.with_sharding_constraint(carry, divided)
+
+
+@functools.partial(jax.jit, static_argnames=("length", "block", "mesh"))
 def _summed_nats(
-    config: model.Config, params: model.Params, inputs: Array, targets: Array, counted: Array
-) -> Array:
-    """[W, T, B] inputs, targets and which of them count -> [W] summed nats of each window."""
+    config: model.Config,
+    params: model.Params,
+    carry: Any,
+    streams: Array,
+    counted: Array,
+    first: Array,
+    *,
+    length: int,
+    block: int,
+    mesh: Mesh | None,
+) -> tuple[Any, Array]:
+    """Some windows on.
 
-    def one_window(carry: Any, now: tuple[Array, Array, Array]) -> tuple[Any, Array]:
-        inputs, targets, counted = now
-        carry, logits = model.apply(config, params, carry, inputs)
-        value = nats(logits, targets)
-        return carry, jnp.sum(jnp.where(counted, value, jnp.zeros_like(value)))
+    Args:
+        config: the model.
+        params: its parameters.
+        carry: of the streams.
+        streams: [B, N + 1] token ids.
+        counted: [B], how many of a stream's predictions count.
+        first: the first window.
+        length: T.
+        block: W, how many windows.
+        mesh: or None.
 
-    carry = model.zero_carry(config, params, inputs.shape[2])
-    return jax.lax.scan(one_window, carry, (inputs, targets, counted))[1]
+    Returns:
+        (carry, the sum over a window's predictions that count, [W]).
+    """
+
+    def some_windows(
+        params: model.Params, carry: Any, streams: Array, counted: Array, first: Array
+    ) -> tuple[Any, Array]:
+        def one_window(carry: Any, index: Array) -> tuple[Any, Array]:
+            inputs, targets = window(streams, index, length)
+            carry, logits = model.apply(config, params, carry, inputs)
+            value = nats(logits, targets)
+            step = index * length + jnp.arange(length, dtype=jnp.int32)
+            counts = step[:, None] < counted[None]
+            return carry, jnp.sum(jnp.where(counts, value, jnp.zeros_like(value)))
+
+        indices = first + jnp.arange(block, dtype=jnp.int32)
+        carry, sums = jax.lax.scan(one_window, carry, indices)
+        return carry, sums if mesh is None else jax.lax.psum(sums, STREAMS)
+
+    if mesh is not None:
+        everywhere, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(STREAMS)
+        some_windows = jax.shard_map(
+            some_windows,
+            mesh=mesh,
+            in_specs=(everywhere, divided, divided, divided, everywhere),
+            out_specs=(divided, everywhere),
+        )
+    return some_windows(params, carry, streams, counted, first)

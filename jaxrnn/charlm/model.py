@@ -18,7 +18,7 @@ from jax.nn import initializers
 from jaxrnn import networks
 from jaxrnn.cells import CELLS, Cell
 from jaxrnn.errors import sentence
-from jaxrnn.networks import Stack, Unroll, drop
+from jaxrnn.networks import Stack, Unroll, drop, fold_in
 from jaxrnn.precision import dot, widen
 from jaxrnn.recurrence.checks import check_key, check_probability, check_size
 
@@ -210,7 +210,7 @@ def init(
 
 
 def zero_carry(
-    config: Config, params: Params, batch_size: int | tuple[int, ...]
+    config: Config, params: Params, batch_size: int | tuple[int, ...], *, dtype: Any = None
 ) -> tuple[Any, ...]:
     """The carry before the first character: L Carries of the cell, zeros [*B, H].
 
@@ -218,9 +218,11 @@ def zero_carry(
         config: the model.
         params: its parameters.
         batch_size: B, or a batch shape; `()` for a single stream without a batch axis.
+        dtype: the `compute_dtype` of training in mixed precision; None: the parameters'.
     """
     batch_shape = tuple(batch_size) if isinstance(batch_size, tuple | list) else (int(batch_size),)
-    return networks.zero_carry(config.network, params.layers, batch_shape)
+    carry = networks.zero_carry(config.network, params.layers, batch_shape)
+    return carry if dtype is None else jax.tree.map(lambda leaf: leaf.astype(dtype), carry)
 
 
 def apply(
@@ -241,7 +243,8 @@ def apply(
             them.
         tokens: integers [T, *B] in [0, V); any other id gives NaN.
         unroll: `jaxrnn.unroll`, or whatever has its arguments and values.
-        dropout_key: a `jax.random.key`; None, as for evaluation: nothing is dropped.
+        dropout_key: a `jax.random.key`, or keys [*B], one a stream, which then keeps its draws
+            whatever else is in the batch; None, as for evaluation: nothing is dropped.
 
     Returns:
         (carry, logits [T, *B, V]); logits are float32 for bfloat16 parameters, else in their
@@ -262,7 +265,7 @@ def apply(
     inputs = _inputs("apply", config, params, tokens)
     carry, hs = unroll(config.network, params.layers, carry, inputs, dropout_key=dropout_key)
     if dropout_key is not None:
-        top = jax.random.fold_in(dropout_key, len(params.layers) - 1)
+        top = fold_in(dropout_key, len(params.layers) - 1)
         hs = drop(top, hs, config.dropout)
     return carry, read_out(params, hs)
 

@@ -1,160 +1,69 @@
 """A run is a folder:
 
-    config.json           settings, vocabulary, and which text, so that it can be found again
-    metrics.jsonl         one JSON object a line: losses, validations, samples
+    config.json            settings, vocabulary, which text, so that it can be found again, the
+                           run's id, and a checksum of all that
+    metrics.jsonl          one JSON object a line: losses, validations, samples
+    .lock                  held by the process that trains
     checkpoints/
-        step-000001000.npz    the last two; each holds everything that training goes on from
-        best.npz              the same, at the best validation loss so far
+        step-000001000.safetensors    arrays: everything that training goes on from
+        step-000001000.json           the manifest that names them; the last two are kept
+        best.json                     the manifest of the best validation loss so far
 
-`config.json` is written last, so a folder that has one is a run.
+`config.json` is written last, so a folder that has one is a run. A checkpoint's arrays come before
+the manifests that name them, best.json before the step's own: whatever a manifest names is there.
 """  # noqa: D415
 
-import dataclasses
-import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from numpy.typing import NDArray
 
-from jaxrnn.charlm import checkpoints, model
-from jaxrnn.charlm.checkpoints import BrokenCheckpointError
+from jaxrnn.charlm import checkpoints, files, model, state, strict
+from jaxrnn.charlm.checkpoints import BrokenCheckpointError, Manifest
 from jaxrnn.charlm.corpus import Corpus
+from jaxrnn.charlm.files import BrokenFileError
+from jaxrnn.charlm.lock import lock
+from jaxrnn.charlm.run import Note, Run
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.vocabulary import Vocab
 from jaxrnn.errors import sentence
-from jaxrnn.networks import Stack
 
-Arrays = dict[str, NDArray[Any]]
-Note = Callable[[str], None]
+__all__ = [
+    "Note",
+    "Run",
+    "create",
+    "load_history",
+    "load_params",
+    "load_sampler",
+    "lock",
+    "new_run_path",
+    "open_run",
+    "restore_last",
+    "restore_part",
+]
 
-KEPT = 2
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's folder and what its config.json says.
-
-    Attributes:
-        path: the folder.
-        settings: of the run.
-        vocab: the characters that its model knows.
-        source: the path of its text.
-        sha256: of its text.
-    """
-
-    path: Path
-    settings: Settings
-    vocab: Vocab
-    source: str
-    sha256: str
-
-    @property
-    def config(self) -> model.Config:
-        """The model."""
-        return model_config(self.settings, self.vocab)
-
-    @property
-    def metrics_path(self) -> Path:
-        """metrics.jsonl."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def best_path(self) -> Path:
-        """The checkpoint of the best validation loss."""
-        return self.path / "checkpoints" / "best.npz"
-
-    def step_paths(self) -> list[Path]:
-        """The checkpoints by step, latest first."""
-        return sorted(self.path.glob("checkpoints/step-*.npz"), reverse=True)
-
-    def write_config(self) -> None:
-        """Writes config.json."""
-        facts = {
-            "settings": dataclasses.asdict(self.settings),
-            "vocabulary": self.vocab.characters,
-            "text": {"source": self.source, "sha256": self.sha256},
-        }
-        checkpoints.write_atomically(
-            self.path / "config.json",
-            json.dumps(facts, indent=2, ensure_ascii=True).encode() + b"\n",
-        )
-
-    def save(self, tree: Any, facts: Mapping[str, Any], best: bool) -> None:
-        """Writes the checkpoint of a step, and best.npz if it is the best; keeps the last two.
-
-        Args:
-            tree: everything that training goes on from.
-            facts: at least the `step`.
-            best: whether no validation loss so far was lower.
-        """
-        data = checkpoints.to_bytes(tree, facts)
-        (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        if best:
-            checkpoints.write_atomically(self.best_path, data)
-        name = f"step-{facts['step']:09d}.npz"
-        checkpoints.write_atomically(self.path / "checkpoints" / name, data)
-        for old in self.step_paths()[KEPT:]:
-            old.unlink()
-
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Adds a line to metrics.jsonl."""
-        with open(self.metrics_path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-
-    def remove_unfinished(self) -> None:
-        """Removes files that a kill left half written."""
-        for file in self.path.rglob(f".*{checkpoints.TEMPORARY}"):
-            file.unlink()
-
-    def cut_metrics(self, step: int) -> None:
-        """Drops the lines of metrics.jsonl after a step, and a last line cut short."""
-        if not self.metrics_path.exists():
-            return
-        kept = [json.dumps(record) + "\n" for record in self.metrics() if record["step"] <= step]
-        checkpoints.write_atomically(self.metrics_path, "".join(kept).encode())
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """The records of metrics.jsonl up to a line that is cut short."""
-        records = []
-        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return records
-
-
-def model_config(settings: Settings, vocab: Vocab) -> model.Config:
-    """The model that settings and a vocabulary make."""
-    cell: Any = settings.model
-    if len(settings.cells) > 1:
-        cells = tuple(model.known_cell(name) for name in settings.cells)
-        cell = Stack(cells, dropout=settings.dropout)
-    return model.Config(
-        vocab_size=len(vocab),
-        cell=cell,
-        hidden_size=settings.rnn_size,
-        num_layers=settings.num_layers,
-        embed_size=settings.embed_size,
-        dropout=settings.dropout,
-        proj_size=settings.proj_size,
-    )
+LARGEST_CONFIG = 2**25
+ATTEMPTS = 20
+SECONDS_BETWEEN_ATTEMPTS = 0.05
+# Of the optimizer's numbers one may be infinite without harm, a squared gradient's mean.
+FINITE = ("state.params", "carry")
 
 
 def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -> Run:
-    """Makes the folder of a new run; its config.json is left to `Run.write_config`.
+    """Makes a new run, with an id of its own; its config.json is left to `Run.write_config`.
 
     Raises:
         ValueError: the folder holds a run already, or files of one.
+        ImportError: checkpoints cannot be written here.
         OSError: the folder cannot be made.
     """
+    checkpoints.require_safetensors()
     path = Path(path)
-    if (path / "config.json").exists():
+    if os.path.lexists(path / "config.json"):
         raise ValueError(
             sentence(
                 "train",
@@ -165,16 +74,20 @@ def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -
             )
         )
     run = Run(path, settings, vocab, corpus.source, corpus.sha256)
+    files.check_folder(run.folder)
     # A start that was killed before it wrote config.json leaves its first checkpoint, no more.
-    first = path / "checkpoints" / "step-000000000.npz"
-    valuable = {*run.step_paths(), run.best_path, run.metrics_path} - {first}
-    found = sorted(str(file) for file in valuable if file.exists())
+    first = checkpoints.step_name(0)
+    found = [run.metrics_path] if os.path.lexists(run.metrics_path) else []
+    found += [
+        file
+        for file in sorted(run.folder.glob("*"))
+        if file.name not in (first + checkpoints.MANIFEST, first + checkpoints.ARRAYS)
+        and not file.name.endswith(files.TEMPORARY)
+    ]
     if found:
         raise ValueError(
             sentence("train", "--out", "a new folder", f"{path}, where {found[0]} would be lost")
         )
-    if path.exists() and not path.is_dir():
-        raise ValueError(sentence("train", "--out", "a new folder", f"{path}, which is a file"))
     run.remove_unfinished()
     return run
 
@@ -183,12 +96,12 @@ def open_run(path: str | Path) -> Run:
     """Reads the config.json of a run.
 
     Raises:
-        ValueError: config.json is not that of a run.
+        BrokenFileError: config.json is not that of a run, or was altered since it was written.
         OSError: there is no run.
     """
     path = Path(path)
     file = path / "config.json"
-    if not file.exists():
+    if not os.path.lexists(file):
         what = "which has no config.json" if path.exists() else "which does not exist"
         raise FileNotFoundError(
             sentence(
@@ -199,69 +112,85 @@ def open_run(path: str | Path) -> Run:
                 f"jaxrnn train --out {path} makes one",
             )
         )
-    try:
-        facts = json.loads(file.read_bytes())
-        return Run(
-            path,
-            Settings(**facts["settings"]),
-            Vocab(facts["vocabulary"]),
-            facts["text"]["source"],
-            facts["text"]["sha256"],
+    content = strict.parse(files.read_bytes(file, LARGEST_CONFIG), file)
+    if isinstance(content, dict) and "settings" in content and "format" not in content:
+        raise BrokenFileError(
+            f"{file} was made by an earlier version of jaxrnn, whose checkpoints (.npz) this one "
+            "does not read: train it anew, in another folder."
         )
-    except (KeyError, TypeError, ValueError) as error:
-        fault = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(
-            sentence("open_run", str(file), "the settings of a run", f"a file at fault: {fault}")
-        ) from None
+    if isinstance(content, dict) and content.get("format") != checkpoints.FORMAT:
+        raise BrokenFileError(
+            f"{file} has the format {strict.shorten(content.get('format'))}, where "
+            f"{checkpoints.FORMAT} is known."
+        )
+    hint = (
+        "Put back what it was; what may change of a run are options of jaxrnn train --resume, and "
+        "anything else makes a new run, maybe with --init-from."
+    )
+    content = strict.unseal(content, file, hint)
+    hints = {"format": int, "run": str, "settings": dict, "vocabulary": str, "text": dict}
+    strict.check_fields(content, hints, file)
+    strict.check_fields(content["text"], {"source": str, "sha256": str}, file)
+    try:
+        text = content["text"]
+        settings = Settings.from_json(content["settings"])
+        vocab = Vocab(content["vocabulary"])
+        run = Run(path, settings, vocab, text["source"], text["sha256"], content["run"])
+        _ = run.config
+    except ValueError as error:
+        raise BrokenFileError(f"{file} does not describe a model. {error}") from None
+    return run
 
 
-def read_last(run: Run, note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
+def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, Any]]:
     """The last good checkpoint.
 
     Args:
         run: the run.
+        template: the `state.Everything` that was saved, its leaves with `.shape` and `.dtype`.
         note: is told, in a sentence, of every checkpoint that is broken.
 
     Returns:
-        Its file, its arrays and its facts.
+        The tree, with JAX arrays as leaves, and the facts.
 
     Raises:
         BrokenCheckpointError: there is no good one.
     """
-    return _first_good(run, [*run.step_paths(), run.best_path], note)
+    manifest, tree = _first_good(run, template, lambda tree: tree, note, best_first=False)
+    if int(tree.state.step) != manifest.step:
+        raise BrokenCheckpointError(
+            f"{manifest.path} is of step {manifest.step:,}, its arrays of {int(tree.state.step):,}."
+        )
+    return tree, manifest.facts
 
 
-def read_best(run: Run, note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
-    """The checkpoint of the best validation loss; where there is none, the last good one.
+def restore_part(
+    run: Run, part: Callable[[state.Everything], Any], note: Note
+) -> tuple[Any, dict[str, Any]]:
+    """A part of the checkpoint of the best validation loss; where there is none, of the last.
 
-    `note` is also told where that is the one before the first step.
+    Args:
+        run: the run.
+        part: chooses it.
+        note: is told, in a sentence, of every checkpoint that is broken, and where it is the one
+            before the first step.
+
+    Returns:
+        The part, with JAX arrays as leaves, and the facts.
+
+    Raises:
+        BrokenCheckpointError: there is no good checkpoint.
     """
-    path, arrays, facts = _first_good(run, [run.best_path, *run.step_paths()], note)
-    if facts["step"] == 0:
+    template = state.template(run.config, run.settings)
+    manifest, tree = _first_good(run, template, part, note, best_first=True)
+    if manifest.step == 0:
         note(f"The run {run.path} is not trained: its only checkpoint is that of step 0.")
-    return path, arrays, facts
+    return tree, manifest.facts
 
 
 def load_params(run: Run, note: Note) -> tuple[model.Params, dict[str, Any]]:
     """The parameters of the best checkpoint, and its facts."""
-    path, arrays, facts = read_best(run, note)
-    template = jax.eval_shape(lambda: blank_params(run))
-    return checkpoints.restore(template, arrays, path, "state.params"), facts
-
-
-def load_history(run: Run, note: Note) -> dict[int, model.Params]:
-    """The parameters of every good checkpoint by its step, in order of steps."""
-    template = jax.eval_shape(lambda: blank_params(run))
-    found = {}
-    for path in {*run.step_paths(), run.best_path}:
-        if path.exists():
-            try:
-                arrays, facts = checkpoints.read(path)
-            except BrokenCheckpointError as error:
-                note(str(error))
-                continue
-            found[int(facts["step"])] = checkpoints.restore(template, arrays, path, "state.params")
-    return dict(sorted(found.items()))
+    return restore_part(run, lambda everything: everything.state.params, note)
 
 
 def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
@@ -270,38 +199,31 @@ def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
     That carry is one that the model knows from training, which the zero carry need not be: a
     model that has not come to the end of its text has been at zero once.
     """
-    path, arrays, _ = read_best(run, note)
-    template = jax.eval_shape(lambda: blank_params(run))
-    params = checkpoints.restore(template, arrays, path, "state.params")
-    blank = model.zero_carry(run.config, params, run.settings.batch_size)
-    carry = checkpoints.restore(blank, arrays, path, "carry")
-    return params, jax.tree.map(lambda leaf: leaf[0], carry)
+    part = lambda everything: (everything.state.params, everything.carry)  # noqa: E731
+    (params, carry), _ = restore_part(run, part, note)
+    dtype = params.w_hy.dtype  # in mixed precision the carry is in the dtype of training
+    return params, jax.tree.map(lambda leaf: leaf[0].astype(dtype), carry)
 
 
-def blank_params(run: Run) -> model.Params:
-    """Parameters of the run's shapes and dtype."""
-    dtype = jnp.dtype(run.settings.dtype)
-    return model.init(run.config, jax.random.key(0), dtype=dtype)
+def load_history(run: Run, note: Note) -> dict[int, model.Params]:
+    """The parameters of every good checkpoint by its step, in order of steps."""
+    template = state.template(run.config, run.settings)
 
+    def found() -> tuple[dict[int, model.Params], list[str]]:
+        manifests, broken = run.manifests()
+        history = {}
+        for manifest in manifests:
+            if manifest.step not in history:
+                with _collected(broken, run, manifest):
+                    history[manifest.step] = _read(
+                        manifest, template, lambda everything: everything.state.params
+                    )
+        return history, broken
 
-def _first_good(run: Run, paths: list[Path], note: Note) -> tuple[Path, Arrays, dict[str, Any]]:
-    broken = []
-    for path in paths:
-        if not path.exists():
-            continue
-        try:
-            arrays, facts = checkpoints.read(path)
-        except BrokenCheckpointError as error:
-            broken.append(str(error))
-            continue
-        for complaint in broken:
-            note(complaint)
-        if broken:
-            note(f"Using {path} of step {facts['step']:,} instead.")
-        return path, arrays, facts
-    hint = "Train it anew, in another folder: jaxrnn train TEXT --out RUN."
-    found = " ".join(broken) or f"The run {run.path} has no checkpoint."
-    raise BrokenCheckpointError(f"{found} {hint}")
+    history, broken = _settled(run, found)
+    for complaint in dict.fromkeys(broken):
+        note(complaint)
+    return dict(sorted(history.items()))
 
 
 def new_run_path(parent: Path = Path("runs")) -> Path:
@@ -310,3 +232,55 @@ def new_run_path(parent: Path = Path("runs")) -> Path:
     while os.path.lexists(parent / str(number)):
         number += 1
     return parent / str(number)
+
+
+def _first_good(
+    run: Run, template: Any, part: Callable[[Any], Any], note: Note, best_first: bool
+) -> tuple[Manifest, Any]:
+    def found() -> tuple[tuple[Manifest, Any] | None, list[str]]:
+        manifests, broken = run.manifests()
+        if best_first:
+            manifests.sort(key=lambda manifest: manifest.path != run.best_path)
+        for manifest in manifests:
+            with _collected(broken, run, manifest):
+                return (manifest, _read(manifest, template, part)), broken
+        return None, broken
+
+    good, broken = _settled(run, found)
+    complaints = list(dict.fromkeys(broken))
+    if good is None:
+        hint = "Train it anew, in another folder: jaxrnn train TEXT --out RUN."
+        what = " ".join(complaints) or f"The run {run.path} has no checkpoint."
+        raise BrokenCheckpointError(f"{what} {hint}")
+    for complaint in complaints:
+        note(complaint)
+    if complaints:
+        note(f"Using {good[0].path} of step {good[0].step:,} instead.")
+    return good
+
+
+def _read(manifest: Manifest, template: Any, part: Callable[[Any], Any]) -> Any:
+    return checkpoints.read(manifest, template, part, FINITE)
+
+
+@contextmanager
+def _collected(broken: list[str], run: Run, manifest: Manifest) -> Iterator[None]:
+    """Notes what is wrong with a checkpoint, but for one that went because training moved on."""
+    try:
+        yield
+    except BrokenFileError as error:
+        broken.append(str(error))
+    except FileNotFoundError:
+        if manifest not in run.manifests()[0]:
+            raise
+        broken.append(f"{manifest.path} names {manifest.arrays}, which is not there.")
+
+
+def _settled(run: Run, found: Callable[[], Any]) -> Any:
+    """What `found` finds; once more where a file of a run that trains went while it looked."""
+    for _ in range(ATTEMPTS):
+        try:
+            return found()
+        except FileNotFoundError:
+            time.sleep(SECONDS_BETWEEN_ATTEMPTS)
+    raise BrokenCheckpointError(f"The checkpoints of {run.path} change faster than they are read.")

@@ -1,9 +1,20 @@
 """Everything that can be chosen about a training run, and the presets. Imports no JAX."""
 
 import dataclasses
+import functools
+import math
+import typing
 from typing import Any
 
+from jaxrnn.charlm import strict
 from jaxrnn.errors import sentence
+
+# Bounds above what any machine does, low enough that whatever is counted with them stays a number.
+LARGEST_SIZE = 2**20
+MOST_LAYERS = 1000
+MOST_STEPS = 2**31 - 1  # a step is an int32
+LARGEST_SEED = 2**32 - 1
+LONGEST_NAME = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +30,17 @@ class Settings:
         dropout: probability of dropping a layer's output in training.
         initializer: how weight matrices are drawn: `cell` (each cell's own), `normal:0.01`
             (standard deviation) or `uniform:0.08` (bound).
-        dtype: of parameters and arithmetic: float32, bfloat16 or float64.
+        dtype: of parameters and arithmetic: float32 or float64; or bfloat16 for mixed precision:
+            arithmetic in bfloat16, parameters, optimizer and loss in float32.
         encoding: of the text file.
         train_frac: share of the text, from its start, to train on.
         val_frac: share after that for validation; 0: none.
         seq_length: T, characters in a window.
         batch_size: B, streams side by side.
         devices: parts of the batch that are trained side by side, each on a device (of a CPU:
-            on a core or so).
+            on a core or so), over all processes.
+        accumulate: parts of a device's part that are trained on one after the other, for less
+            memory.
         loss: a key of `jaxrnn.charlm.LOSSES`.
         optimizer: one of `jaxrnn.optimizers.OPTIMIZERS`.
         learning_rate: the highest rate.
@@ -66,6 +80,7 @@ class Settings:
     seq_length: int = 64
     batch_size: int = 32
     devices: int = 1
+    accumulate: int = 1
     loss: str = "cross_entropy"
     optimizer: str = "adamw"
     learning_rate: float = 5e-3
@@ -89,16 +104,25 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.rnn_size, list):  # as JSON has it
             object.__setattr__(self, "rnn_size", tuple(self.rnn_size))
+        for name, hint in _types().items():
+            self._check_type(name, hint)
+        self._require("num_layers", self.num_layers <= MOST_LAYERS, f"at most {MOST_LAYERS:,}")
+        self._require("seed", self.seed >= 0, "at least 0")
         self._require("rnn_size", min(self.sizes, default=0) >= 1, "at least 1")
         layers = f"one, or {self.num_layers}, as many as --num-layers"
         self._require("rnn_size", len(self.sizes) in (1, self.num_layers), layers)
         self._require("model", len(self.cells) in (1, self.num_layers), layers)
         for name in (
-            "num_layers", "seq_length", "batch_size", "devices", "sample_length",
+            "num_layers", "seq_length", "batch_size", "devices", "accumulate", "sample_length",
         ):  # fmt: skip
             self._require(name, getattr(self, name) >= 1, "at least 1")
         divides = self.batch_size % self.devices == 0
         self._require("devices", divides, f"a divisor of --batch-size {self.batch_size}")
+        on_each = self.batch_size // self.devices
+        streams = f"{on_each}, the streams of one of {self.devices} devices"
+        if self.devices == 1:
+            streams = f"--batch-size {self.batch_size}"
+        self._require("accumulate", on_each % self.accumulate == 0, f"a divisor of {streams}")
         for name in ("embed_size", "proj_size", "max_steps", "print_every", "eval_val_every"):
             value = getattr(self, name)
             self._require(name, value is None or value >= 1, "at least 1")
@@ -127,6 +151,36 @@ class Settings:
             "cell, normal:SCALE or uniform:SCALE with a SCALE above 0",
         )
 
+    @classmethod
+    def from_json(cls, values: Any) -> "Settings":
+        """Settings from a file, which must have them all and nothing else.
+
+        Args:
+            values: an object, as JSON has it.
+
+        Raises:
+            ValueError: a setting that is missing, unknown, of another type or out of range.
+
+        >>> values = dataclasses.asdict(Settings())
+        >>> Settings.from_json(values) == Settings()
+        True
+        """
+        strict.check_fields(values, dict.fromkeys(_types(), object), "settings")
+        return cls(**values)
+
+    def _check_type(self, name: str, hint: Any) -> None:
+        value = getattr(self, name)
+        self._require(name, strict.fits(value, hint), str(getattr(hint, "__name__", hint)))
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, int):
+                most = _MOST.get(name, LARGEST_SIZE)
+                self._require(name, part <= most, f"at most {most:,}")
+            elif isinstance(part, float):
+                self._require(name, math.isfinite(part), "a finite number")
+            elif isinstance(part, str):
+                most = LONGEST_NAME
+                self._require(name, len(part) <= most, f"at most {most:,} characters")
+
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
             option = "--" + name.replace("_", "-")
@@ -141,6 +195,11 @@ class Settings:
     def cells(self) -> tuple[str, ...]:
         """The cell of each layer, or one for all."""
         return tuple(self.model.split(","))
+
+    @property
+    def parameter_dtype(self) -> str:
+        """That of parameters, optimizer and loss."""
+        return "float32" if self.dtype == "bfloat16" else self.dtype
 
     @property
     def layers_in_words(self) -> str:
@@ -167,6 +226,20 @@ class Settings:
             return distribution, 0.0
 
 
+@functools.cache
+def _types() -> dict[str, Any]:
+    return typing.get_type_hints(Settings)
+
+
+_MOST = {
+    "max_steps": MOST_STEPS,
+    "eval_val_every": MOST_STEPS,
+    "sample_every": MOST_STEPS,
+    "warmup_steps": MOST_STEPS,
+    "learning_rate_decay_after": MOST_STEPS,
+    "seed": LARGEST_SEED,
+}
+
 DTYPES = ("float32", "bfloat16", "float64")
 
 # What may change when a run is resumed; everything else makes it another run.
@@ -175,6 +248,7 @@ ADJUSTABLE = frozenset(
         "max_steps",
         "max_epochs",
         "max_minutes",
+        "devices",
         "print_every",
         "eval_val_every",
         "sample_every",

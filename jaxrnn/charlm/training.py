@@ -4,21 +4,31 @@ One window, truncated BPTT: the carry comes in from the window before, the gradi
 
     carry', logits = apply(params, carry, inputs)      L = loss(logits, targets)
     params' = params + optimizer(∂L/∂params)
+
+The loss is a mean over streams, and dropout of a stream depends on its place in the whole batch
+alone. So the batch can be divided over devices, and each device's part into parts that come one
+after the other: gradients of the parts are averaged, and the numbers are the same up to the order
+of summation.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import Loss, cross_entropy
+from jaxrnn.charlm.placement import STREAMS, Mesh, divide, replicate
 from jaxrnn.charlm.streams import number_of_windows, window
 from jaxrnn.errors import sentence
-from jaxrnn.networks import Unroll
+from jaxrnn.networks import Unroll, fold_in
 from jaxrnn.networks import unroll as bptt_unroll
+from jaxrnn.recurrence.sharding import same_axes
 
 Array = jax.Array
 Metrics = dict[str, Array]
@@ -49,22 +59,32 @@ def make_train_step(
     loss: Loss = cross_entropy,
     *,
     unroll: Unroll = bptt_unroll,
+    accumulate: int = 1,
+    compute_dtype: Any = None,
 ) -> Callable[..., tuple[TrainState, Any, Metrics]]:
     """Makes the jitted step `(state, carry, inputs, targets[, key]) -> (state, carry, metrics)`.
 
     Args:
         config: the model.
         optimizer: any optax transformation.
-        loss: `(logits [T, *B, V], targets [T, *B]) -> []`.
+        loss: `(logits [T, *B, V], targets [T, *B]) -> []`, a mean over the streams.
         unroll: `jaxrnn.unroll`, or whatever has its arguments and values.
+        accumulate: a divisor of the first batch axis: so many parts of the batch are computed one
+            after the other and their gradients averaged. The same numbers up to the order of
+            summation, in a part of the memory.
+        compute_dtype: bfloat16 for mixed precision: the model runs in it, on a copy of the
+            parameters, and the carry is in it (`zero_carry(dtype=)`); parameters, their gradient's
+            sums, optimizer and loss stay as they are. None: the parameters' dtype.
 
     Returns:
         The step. `inputs` and `targets` are integers [T, *B]; `key`, a `jax.random.key`, is for
-        dropout: each step folds its number into it, so one key serves a whole run. `metrics` are
-        `loss`, before the update, and `gradient_norm`, Euclidean, before clipping.
+        dropout: each step folds its number into it, so one key serves a whole run, and then each
+        stream its position in the batch. `metrics` are `loss`, before the update, and
+        `gradient_norm`, Euclidean, before clipping.
 
     Raises:
-        ValueError: (by the step) a model with dropout and no key.
+        ValueError: (by the step) a model with dropout and no key; a batch that `accumulate` does
+            not divide.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn as rnn
@@ -79,11 +99,12 @@ def make_train_step(
         >>> bool(metrics["loss"] < 0.1)
         True
     """
+    update = _Update("make_train_step", config, optimizer, loss, unroll, accumulate, compute_dtype)
 
     def train_step(
         state: TrainState, carry: Any, inputs: Array, targets: Array, key: Array | None = None
     ) -> tuple[TrainState, Any, Metrics]:
-        return _update(config, optimizer, loss, unroll, state, carry, inputs, targets, key)
+        return update(state, carry, inputs, targets, key)
 
     return jax.jit(train_step)
 
@@ -96,7 +117,9 @@ def make_train_windows(
     loss: Loss = cross_entropy,
     *,
     unroll: Unroll = bptt_unroll,
-    devices: int = 1,
+    mesh: Mesh | None = None,
+    accumulate: int = 1,
+    compute_dtype: Any = None,
 ) -> Callable[..., tuple[TrainState, Any, Metrics]]:
     """Makes the jitted `(state, carry, streams, count[, key]) -> (state, carry, metrics)`.
 
@@ -115,23 +138,29 @@ def make_train_windows(
         capacity: the most windows in one dispatch.
         loss: `(logits [T, B, V], targets [T, B]) -> []`, a mean over the streams.
         unroll: `jaxrnn.unroll`, or whatever has its arguments and values.
-        devices: a divisor of B: the streams are divided into so many parts, each on a device of
-            its own, and their gradients averaged. `jax.config.update("jax_num_cpu_devices", n)`,
-            before anything is computed, makes n devices of a CPU, whose loops XLA runs on one
-            core each. Numbers depend on it by rounding, and by the masks of dropout.
+        mesh: of `placement.make_mesh`: the streams are divided over its devices, of however many
+            processes, and their gradients averaged; numbers depend on it by rounding only. Of a
+            CPU, whose loops XLA runs on one core each, `jax.config.update("jax_num_cpu_devices",
+            n)`, before anything is computed, makes n devices. None: one device.
+        accumulate: as for `make_train_step`; divides each device's streams.
+        compute_dtype: as for `make_train_step`.
 
     Returns:
         The function. `streams` [B, W·T + 1] are those of `make_streams`, `count` at most
         `capacity`. `metrics` are arrays [capacity], of which the first `count` are filled.
-        `state` and `carry` are donated: use what comes back.
+        `state` and `carry` are donated: use what comes back. What is not in its place on the mesh
+        is brought there: of several processes, each must give the whole of it.
 
     Raises:
-        ValueError: more devices than JAX has.
+        ValueError: (by the function) streams that devices times `accumulate` do not divide.
     """
-    axis = None if devices == 1 else STREAMS
+    axis = None if mesh is None else STREAMS
+    update = _Update(
+        "make_train_windows", config, optimizer, loss, unroll, accumulate, compute_dtype, axis
+    )
 
     def train_windows(
-        state: TrainState, carry: Any, streams: Array, count: Array, key: Array | None = None
+        state: TrainState, carry: Any, streams: Array, count: Array, key: Array | None
     ) -> tuple[TrainState, Any, Metrics]:
         windows = number_of_windows(streams, length)
 
@@ -141,9 +170,7 @@ def make_train_windows(
             starts_over = position == 0
             carry = jax.tree.map(lambda x: jnp.where(starts_over, jnp.zeros_like(x), x), carry)
             inputs, targets = window(streams, position, length)
-            state, carry, now = _update(
-                config, optimizer, loss, unroll, state, carry, inputs, targets, key, axis
-            )
+            state, carry, now = update(state, carry, inputs, targets, key)
             return state, carry, {name: metrics[name].at[index].set(now[name]) for name in now}
 
         shapes = jax.eval_shape(one_update, state, carry, streams, key)
@@ -152,88 +179,137 @@ def make_train_windows(
 
     def one_update(state: TrainState, carry: Any, streams: Array, key: Array | None) -> Metrics:
         inputs, targets = window(streams, 0, length)
-        return _update(config, optimizer, loss, unroll, state, carry, inputs, targets, key, axis)[2]
+        return update(state, carry, inputs, targets, key)[2]
 
-    if axis is None:
-        return jax.jit(train_windows, donate_argnums=(0, 1))
-    return _over_devices(train_windows, devices)
-
-
-# The name of the mesh's one axis.
-STREAMS = "streams"
-
-
-def _over_devices(
-    train_windows: Callable[..., tuple[TrainState, Any, Metrics]], devices: int
-) -> Callable[..., tuple[TrainState, Any, Metrics]]:
-    """Jits it with the streams divided over devices, everything else on all of them."""
-    if devices > len(jax.devices()):
-        expected = f"at most the {len(jax.devices())} that JAX has here"
-        hint = 'jax.config.update("jax_num_cpu_devices", n), before all else, makes n of a CPU'
-        raise ValueError(sentence("make_train_windows", "devices", expected, devices, hint))
-    mesh = jax.make_mesh(
-        (devices,),
-        (STREAMS,),
-        axis_types=(jax.sharding.AxisType.Auto,),
-        devices=jax.devices()[:devices],
-    )
-    everywhere, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(STREAMS)
-    jitted = jax.jit(
-        jax.shard_map(
-            train_windows,
-            mesh=mesh,
-            in_specs=(everywhere, divided, divided, everywhere, everywhere),
-            out_specs=(everywhere, divided, everywhere),
-        ),
-        donate_argnums=(0, 1),
-    )
-    on_all = jax.sharding.NamedSharding(mesh, everywhere)
-    by_streams = jax.sharding.NamedSharding(mesh, divided)
+    if mesh is None:
+        jitted = jax.jit(train_windows, donate_argnums=(0, 1))
+    else:
+        everywhere, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(STREAMS)
+        jitted = jax.jit(
+            jax.shard_map(
+                train_windows,
+                mesh=mesh,
+                in_specs=(everywhere, divided, divided, everywhere, everywhere),
+                out_specs=(everywhere, divided, everywhere),
+            ),
+            donate_argnums=(0, 1),
+        )
 
     def place_and_train(
         state: TrainState, carry: Any, streams: Array, count: Array, key: Array | None = None
     ) -> tuple[TrainState, Any, Metrics]:
+        update.check_batch(streams.shape[0], 1 if mesh is None else mesh.size)
         # Where they are in place already, as from the last dispatch, this copies nothing.
-        state = jax.device_put(state, on_all)
-        carry, streams = jax.device_put((carry, streams), by_streams)
+        state, key = replicate(mesh, (state, key))
+        carry, streams = divide(mesh, (carry, streams))
+        count = replicate(mesh, np.int32(count))
         return jitted(state, carry, streams, count, key)
 
     return place_and_train
 
 
-def _update(
-    config: model.Config,
-    optimizer: optax.GradientTransformation,
-    loss: Loss,
-    unroll: Unroll,
-    state: TrainState,
-    carry: Any,
-    inputs: Array,
-    targets: Array,
-    key: Array | None,
-    axis: str | None = None,
-) -> tuple[TrainState, Any, Metrics]:
-    dropout_key = None
-    if config.dropout:
+@dataclasses.dataclass(frozen=True)
+class _Update:
+    """One update: `(state, carry, inputs, targets, key) -> (state, carry, metrics)`.
+
+    Attributes:
+        function: that made it, for the sentences.
+        config: the model.
+        optimizer: any optax transformation.
+        loss: a mean over the streams.
+        unroll: how sequences are run.
+        accumulate: parts of this device's streams.
+        compute_dtype: the model's, or None.
+        axis: of the mesh, or None.
+    """
+
+    function: str
+    config: model.Config
+    optimizer: optax.GradientTransformation
+    loss: Loss
+    unroll: Unroll
+    accumulate: int
+    compute_dtype: Any
+    axis: str | None = None
+
+    def check_batch(self, batch: int, devices: int = 1) -> None:
+        """Raises ValueError where a batch cannot be divided into the parts."""
+        if batch % (devices * self.accumulate):
+            where = f" on {devices} devices" if devices > 1 else ""
+            expected = f"a multiple of {devices * self.accumulate}, accumulate {self.accumulate}"
+            raise ValueError(sentence(self.function, "batch size", f"{expected}{where}", batch))
+
+    def __call__(
+        self, state: TrainState, carry: Any, inputs: Array, targets: Array, key: Array | None
+    ) -> tuple[TrainState, Any, Metrics]:
+        keys = self.dropout_keys(key, state.step, inputs.shape[1:])
+        params = state.params
+        if self.axis is not None:
+            # Of this device alone: the gradient is added up over the mesh once, below, in its
+            # own dtype, instead of within the backward pass of every part.
+            params = jax.lax.pcast(params, self.axis, to="varying")
+        value, gradient, carry = self.gradient(params, carry, inputs, targets, keys)
+        if self.axis is not None:
+            value, gradient = jax.lax.pmean((value, gradient), self.axis)
+        updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
+        # In the loss's dtype: a bfloat16 sum of squares would be good for two digits.
+        exact = jax.tree.map(lambda leaf: leaf.astype(value.dtype), gradient)
+        metrics = {"loss": value, "gradient_norm": optax.tree.norm(exact)}
+        after = TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1)
+        return after, carry, metrics
+
+    def dropout_keys(self, key: Array | None, step: Array, batch: tuple[int, ...]) -> Array | None:
+        """Keys [*B] of this device's streams, each of its step and its place in the whole batch."""
+        if not self.config.dropout:
+            return None
         if key is None:
-            expected = f"a jax.random.key for dropout {config.dropout}"
-            raise ValueError(sentence("train_step", "key", expected, "None"))
-        dropout_key = jax.random.fold_in(key, state.step)
-        if axis is not None:
-            dropout_key = jax.random.fold_in(dropout_key, jax.lax.axis_index(axis))
+            expected = f"a jax.random.key for dropout {self.config.dropout}"
+            raise ValueError(sentence(self.function, "key", expected, "None"))
+        size = math.prod(batch)
+        place = jnp.arange(size, dtype=jnp.int32)
+        if self.axis is not None:
+            place = place + size * jax.lax.axis_index(self.axis)
+        return fold_in(jax.random.fold_in(key, step), place.reshape(batch))
 
-    def objective(params: model.Params) -> tuple[Array, Any]:
-        after, logits = model.apply(
-            config, params, carry, inputs, unroll=unroll, dropout_key=dropout_key
+    def gradient(
+        self, params: model.Params, carry: Any, inputs: Array, targets: Array, keys: Array | None
+    ) -> tuple[Array, model.Params, Any]:
+        """(loss, its gradient, carry), part by part."""
+        if self.accumulate == 1:
+            return self.part(params, carry, inputs, targets, keys)
+        if inputs.ndim < 2:
+            expected = "1 for a stream without a batch"
+            raise ValueError(sentence(self.function, "accumulate", expected, self.accumulate))
+        self.check_batch(inputs.shape[1])
+
+        def one_part(sums: model.Params, part: Any) -> Any:
+            carry, inputs, targets, keys = part
+            tokens = jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(targets, 0, 1)
+            value, gradient, carry = self.part(params, carry, *tokens, keys)
+            return jax.tree.map(jnp.add, sums, gradient), (value, carry)
+
+        streams_first = carry, jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(targets, 0, 1), keys
+        parts = jax.tree.map(lambda x: x.reshape(self.accumulate, -1, *x.shape[1:]), streams_first)
+        zeros, _ = same_axes((jax.tree.map(jnp.zeros_like, params), params))
+        sums, (values, carries) = jax.lax.scan(one_part, zeros, parts)
+        return (
+            jnp.mean(values),
+            jax.tree.map(lambda sum_: sum_ / self.accumulate, sums),
+            jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), carries),
         )
-        value = loss(logits, targets)
-        # The parameters are the same on all devices: JAX adds up their gradients over the mesh.
-        return value if axis is None else jax.lax.pmean(value, axis), after
 
-    (value, carry), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    # In the loss's dtype: a bfloat16 sum of squares would be good for two digits.
-    exact = jax.tree.map(lambda leaf: leaf.astype(value.dtype), gradient)
-    metrics = {"loss": value, "gradient_norm": optax.tree.norm(exact)}
-    return TrainState(params, opt_state, state.step + 1), carry, metrics
+    def part(
+        self, params: model.Params, carry: Any, inputs: Array, targets: Array, keys: Array | None
+    ) -> tuple[Array, model.Params, Any]:
+        """(loss, its gradient, carry) of some streams."""
+
+        def objective(params: model.Params) -> tuple[Array, Any]:
+            if self.compute_dtype is not None:
+                params = jax.tree.map(lambda leaf: leaf.astype(self.compute_dtype), params)
+            after, logits = model.apply(
+                self.config, params, carry, inputs, unroll=self.unroll, dropout_key=keys
+            )
+            return self.loss(logits, targets), after
+
+        (value, after), gradient = jax.value_and_grad(objective, has_aux=True)(params)
+        return value, gradient, after

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,17 +28,20 @@ def run(options: argparse.Namespace) -> int:
     given.pop("import", None)
     text, out = given.pop("text", None), given.pop("out", None)
     preset, init_from = given.pop("preset", None), given.pop("init_from", None)
-    if given.pop("resume", False):
-        for option, value in (("--preset", preset), ("--init-from", init_from)):
-            if value is not None:
-                raise ValueError(sentence("train", option, "no such option beside --resume", value))
-        work = _resume(text, out, given)
-    else:
-        work = _start(text, out, preset, init_from, given)
-    return _train(work)
+    with ExitStack() as held:
+        if given.pop("resume", False):
+            for option, value in (("--preset", preset), ("--init-from", init_from)):
+                if value is not None:
+                    rule = "no such option beside --resume"
+                    raise ValueError(sentence("train", option, rule, value))
+            work = _resume(held, text, out, given)
+        else:
+            work = _start(held, text, out, preset, init_from, given)
+        return _train(work)
 
 
 def _start(
+    held: ExitStack,
     text: str | None,
     out: str | None,
     preset: str | None,
@@ -75,15 +79,19 @@ def _start(
         vocab = parent.vocab
         params, _ = runs.load_params(parent, print)
     path = runs.new_run_path() if out is None else Path(out)
+    held.enter_context(runs.lock(path, print))
     new = runs.create(path, settings, vocab, corpus)
     return training_loop.start(new, corpus, params)
 
 
-def _resume(text: str | None, out: str | None, given: dict[str, Any]) -> "Work":
+def _resume(held: ExitStack, text: str | None, out: str | None, given: dict[str, Any]) -> "Work":
     from jaxrnn.charlm import runs, training_loop
+    from jaxrnn.charlm.corpus import read_source, read_text
 
     if out is None:
         raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
+    if Path(out).is_dir():  # what is not there is not made for a lock
+        held.enter_context(runs.lock(out, print))
     old = runs.open_run(out)
     given = _resolve_names(given, {})
     for name, value in given.items():
@@ -101,12 +109,17 @@ def _resume(text: str | None, out: str | None, given: dict[str, Any]) -> "Work":
     settings = dataclasses.replace(old.settings, **_one_end(given))
     _prepare_jax(settings, settings.devices)
     _check_devices(settings)
-    source = text or (None if old.source == "pydoc_data.topics" else old.source)
-    if text is None and source is not None and not Path(source).exists():
-        expected = f"the text {source} where it was when {old.path} began"
-        hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
-        raise FileNotFoundError(sentence("train", "TEXT", expected, "nothing there", hint))
-    corpus = _read(source, settings.encoding)
+    if text is not None:
+        corpus = read_text(text, settings.encoding)
+    else:
+        try:
+            corpus = read_source(old.source, settings.encoding)
+        except FileNotFoundError:
+            expected = f"the text {old.source} where it was when {old.path} began"
+            hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
+            raise FileNotFoundError(
+                sentence("train", "TEXT", expected, "nothing there", hint)
+            ) from None
     new = dataclasses.replace(old, settings=settings)
     work = training_loop.resume(new, corpus, print)
     reached, total = work.journal.step, work.plan.total_steps
@@ -237,7 +250,7 @@ def _train(work: "Work") -> int:
 
     settings, path = work.run.settings, work.run.path
     total = work.plan.total_steps
-    if work.journal.step >= total:
+    if work.done:
         print(
             f"The run {path} is at its end, step {total:,}. --max-steps or --max-epochs with a "
             "higher number goes further."

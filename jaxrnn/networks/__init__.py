@@ -6,7 +6,7 @@ by cell, and every verb is `thread` with another function at the cells.
 
 from jaxrnn.networks.dropout import draw_masks, weight_drop
 from jaxrnn.networks.parameters import init, output_size, zero_carry
-from jaxrnn.networks.thread import drop, map_cells, thread
+from jaxrnn.networks.thread import drop, fold_in, map_cells, thread
 from jaxrnn.networks.truncated import unroll_truncated
 from jaxrnn.networks.unrolling import (
     Unroll,
@@ -27,6 +27,7 @@ __all__ = [
     "check_network",
     "draw_masks",
     "drop",
+    "fold_in",
     "init",
     "map_cells",
     "output_size",

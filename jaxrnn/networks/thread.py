@@ -95,7 +95,7 @@ def thread(
         trees: by the argument's name, each of the network's structure, or None.
         xs: what the first cell reads.
         reverse: whether time runs backwards; a Bidirectional's backward part then runs forwards.
-        dropout_key: for the dropout of stacks; None: nothing is dropped.
+        dropout_key: for the dropout of stacks, one or [*B]; None: nothing is dropped.
 
     Returns:
         (the results in the network's structure, the last outputs).
@@ -104,7 +104,10 @@ def thread(
         return at_cell(network, xs, reverse, **trees)
     parts = parts_of(function, network, trees)
     if isinstance(network, Bidirectional):
-        keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
+        keys: Any = (None, None)
+        if dropout_key is not None:
+            keys = _of_each(jax.random.split, dropout_key)
+            keys = keys[..., 0], keys[..., 1]
         ahead, hs = thread(
             function, network.forward, at_cell, parts[0], xs, reverse=reverse, dropout_key=keys[0]
         )
@@ -115,11 +118,11 @@ def thread(
         return Directions(ahead, back), jnp.concatenate([hs, back_hs], axis=-1)
     results = []
     for index, (layer, part) in enumerate(zip(network.layers, parts, strict=True)):
-        key = None if dropout_key is None else jax.random.fold_in(dropout_key, index)
+        key = None if dropout_key is None else fold_in(dropout_key, index)
         result, hs = thread(
             function, layer, at_cell, part, xs, reverse=reverse,
             # A stack inside draws from a key of its own.
-            dropout_key=None if key is None else jax.random.fold_in(key, 1),
+            dropout_key=None if key is None else fold_in(key, 1),
         )  # fmt: skip
         results.append(result)
         if network.residual and index:
@@ -130,11 +133,29 @@ def thread(
     return tuple(results), xs
 
 
+def fold_in(keys: Array, data: Array | int) -> Array:
+    """`jax.random.fold_in` for keys [*B] and data [*B], or one of either for all of the other."""
+    shape = jnp.broadcast_shapes(keys.shape, jnp.shape(data))
+    if not shape:
+        return jax.random.fold_in(keys, data)
+    data = jnp.broadcast_to(jnp.asarray(data, jnp.uint32), shape)
+    return jax.vmap(jax.random.fold_in)(
+        jnp.broadcast_to(keys, shape).reshape(-1), data.reshape(-1)
+    ).reshape(shape)
+
+
+def _of_each(function: Callable[[Array], Array], keys: Array) -> Array:
+    for _ in range(keys.ndim):
+        function = jax.vmap(function)
+    return function(keys)
+
+
 def drop(key: Array, xs: Array, probability: float) -> Array:
     """Sets each entry to 0 with a probability p, the others to x / (1 − p).
 
     Args:
-        key: a `jax.random.key`; consumed.
+        key: a `jax.random.key`, consumed; or keys [*B], one for each sequence of xs [T, *B, H],
+            whose draws then depend on its own key alone.
         xs: any shape.
         probability: p in [0, 1); with 0 nothing is drawn.
 
@@ -145,7 +166,12 @@ def drop(key: Array, xs: Array, probability: float) -> Array:
     """
     if probability == 0:
         return xs
-    keep = jax.random.bernoulli(key, 1.0 - probability, xs.shape)
+    if key.ndim:
+        shape = xs.shape[0], xs.shape[-1]
+        keep = _of_each(lambda own: jax.random.bernoulli(own, 1.0 - probability, shape), key)
+        keep = jnp.moveaxis(keep, -2, 0)
+    else:
+        keep = jax.random.bernoulli(key, 1.0 - probability, xs.shape)
     scale = jnp.asarray(1.0 / (1.0 - probability), xs.dtype)
     return jnp.where(keep, xs * scale, jnp.zeros_like(xs))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
@@ -24,6 +25,7 @@ from jaxrnn.recurrence.checks import (
     check_params,
     check_size,
     check_steps,
+    is_token_ids,
 )
 from jaxrnn.recurrence.masks import check_masks
 from jaxrnn.recurrence.sequences import Fixed, Timed, bring_back, bring_into_form, run_step
@@ -123,8 +125,9 @@ def unroll(
         reverse: time runs backwards, from each sequence's own last step; `hs[t]` still belongs to
             `xs[t]`. The boundaries of `resets` are the same: crossed from step t to t − 1.
         masks: `Masks` of `draw_masks`, for dropout of the recurrence and zoneout; constants.
-        dropout_key: a `jax.random.key` for the dropout between a stack's layers; None: nothing is
-            dropped.
+        dropout_key: a `jax.random.key` for the dropout between a stack's layers, or keys [*B], one
+            for each sequence, which then keeps its draws whatever else is in the batch; None:
+            nothing is dropped.
         chunk_length: steps a chunk of time in the backward pass, at least 1; changes speed and
             memory, and values by rounding only. None: chosen from the sizes.
         recompute: keep only the carry at each chunk's start and run each chunk's forward steps
@@ -316,7 +319,7 @@ def run(
         hint = "carry is what the sequence starts from, and has a gradient too"
         raise ValueError(sentence(way.name, "reset_carry", expected, "one", hint))
     if dropout_key is not None:
-        check_key(way.name, dropout_key, "dropout_key")
+        _check_dropout_key(way.name, dropout_key, xs)
     if lengths is not None and hasattr(lengths, "shape") and hasattr(xs, "shape") and xs.shape:
         # Here, because inside of jit lengths have no values to look at.
         check_steps(way.name, xs, tuple(lengths.shape), lengths, None)
@@ -324,6 +327,18 @@ def run(
     trees = {"params": params, "carry": carry, "reset_carry": reset_carry, "masks": masks}
     with plainly(way.name):
         return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
+
+
+def _check_dropout_key(function: str, key: Any, xs: Any) -> None:
+    """Raises unless it is one key, or as many as there are sequences."""
+    several = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim
+    if not several or not hasattr(xs, "dtype"):
+        check_key(function, key, "dropout_key")
+        return
+    batch = xs.shape[1:] if is_token_ids(xs) else xs.shape[1:-1]
+    if key.shape != batch:
+        expected = f"one jax.random.key, or one for each sequence, here {list(batch)}"
+        raise ValueError(sentence(function, "dropout_key", expected, key))
 
 
 @functools.partial(jax.jit, static_argnums=6)

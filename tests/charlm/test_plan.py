@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from jaxrnn import charlm
-from jaxrnn.charlm import training_loop
 from jaxrnn.charlm.corpus import Corpus
+from jaxrnn.charlm.plan import first_params, make_plan
 from jaxrnn.charlm.runs import Run
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.optimizers import make_optimizer
@@ -48,7 +48,7 @@ def run_of(**changes):
 
 
 def plan_of(**changes):
-    return training_loop.make_plan(run_of(**changes), Corpus(TEXT, "text"))
+    return make_plan(run_of(**changes), Corpus(TEXT, "text"))
 
 
 def follow(optimizer):
@@ -134,7 +134,7 @@ def test_the_optimizer_follows_the_schedule():
 
 def matrices(initializer):
     run = run_of(initializer=initializer, embed_size=12, dtype="float64")
-    leaves = jax.tree.leaves(jax.jit(lambda: training_loop.first_params(run))())
+    leaves = jax.tree.leaves(jax.jit(lambda: first_params(run))())
     return [np.asarray(leaf) for leaf in leaves if leaf.ndim == 2]
 
 

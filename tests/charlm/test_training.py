@@ -10,6 +10,7 @@ import pytest
 
 import jaxrnn as rnn
 from jaxrnn import charlm
+from jaxrnn.charlm.placement import make_mesh
 from jaxrnn.charlm.streams import window
 
 TEXT = (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")
@@ -152,7 +153,7 @@ def test_streams_divided_over_devices_learn_the_same(loss):
     ends = []
     for devices in (1, 2):
         config, optimizer, state, carry, streams = setup(batch=4, cell="gru")
-        train = charlm.make_train_windows(config, optimizer, 8, 20, loss, devices=devices)
+        train = charlm.make_train_windows(config, optimizer, 8, 20, loss, mesh=make_mesh(devices))
         for count in (9, 5):  # over the end of the text, where the carry is put back to zero
             state, carry, metrics = train(state, carry, streams, count)
         assert len(carry[0].h.sharding.device_set) == devices
@@ -163,16 +164,10 @@ def test_streams_divided_over_devices_learn_the_same(loss):
 
 def test_devices_draw_masks_of_their_own():
     config, optimizer, state, carry, streams = setup(dropout=0.5, batch=2, cell="elman")
-    train = charlm.make_train_windows(config, optimizer, 8, 5, devices=2)
+    train = charlm.make_train_windows(config, optimizer, 8, 5, mesh=make_mesh(2))
     same = jnp.concatenate([streams[:1], streams[:1]])
     _, carry, _ = train(state, carry, same, 1, jax.random.key(0))
     assert not np.array_equal(carry[1].h[0], carry[1].h[1])
-
-
-def test_more_devices_than_there_are():
-    config, optimizer, *_ = setup()
-    with pytest.raises(ValueError, match="devices: expected at most the 2 that JAX has here"):
-        charlm.make_train_windows(config, optimizer, 8, 5, devices=3)
 
 
 def test_how_a_run_is_divided_into_dispatches_changes_no_bit():

@@ -34,7 +34,9 @@ def try_corpora(folder, count, seed):
             fault_of_this, success = train_and_sample(commands, folder, raw, encoding)
             trained += success
             if fault_of_this is not None:
-                wrong.append(f"{index}: {raw[:60]!r}, {len(raw)} bytes, {encoding}: {fault_of_this}")
+                wrong.append(
+                    f"{index}: {raw[:60]!r}, {len(raw)} bytes, {encoding}: {fault_of_this}"
+                )
     return wrong, trained
 
 

@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 import pytest
+import saved_runs
 
-from jaxrnn.charlm import checkpoints, runs
+from jaxrnn.charlm import runs
 
 OPTIONS = """--rnn-size 24 --num-layers 1 --model gru --seq-length 10 --batch-size 4 --dropout 0.1
     --max-steps 600 --print-every 4 --eval-val-every 12 --sample-every 0""".split()  # noqa: SIM905
@@ -61,7 +62,7 @@ def kill_at(child, out, step, delay):
 
 
 def end_of(out):
-    arrays, facts = checkpoints.read(runs.open_run(out).step_paths()[0])
+    arrays, facts = saved_runs.checkpoint(runs.open_run(out).step_paths()[0])
     return arrays, {**facts, "seconds": 0}
 
 

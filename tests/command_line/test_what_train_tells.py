@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import jax
 import pytest
+import saved_runs
 
-from jaxrnn.charlm import checkpoints, runs
+from jaxrnn.charlm import runs
 from jaxrnn.command_line import main, progress, train
 
 OPTIONS = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size 4
@@ -38,7 +39,7 @@ def stopped(tmp_path_factory):
 def test_a_run_stops_after_its_minutes_with_a_checkpoint(stopped):
     run, told = stopped
     assert [record["step"] for record in run.metrics() if "loss" in record] == [2, 4, 6]
-    assert checkpoints.read(run.step_paths()[0])[1]["step"] == 6
+    assert saved_runs.checkpoint(run.step_paths()[0])[1]["step"] == 6
     assert f"Stopped at step 6 of 10; jaxrnn train --out {run.path} --resume goes on." in told
 
 

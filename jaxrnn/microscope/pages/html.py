@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrnn.charlm.checkpoints import write_atomically
+from jaxrnn.charlm.files import write_atomically
 
 # Characters that are invisible or steer the direction of text are shown as a picture or as their
 # number, so that a corpus cannot rearrange the page.

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxrnn import charlm
-from jaxrnn.charlm import corpus, runs, training_loop
+from jaxrnn.charlm import corpus, runs
+from jaxrnn.charlm.plan import first_params
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.traces import ModelTrace, encode_text, trace_model
 from jaxrnn.networks import output_size
@@ -73,7 +74,7 @@ class Subject:
     @cached_property
     def untrained(self) -> charlm.Params:
         """The parameters that training began with."""
-        return training_loop.first_params(self.run)
+        return first_params(self.run)
 
     @cached_property
     def history(self) -> dict[int, charlm.Params]:
@@ -238,14 +239,11 @@ def own_text(run: runs.Run) -> tuple[str, str]:
         ValueError: the text is not where it was, or is another one now.
     """
     hint = "name a text: --text FILE"
-    if run.source == "pydoc_data.topics":
-        whole = corpus.python_documentation()
-    else:
-        try:
-            whole = corpus.read_text(run.source, run.settings.encoding)
-        except OSError:
-            rule, got = "the text of the run where it was", f"{run.source}, which is gone"
-            raise ValueError(sentence("show", "--text", rule, got, hint)) from None
+    try:
+        whole = corpus.read_source(run.source, run.settings.encoding)
+    except OSError:
+        rule, got = "the text of the run where it was", f"{run.source}, which is gone"
+        raise ValueError(sentence("show", "--text", rule, got, hint)) from None
     if whole.sha256 != run.sha256:
         rule, got = "the text that the run was trained on", f"{run.source}, which has changed"
         raise ValueError(sentence("show", "--text", rule, got, hint))

@@ -1,0 +1,161 @@
+"""What follows from a run's settings and its text alone: its weights, its steps, its rates."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.nn import initializers
+from numpy.typing import NDArray
+
+from jaxrnn.charlm import model
+from jaxrnn.charlm.corpus import Corpus, split
+from jaxrnn.charlm.losses import LOSSES
+from jaxrnn.charlm.run import Run
+from jaxrnn.charlm.settings import MOST_STEPS, Settings
+from jaxrnn.charlm.streams import make_streams, number_of_windows
+from jaxrnn.errors import sentence
+from jaxrnn.optimizers import make_optimizer, make_schedule
+
+Array = jax.Array
+
+OPERATIONS_A_DISPATCH = 4e10  # about 0.2 s on two cores
+
+
+class Plan(NamedTuple):
+    """What follows from the settings and the text alone.
+
+    Attributes:
+        optimizer: with clipping and schedule.
+        schedule: step -> learning rate.
+        streams: [B, W·T + 1], the training part.
+        validation: [N] token ids held out, maybe none.
+        total_steps: at which the run ends.
+        dispatch: the most windows in one dispatch.
+        record_every: steps between two records of losses.
+        validate_every: steps between two validations.
+        sample_every: steps between two samples; 0: none.
+    """
+
+    optimizer: optax.GradientTransformation
+    schedule: optax.Schedule
+    streams: NDArray[np.integer]
+    validation: NDArray[np.int32]
+    total_steps: int
+    dispatch: int
+    record_every: int
+    validate_every: int
+    sample_every: int
+
+    def next_stop(self, step: int) -> int:
+        """Where the dispatch that begins at a step ends: at the latest where anything is due."""
+        cadences = (self.record_every, self.validate_every, self.sample_every)
+        stops = [(step // every + 1) * every for every in cadences if every]
+        return min(step + self.dispatch, self.total_steps, *stops)
+
+    def due(self, every: int, step: int) -> bool:
+        """Whether what comes every so many steps, and at the end, comes at a step."""
+        return bool(every) and (step % every == 0 or step == self.total_steps)
+
+
+def make_plan(run: Run, corpus: Corpus) -> Plan:
+    """Works out what follows from the settings and the text.
+
+    Raises:
+        ValueError: the text is too short, or a setting is not known.
+    """
+    settings = run.settings
+    training_text, validation_text = split(corpus.text, settings.train_frac, settings.val_frac)
+    tokens = run.vocab.encode(training_text)
+    try:
+        streams = make_streams(tokens, settings.batch_size, settings.seq_length)
+    except ValueError as error:
+        share = f" ({settings.train_frac:.0%} of {len(corpus.text):,})"
+        raise ValueError(
+            f"The text {corpus.source} is too short to train on{share}. {error}"
+        ) from None
+    windows = number_of_windows(streams, settings.seq_length)
+    ends = [MOST_STEPS]
+    if settings.max_steps is not None:
+        ends.append(settings.max_steps)
+    if settings.max_epochs is not None:
+        ends.append(math.ceil(settings.max_epochs * windows))
+    total_steps = min(ends)
+    # A warm-up longer than the run would never reach the rate.
+    warmup_steps = min(settings.warmup_steps, total_steps // 10)
+    schedule = make_schedule(
+        settings.schedule,
+        settings.learning_rate,
+        total_steps=total_steps,
+        steps_per_epoch=windows,
+        warmup_steps=warmup_steps,
+        decay=settings.learning_rate_decay,
+        decay_after=settings.learning_rate_decay_after,
+    )
+    optimizer = make_optimizer(
+        settings.optimizer,
+        schedule,
+        decay_rate=settings.decay_rate,
+        weight_decay=settings.weight_decay,
+        clip_value=settings.grad_clip,
+        clip_norm=settings.grad_clip_norm,
+    )
+    if settings.loss not in LOSSES:
+        raise ValueError(sentence("train", "--loss", f"one of {', '.join(LOSSES)}", settings.loss))
+    dispatch = dispatch_size(run)
+    # A 20th of the run between two validations, a 5th between samples, in whole dispatches.
+    twentieth, fifth = (max(1, total_steps // parts // dispatch) * dispatch for parts in (20, 5))
+    return Plan(
+        optimizer=optimizer,
+        schedule=schedule,
+        streams=streams,
+        validation=run.vocab.encode(validation_text),
+        total_steps=total_steps,
+        dispatch=dispatch,
+        record_every=settings.print_every or dispatch,
+        validate_every=settings.eval_val_every or twentieth,
+        sample_every=fifth if settings.sample_every is None else settings.sample_every,
+    )
+
+
+def first_params(run: Run) -> model.Params:
+    """The parameters that a run draws before its first step: the untrained twin of its model."""
+    dtype = jnp.dtype(run.settings.parameter_dtype)
+    key, _ = _first_keys(run)
+    return model.init(run.config, key, dtype=dtype, weights=_weights(run.settings))
+
+
+def dropout_key(run: Run) -> Array:
+    """The key of dropout; a step folds its number into it."""
+    return _first_keys(run)[1]
+
+
+def _first_keys(run: Run) -> Array:
+    return jax.random.split(jax.random.key(run.settings.seed))
+
+
+def dispatch_size(run: Run) -> int:
+    """Windows a dispatch: what takes about 0.2 s, at most 100, so that a run can stop soon."""
+    settings = run.settings
+    shapes = jax.tree.leaves(jax.eval_shape(lambda: first_params(run)))
+    weights = sum(math.prod(leaf.shape) for leaf in shapes)
+    operations = 6 * weights * settings.seq_length * settings.batch_size
+    fitting = OPERATIONS_A_DISPATCH / operations
+    return max(size for size in (1, 2, 5, 10, 20, 50, 100) if size <= max(1, fitting))
+
+
+def _weights(settings: Settings) -> initializers.Initializer | None:
+    distribution, scale = settings.weight_distribution
+    if distribution == "normal":
+        return initializers.normal(scale)
+    if distribution == "uniform":
+
+        def within(
+            key: Any, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None
+        ) -> Array:
+            return jax.random.uniform(key, shape, dtype, -scale, scale)
+
+        return within
+    return None

@@ -1,0 +1,263 @@
+"""A run's folder, and what is written in it."""
+
+import dataclasses
+import os
+import re
+import secrets
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jaxrnn.charlm import checkpoints, files, metrics, model, strict
+from jaxrnn.charlm.checkpoints import Identity, Manifest
+from jaxrnn.charlm.files import BrokenFileError, UnsavedError
+from jaxrnn.charlm.journal import Journal
+from jaxrnn.charlm.settings import ADJUSTABLE, Settings
+from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.networks import Stack
+
+Note = Callable[[str], None]
+
+KEPT = 2
+FACTS = typing.get_type_hints(Journal)
+# What a run needs of its checkpoints is among the latest; a folder from a stranger may have more.
+MOST_MANIFESTS = 16
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what its config.json says.
+
+    Attributes:
+        path: the folder.
+        settings: of the run.
+        vocab: the characters that its model knows.
+        source: the path of its text.
+        sha256: of its text.
+        id: its own, which every file of it has.
+    """
+
+    path: Path
+    settings: Settings
+    vocab: Vocab
+    source: str
+    sha256: str
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def config(self) -> model.Config:
+        """The model."""
+        return model_config(self.settings, self.vocab)
+
+    @property
+    def metrics_path(self) -> Path:
+        """metrics.jsonl."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_path(self) -> Path:
+        """The manifest of the best validation loss."""
+        return self.folder / "best.json"
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What its checkpoints are known by."""
+        values = dataclasses.asdict(self.settings)
+        return Identity(
+            self.id,
+            strict.checksum(
+                {
+                    "settings": {k: v for k, v in values.items() if k not in ADJUSTABLE},
+                    "vocabulary": self.vocab.characters,
+                    "text": self.sha256,
+                }
+            ),
+        )
+
+    def step_paths(self) -> list[Path]:
+        """The manifests by step, latest first."""
+        return [path for _, path in sorted(self._steps(checkpoints.MANIFEST), reverse=True)]
+
+    def write_config(self) -> None:
+        """Writes config.json.
+
+        Raises:
+            UnsavedError: it could not be written; the old one is kept.
+        """
+        facts = {
+            "format": checkpoints.FORMAT,
+            "run": self.id,
+            "settings": dataclasses.asdict(self.settings),
+            "vocabulary": self.vocab.characters,
+            "text": {"source": self.source, "sha256": self.sha256},
+        }
+        path = self.path / "config.json"
+        try:
+            files.write_atomically(path, strict.seal(facts))
+        except OSError as error:
+            kept = "The old one is kept." if path.exists() else "So the folder is no run yet."
+            raise _unsaved(f"{path} could not be written", error, kept) from error
+
+    def save(self, tree: Any, facts: Mapping[str, Any], best: bool) -> None:
+        """Writes the checkpoint of a step, and best.json if it is the best; keeps the last two.
+
+        Args:
+            tree: everything that training goes on from.
+            facts: a `Journal` as a dict.
+            best: whether no validation loss so far was lower.
+
+        Raises:
+            UnsavedError: something could not be written; what was saved before is kept.
+        """
+        data = checkpoints.to_bytes(tree)
+        manifest = checkpoints.manifest_bytes(data, facts, self.identity)
+        step = facts["step"]
+        name = checkpoints.step_name(step)
+        try:
+            self._make_folder()
+            files.write_atomically(self.folder / (name + checkpoints.ARRAYS), data)
+            metrics.sync(self.metrics_path)
+            if best:
+                files.write_atomically(self.best_path, manifest)
+            files.write_atomically(self.folder / (name + checkpoints.MANIFEST), manifest)
+        except OSError as error:
+            what = f"The checkpoint of step {step:,} could not be saved"
+            raise _unsaved(what, error, self._kept()) from error
+        try:
+            # A later one than this could not be read; it is a person's to remove.
+            steps = sorted(self._steps(checkpoints.MANIFEST), reverse=True)
+            for _, old in [pair for pair in steps if pair[0] <= step][KEPT:]:
+                old.unlink(missing_ok=True)
+            self._remove_orphans()
+        except OSError as error:
+            what = f"The checkpoint of step {step:,} is saved, but an old one could not be removed"
+            raise _unsaved(what, error, self._kept()) from error
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Adds a line to metrics.jsonl.
+
+        Raises:
+            UnsavedError: it could not be written.
+        """
+        try:
+            metrics.append(self.metrics_path, record)
+        except OSError as error:
+            what = f"{self.metrics_path} could not be written"
+            raise _unsaved(what, error, self._kept()) from error
+
+    def remove_unfinished(self) -> None:
+        """Removes what a kill left: files half written, and arrays that no manifest names."""
+        for folder in (self.path, self.folder):
+            for file in sorted(folder.glob(f".*{files.TEMPORARY}")):
+                if re.fullmatch(r"\.(config|best|step-\d+|metrics)\.\w+\.tmp", file.name):
+                    file.unlink(missing_ok=True)
+        self._remove_orphans()
+
+    def cut_metrics(self, journal: Journal, note: Note) -> None:
+        """Drops lines of metrics.jsonl that will be written again, and those that cannot be read.
+
+        Args:
+            journal: that the run goes on from: losses after its step go, and what was reported
+                after the last step of which it says so.
+            note: is told, in a sentence, of lines that cannot be read.
+        """
+
+        def keep(record: dict[str, Any]) -> bool:
+            return record["step"] <= (journal.step if "loss" in record else journal.reported)
+
+        try:
+            metrics.cut(self.metrics_path, keep, note)
+        except OSError as error:
+            what = f"{self.metrics_path} could not be written"
+            raise _unsaved(what, error, "The old one is kept.") from error
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of metrics.jsonl up to a last line that is cut short.
+
+        Raises:
+            BrokenFileError: a line is not a record; its number is named.
+        """
+        return metrics.read(self.metrics_path)
+
+    def manifests(self) -> tuple[list[Manifest], list[str]]:
+        """The manifests that can be read, latest first, and what is wrong with the others."""
+        good, broken = [], []
+        for path in [*self.step_paths()[:MOST_MANIFESTS], self.best_path]:
+            if os.path.lexists(path):
+                try:
+                    good.append(self._read(path))
+                except BrokenFileError as error:
+                    broken.append(str(error))
+        return sorted(good, key=lambda manifest: -manifest.step), broken
+
+    def _read(self, path: Path) -> Manifest:
+        return checkpoints.read_manifest(path, self.identity, FACTS)
+
+    def _steps(self, ending: str) -> list[tuple[int, Path]]:
+        files.check_folder(self.folder)
+        found = []
+        for path in self.folder.glob(f"step-*{ending}"):
+            step = checkpoints.step_of(path)
+            if step is not None:
+                found.append((step, path))
+        return found
+
+    def _make_folder(self) -> None:
+        files.check_folder(self.folder)
+        if not self.folder.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            files.sync_folder(self.path)
+            files.sync_folder(self.path.parent)
+
+    def _remove_orphans(self) -> None:
+        named, unread = set(), set()
+        for path in [*self.step_paths(), self.best_path]:
+            try:
+                named.add(self._read(path).arrays)
+            except FileNotFoundError:
+                continue
+            except BrokenFileError:
+                unread.add(path)
+        if self.best_path in unread:  # whatever it named
+            return
+        kept = named | {path.with_suffix(checkpoints.ARRAYS) for path in unread}
+        for _, path in self._steps(checkpoints.ARRAYS):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
+    def _kept(self) -> str:
+        steps = self.step_paths()
+        if not steps:
+            return "No checkpoint was there before."
+        return f"{steps[0]} is kept, and jaxrnn train --out {self.path} --resume goes on from it."
+
+
+def model_config(settings: Settings, vocab: Vocab) -> model.Config:
+    """The model that settings and a vocabulary make."""
+    cell: Any = settings.model
+    if len(settings.cells) > 1:
+        cells = tuple(model.known_cell(name) for name in settings.cells)
+        cell = Stack(cells, dropout=settings.dropout)
+    return model.Config(
+        vocab_size=len(vocab),
+        cell=cell,
+        hidden_size=settings.rnn_size,
+        num_layers=settings.num_layers,
+        embed_size=settings.embed_size,
+        dropout=settings.dropout,
+        proj_size=settings.proj_size,
+    )
+
+
+def _unsaved(what: str, error: OSError, kept: str) -> UnsavedError:
+    why = error.strerror or str(error)
+    where = f" ({error.filename})" if error.filename and str(error.filename) not in what else ""
+    return UnsavedError(f"{what}: {why}{where}. {kept}", error)
