@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 import typing
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxrnn.errors import sentence
 
 # Bounds above what any machine does, low enough that whatever is counted with them stays a number.
 LARGEST_SIZE = 2**20
+LARGEST_NUMBER = 1e30  # less than float32 holds, and bfloat16
 MOST_LAYERS = 1000
 MOST_STEPS = 2**31 - 1  # a step is an int32
 LARGEST_SEED = 2**32 - 1
@@ -176,7 +176,7 @@ class Settings:
                 most = _MOST.get(name, LARGEST_SIZE)
                 self._require(name, part <= most, f"at most {most:,}")
             elif isinstance(part, float):
-                self._require(name, math.isfinite(part), "a finite number")
+                self._require(name, abs(part) <= LARGEST_NUMBER, f"at most {LARGEST_NUMBER:g}")
             elif isinstance(part, str):
                 most = LONGEST_NAME
                 self._require(name, len(part) <= most, f"at most {most:,} characters")

@@ -73,15 +73,15 @@ def _run(arguments: list[str]) -> int:
 
 def _explained(error: Exception) -> tuple[str, int]:
     """A sentence and an exit code."""
+    said = " ".join(str(error).splitlines()) or type(error).__name__
     if isinstance(error, FloatingPointError):
-        return str(error), DIVERGED
+        return said, DIVERGED
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
-        return str(error), BAD_INPUT
-    said = (str(error).splitlines() or [""])[0]
+        return said, BAD_INPUT
     jax = sys.modules.get("jax")
     failed_in_jax = jax is not None and isinstance(error, jax.errors.JaxRuntimeError)
     if isinstance(error, MemoryError) or (failed_in_jax and "RESOURCE_EXHAUSTED" in said):
-        return f"there is not enough memory. {said}".rstrip(), BAD_INPUT
+        return f"there is not enough memory: {said}", BAD_INPUT
     if failed_in_jax:
         return f"JAX failed: {said}", BAD_INPUT
     trace = error.__traceback__

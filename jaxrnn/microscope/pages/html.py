@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrnn.charlm.files import write_atomically
+from jaxrnn.charlm.files import UnsavedError, write_atomically
 
 # Characters that are invisible or steer the direction of text are shown as a picture or as their
 # number, so that a corpus cannot rearrange the page.
@@ -131,12 +131,21 @@ def write_file(path: str | Path, data: bytes) -> Path:
 
     Returns:
         The path.
+
+    Raises:
+        UnsavedError: it could not be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    place = path.resolve()
-    if place.exists() and not place.is_file():
-        place.write_bytes(data)  # a fifo or a device, which a new file is not put in place of
-    else:
-        write_atomically(place, data)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = path.resolve()
+        if place.exists() and not place.is_file():
+            place.write_bytes(data)  # a fifo or a device, which a new file is not put in place of
+        else:
+            write_atomically(place, data)
+    except OSError as error:
+        kept = "; the file that was there is kept" if path.exists() else ""
+        raise UnsavedError(
+            f"{path} could not be written: {error.strerror or error}{kept}.", error
+        ) from error
     return path
