@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.charlm import files, strict
-from jaxrnn.charlm.files import BrokenFileError
+from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 
 FORMAT = 2
 ARRAYS = ".safetensors"
@@ -207,6 +207,7 @@ def read(
         FileNotFoundError: the file is not there, or was replaced while it was read.
         BrokenFileError: it is cut short or altered, or of another model; all arrays that are
             missing, misshapen or too many are named.
+        UnreadableFileError: the system does not read it, or has not the memory.
     """
     require_safetensors()
     from safetensors import SafetensorError, safe_open
@@ -227,11 +228,11 @@ def read(
     except SafetensorError as error:
         raise BrokenCheckpointError(f"{path} is no safetensors file: {error}.") from None
     except MemoryError:
-        raise BrokenCheckpointError(f"{path} needs more memory than there is.") from None
+        raise UnreadableFileError(f"{path} needs more memory than there is.") from None
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise BrokenCheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise UnreadableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     if before != after:
         raise FileNotFoundError(f"{path} was replaced while it was read.")
     for name, array in arrays.items():
