@@ -47,11 +47,10 @@ __all__ = [
 ]
 
 LARGEST_CONFIG = 2**25
+LONGEST_SOURCE = 4096
 MOST_MANIFESTS = 16
 ATTEMPTS = 20
 SECONDS_BETWEEN_ATTEMPTS = 0.05
-# Of the optimizer's numbers one may be infinite without harm, a squared gradient's mean.
-FINITE = ("state.params", "carry")
 
 
 def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -> Run:
@@ -132,6 +131,9 @@ def open_run(path: str | Path) -> Run:
     hints = {"format": int, "run": str, "settings": dict, "vocabulary": str, "text": dict}
     strict.check_fields(content, hints, file)
     strict.check_fields(content["text"], {"source": str, "sha256": str}, file)
+    source = content["text"]["source"]
+    if "\0" in source or len(source) > LONGEST_SOURCE:
+        raise BrokenFileError(f"{file} names a text that no file system has.")
     try:
         text = content["text"]
         settings = Settings.from_json(content["settings"])
@@ -185,6 +187,8 @@ def restore_part(
     """
     template = state.template(run.config, run.settings)
     manifest, tree = _first_good(run, template, part, note, resuming=False)
+    if not run.best_path.exists() and manifest.facts["best_validation"] is not None:
+        note(f"{run.best_path} is not there. Using {manifest.path} instead.")
     if manifest.step == 0:
         note(f"The run {run.path} is not trained: its only checkpoint is that of step 0.")
     return tree, manifest.facts
@@ -208,7 +212,11 @@ def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
 
 
 def load_history(run: Run, note: Note) -> dict[int, model.Params]:
-    """The parameters of every good checkpoint by its step, in order of steps."""
+    """The parameters of every good checkpoint by its step, in order of steps.
+
+    Raises:
+        BrokenCheckpointError: there is no good one.
+    """
     template = state.template(run.config, run.settings)
 
     def found() -> tuple[dict[int, model.Params], list[BrokenFileError]]:
@@ -217,13 +225,16 @@ def load_history(run: Run, note: Note) -> dict[int, model.Params]:
         for manifest in manifests:
             if manifest.step not in history:
                 with _collected(broken, run, manifest):
-                    history[manifest.step] = _read(
+                    history[manifest.step] = checkpoints.read(
                         manifest, template, lambda everything: everything.state.params
                     )
         return history, broken
 
     history, broken = _settled(run, found)
-    for complaint in dict.fromkeys(map(str, broken)):
+    complaints = list(dict.fromkeys(map(str, broken)))
+    if not history:
+        raise _nothing_good(run, complaints)
+    for complaint in complaints:
         note(complaint)
     return dict(sorted(history.items()))
 
@@ -250,7 +261,7 @@ def _first_good(
             broken += unread
             for manifest in manifests:
                 with _collected(broken, run, manifest):
-                    return (manifest, _read(manifest, template, part)), broken
+                    return (manifest, checkpoints.read(manifest, template, part)), broken
         return None, broken
 
     good, broken = _settled(run, found)
@@ -261,9 +272,7 @@ def _first_good(
             raise UnreadableFileError(f"{error} {hint}")
     complaints = list(dict.fromkeys(map(str, broken)))
     if good is None:
-        hint = "Train it anew, in another folder: jaxrnn train TEXT --out RUN."
-        what = " ".join(complaints) or f"The run {run.path} has no checkpoint."
-        raise BrokenCheckpointError(f"{what} {hint}")
+        raise _nothing_good(run, complaints)
     for complaint in complaints:
         note(complaint)
     if complaints and good[0].path != (run.step_paths()[0] if resuming else run.best_path):
@@ -271,13 +280,15 @@ def _first_good(
     return good
 
 
+def _nothing_good(run: Run, complaints: list[str]) -> BrokenCheckpointError:
+    hint = "Train it anew, in another folder: jaxrnn train TEXT --out RUN."
+    what = " ".join(complaints) or f"The run {run.path} has no checkpoint."
+    return BrokenCheckpointError(f"{what} {hint}")
+
+
 def _wanted(run: Run) -> list[Path]:
     """The manifests that matter: the latest, and last the best; a stranger's run may have more."""
     return [*run.step_paths()[:MOST_MANIFESTS], run.best_path]
-
-
-def _read(manifest: Manifest, template: Any, part: Callable[[Any], Any]) -> Any:
-    return checkpoints.read(manifest, template, part, FINITE)
 
 
 @contextmanager

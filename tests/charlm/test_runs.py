@@ -188,6 +188,8 @@ def settings(**changes):
         (lambda c: c.update(vocabulary=""), "vocab_size"),
         (lambda c: c.update(settings=None), "None as 'settings'"),
         (lambda c: c.update(text={}), "no 'source', no 'sha256'"),
+        (lambda c: c["text"].update(source="a\0b"), "names a text that no file system has"),
+        (lambda c: c["text"].update(source="a" * 5000), "names a text that no file system has"),
         (lambda c: c.update(run=[]), "[] as 'run'"),
         (lambda c: c.pop("text"), "no 'text'"),
         (lambda c: c.update(more=1), "an unknown 'more'"),
@@ -200,7 +202,7 @@ def settings(**changes):
         (settings(rnn_size=[2, "2"], num_layers=2), "--rnn-size: expected int | tuple[int, ...]"),
         (settings(rnn_size=[]), "--rnn-size"),
         (settings(rnn_size=True), "--rnn-size: expected int"),
-        (settings(num_layers=10**6), "--num-layers: expected at most 1,000"),
+        (settings(num_layers=10**6), "--num-layers: expected at most 256"),
         (settings(batch_size=1.0), "--batch-size: expected int, got 1.0"),
         (settings(learning_rate=10**400), "--learning-rate: expected float"),
         (settings(learning_rate="1"), "--learning-rate: expected float, got 1"),
@@ -240,20 +242,6 @@ def test_arrays_without_their_step_are_refused(run, shapes):
 
 def test_numbers_that_are_not_finite_are_said_and_an_older_checkpoint_used(run, shapes):
     arrays = jax.tree.map(lambda leaf: np.full(leaf.shape, 40, leaf.dtype), shapes)
-    # A mean of squares may be infinite without harm.
-    run.save(
-        arrays._replace(
-            state=arrays.state._replace(
-                opt_state=jax.tree.map(
-                    lambda x: x * x.dtype.type(np.inf) if x.dtype.kind == "f" else x,
-                    arrays.state.opt_state,
-                )
-            )
-        ),
-        state.Journal(step=40)._asdict(),
-        False,
-    )
-    assert runs.restore_last(run, shapes, pytest.fail)[1]["step"] == 40
     arrays.state.params.w_hy[0, 0] = np.nan
     run.save(arrays, state.Journal(step=40)._asdict(), True)
     for load, step in ((lambda n: runs.restore_last(run, shapes, n), 30), (runs.load_params, 30)):
@@ -264,6 +252,15 @@ def test_numbers_that_are_not_finite_are_said_and_an_older_checkpoint_used(run, 
         assert "state.params.w_hy has numbers that are not finite" in notes[0]
 
 
+def test_a_best_that_is_missing_is_said_where_there_was_one(run, shapes):
+    run.best_path.unlink()
+    assert runs.load_params(run, pytest.fail)[1]["step"] == 30
+    save(run, shapes, 40, best_validation=2.5)
+    notes = []
+    assert runs.load_params(run, notes.append)[1]["step"] == 40
+    assert "best.json is not there. Using" in notes[0]
+
+
 def test_all_broken_is_one_sentence_with_every_file(run, shapes):
     for path in [*run.step_paths(), run.best_path]:
         saved_runs.arrays_file(path).write_bytes(b"")
@@ -271,6 +268,7 @@ def test_all_broken_is_one_sentence_with_every_file(run, shapes):
     for step in (10, 20, 30):
         assert f"step-0000000{step}.safetensors is cut short" in message
     assert "Train it anew" in message
+    assert refused(lambda: runs.load_history(run, pytest.fail)).count("cut short") == 3
     shutil.rmtree(run.folder)
     assert "has no checkpoint" in refused(lambda: runs.restore_last(run, shapes, pytest.fail))
 

@@ -1,0 +1,137 @@
+"""Runs many commands in one child process, each watched for time, memory and what it raises.
+
+    with Commands(seconds=20) as commands:
+        result = commands.run(["sample", "RUN"])
+
+The child is this file, run by itself; it imports JAX once and then does what each line says.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+
+ROOM = 4 * 2**30  # of addresses, beyond what the child had at its start; XLA reserves much
+
+
+@dataclass
+class Result:
+    """What a command did; `code` is None where it raised or was killed."""
+
+    code: int | None
+    out: str
+    err: str
+    raised: str
+    seconds: float
+    memory: int
+
+
+class Commands:
+    """The child; started anew when a command had to be killed, and now and then."""
+
+    def __init__(self, seconds, most=400, environment=None):
+        self.seconds, self.most, self.environment = seconds, most, environment
+        self.child, self.done = None, 0
+
+    def run(self, arguments, seconds=None):
+        """A `Result`."""
+        if self.child is None or self.done >= self.most:
+            self.stop()
+            self.start()
+        self.done += 1
+        began = time.monotonic()
+        self.child.stdin.write(json.dumps(arguments).encode() + b"\n")
+        self.child.stdin.flush()
+        ready, _, _ = select.select([self.child.stdout], [], [], seconds or self.seconds)
+        line = self.child.stdout.readline() if ready else b""
+        if not line:
+            self.child.kill()
+            code = self.child.wait()
+            self.child = None
+            why = "the process ended" if ready else "it did not end"
+            return Result(None, "", "", f"{why} ({code})", time.monotonic() - began, 0)
+        return Result(**json.loads(line))
+
+    def start(self):
+        environment = os.environ | (self.environment or {})
+        self.child = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        assert self.child.stdout.readline() == b"ready\n"
+        self.done = 0
+
+    def stop(self):
+        if self.child is not None:
+            self.child.stdin.close()
+            self.child.wait()
+            self.child.stdout.close()
+            self.child = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+
+def serve():
+    """Reads commands, one a line, and says what became of each."""
+    import resource
+    import tempfile
+
+    import jax
+
+    from jaxrnn.command_line import main
+
+    jax.numpy.zeros(1).block_until_ready()
+    answers = os.fdopen(os.dup(1), "wb")
+    lines = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    answers.write(b"ready\n")
+    answers.flush()
+    limit = _status("VmSize") + ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    for line in lines:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace")  # noqa: SIM115
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")  # the peak begins anew
+            before, began = _status("VmRSS"), time.monotonic()
+            code, raised = None, ""
+            try:
+                code = main(json.loads(line))
+            except SystemExit as ended:
+                code = ended.code
+            except BaseException:
+                raised = traceback.format_exc()
+            seconds = time.monotonic() - began
+            memory = _status("VmHWM") - before
+            texts = []
+            for stream, file in ((sys.stdout, out), (sys.stderr, err)):
+                stream.flush()
+                file.seek(0)
+                texts.append(file.read().decode("utf-8", "backslashreplace"))
+        result = dict(zip(("out", "err"), texts, strict=True), code=code, raised=raised)
+        result |= {"seconds": seconds, "memory": memory}
+        answers.write(json.dumps(result).encode() + b"\n")
+        answers.flush()
+
+
+def _status(name):
+    with open("/proc/self/status") as file:
+        return 1024 * next(int(line.split()[1]) for line in file if line.startswith(name))
+
+
+if __name__ == "__main__":
+    serve()
