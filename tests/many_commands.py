@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+import jaxrnn
+
 SECONDS = 20.0
 BYTES = 2**30
 COMMANDS_A_PROCESS = 150  # JAX keeps what it has compiled
@@ -58,7 +60,11 @@ class ManyCommands:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self.folder,
-            env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path(jaxrnn.__file__).parent.parent),
+                "XDG_CACHE_HOME": str(self.folder / "cache"),
+            },
         )
         self.child.stdout.readline()
 

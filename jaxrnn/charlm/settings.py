@@ -129,9 +129,12 @@ class Settings:
         for name in ("max_epochs", "max_minutes"):
             value = getattr(self, name)
             self._require(name, value is None or value > 0, "above 0")
-        for name in ("grad_clip", "grad_clip_norm", "weight_decay", "warmup_steps", "sample_every"):
+        for name in (
+            "grad_clip", "grad_clip_norm", "weight_decay", "warmup_steps", "sample_every",
+            "learning_rate_decay_after",
+        ):  # fmt: skip
             self._require(name, (getattr(self, name) or 0) >= 0, "at least 0")
-        self._require("learning_rate", 0 < self.learning_rate < float("inf"), "above 0")
+        self._require("learning_rate", self.learning_rate > 0, "above 0")
         decay = self.learning_rate_decay
         self._require("learning_rate_decay", 0 < decay <= 1, "above 0 and at most 1")
         self._require("decay_rate", 0 <= (self.decay_rate or 0) < 1, "from 0 to below 1")
