@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from jaxrnn.command_line.peers import Introduction, Link, Peers, difference
 from jaxrnn.errors import sentence
 
-SECONDS_TO_COME = 50.0
+SECONDS_TO_COME = 45.0
 SECONDS_TO_SPEAK = 5.0
 
 
@@ -100,7 +100,7 @@ def connect(
     expected = "the address of process 0"
     where = f"{addresses[0]}:{port}"
     try:
-        link = _reach(addresses, port, seconds)
+        link = Link(reach(addresses, port, seconds))
     except OSError as error:
         got = f"{where}, where nobody has answered for {seconds:.0f} seconds ({error})"
         raise ValueError(sentence("train", "--coordinator", expected, got)) from None
@@ -117,16 +117,21 @@ def connect(
     return Peers(own.process, everybody, {0: link})
 
 
-def _reach(addresses: Sequence[str], port: int, seconds: float) -> Link:
+def reach(addresses: Sequence[str], port: int, seconds: float) -> socket.socket:
+    """Connects to one of some addresses as soon as somebody listens there.
+
+    Raises:
+        OSError: nobody has for so long.
+    """
     end = time.monotonic() + seconds
     for address in itertools.cycle(addresses):
         left = max(0.1, end - time.monotonic())
         try:
-            return Link(socket.create_connection((address, port), timeout=min(left, 10.0)))
+            return socket.create_connection((address, port), timeout=min(left, 10.0))
         except OSError:
             if time.monotonic() > end:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.02)
     raise AssertionError
 
 

@@ -6,11 +6,12 @@ starts (`meeting`), in the second JAX brings them together and they meet then.
 """
 
 import os
+import re
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -72,7 +73,7 @@ def place(coordinator: str | None, count: int | None, process: int | None) -> Pl
     if coordinator is None or count is None or process is None:
         given = " and ".join(option for option in said if option not in missing)
         hint = "--coordinator HOST:PORT --num-processes N --process-id I, in each of N processes"
-        raise ValueError(sentence("train", missing[0], f"it beside {given}", "none", hint))
+        raise ValueError(sentence("train", missing[0], f"a value beside {given}", "none", hint))
     if not 0 <= process < count:
         rule = f"a number from 0 to {count - 1}, one below --num-processes"
         raise ValueError(sentence("train", "--process-id", rule, process))
@@ -121,16 +122,16 @@ def joined(
 
 @contextmanager
 def _all_or_none(peers: Peers) -> Iterator[Peers]:
-    import jax
-
     try:
         yield peers
         peers.close()
+        import jax
+
         jax.distributed.shutdown()
     except BaseException as error:
         if peers.count == 1:
             raise
-        if isinstance(error, jax.errors.JaxRuntimeError):
+        if _from_runtime(error):
             # A collective fails where another process is gone; which, will be known at once.
             peers.wait_for_news(SECONDS_FOR_NEWS)
         if not isinstance(error, Exception):
@@ -141,6 +142,11 @@ def _all_or_none(peers: Peers) -> Iterator[Peers]:
         peers.leave(words, code, own_words=words)
 
 
+def _from_runtime(error: BaseException) -> bool:
+    """Whether XLA raised it, which is not always a JaxRuntimeError; its messages begin INTERNAL:."""
+    return re.match(r"[A-Z_]+: ", str(error)) is not None
+
+
 def _meet(place: Place, cores: list[int], facts: Mapping[str, Any]) -> Peers:
     own = Introduction(place.process, place.processes, socket.gethostname(), cores, dict(facts))
     if place.process > 0:
@@ -149,28 +155,24 @@ def _meet(place: Place, cores: list[int], facts: Mapping[str, Any]) -> Peers:
         server = meeting.listen(place.host, place.port)
     except OSError as error:
         rule = "a port of this host that is free"
-        got = f"{place.address} ({error.strerror})"
+        reason = "" if error.errno is None else f" ({os.strerror(error.errno)})"
+        got = place.address + reason
         raise ValueError(sentence("train", "--coordinator", rule, got)) from None
     return meeting.receive(server, own)
 
 
 def _start_jax(place: Place, peers: Peers) -> None:
-    import jax
-
     # The port is free again, since all have come; but JAX ends by SIGSEGV where it is not.
     port = peers.gather(_free_port(place) if peers.first else None)[0]
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    what = f"JAX's own connections, to {host}:{port} and between all hosts, are not made"
+    what = f"JAX's own connections, to {place.host}:{port} and between all hosts, are not made"
     with _in_time(peers, what):
-        if not peers.first:
-            _wait_for_service(place.host, port)
-        jax.distributed.initialize(
-            f"{host}:{port}",
+        host = f"[{place.host}]" if ":" in place.host else place.host
+        _initialize(
+            f"{host}:{port}" if peers.first else f"127.0.0.1:{_forwarded(place.host, port)}",
             num_processes=place.processes,
             process_id=place.process,
             cluster_detection_method="deactivate",
             initialization_timeout=round(2 * SECONDS_FOR_JAX),
-            shutdown_timeout_seconds=SECONDS_TO_SHUT_DOWN,
         )
         _told_by_first(b"here")
 
@@ -182,12 +184,40 @@ def _free_port(place: Place) -> int:
     raise AssertionError
 
 
-def _wait_for_service(host: str, port: int) -> None:
-    """JAX would wait too, but a second between two attempts."""
-    while True:
-        with suppress(OSError), closing(socket.create_connection((host, port), timeout=5)):
-            return
-        threading.Event().wait(0.02)
+def _forwarded(host: str, port: int) -> int:
+    """A port of this machine that leads to JAX's service in process 0.
+
+    JAX's client ends this process by SIGABRT, with a page of C++, as soon as its connection ends.
+    This one does not end, so that there is time to say in a sentence that process 0 is lost.
+    """
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def forward() -> None:
+        while True:
+            near, _ = server.accept()
+            far = meeting.reach([host], port, SECONDS_FOR_JAX)
+            far.settimeout(None)
+            threading.Thread(target=_pump, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=_pump, args=(far, near, False), daemon=True).start()
+
+    threading.Thread(target=forward, daemon=True).start()
+    return int(server.getsockname()[1])
+
+
+def _pump(source: socket.socket, sink: socket.socket, to_the_end: bool) -> None:
+    with suppress(OSError):
+        while data := source.recv(2**16):
+            sink.sendall(data)
+        if to_the_end:
+            sink.shutdown(socket.SHUT_WR)
+
+
+def _initialize(address: str | None = None, **more: Any) -> None:
+    import jax
+
+    # What it does at SIGTERM is `stop_requests`' to do, and it complains where process 0 is lost.
+    jax.config.update("jax_enable_preemption_service", False)
+    jax.distributed.initialize(address, shutdown_timeout_seconds=SECONDS_TO_SHUT_DOWN, **more)
 
 
 def _start_in_cluster(
@@ -197,7 +227,7 @@ def _start_in_cluster(
 
     try:
         # How long it waits for the others is JAX's choice: a cluster may take minutes to start all.
-        jax.distributed.initialize(**cluster, shutdown_timeout_seconds=SECONDS_TO_SHUT_DOWN)
+        _initialize(**cluster)
     except Exception as error:  # whatever stands in the environment of a stranger's cluster
         rule = "the processes of the cluster that started this one, as JAX finds them"
         hint = "--num-processes 1 trains in this one alone; with --coordinator all is said"

@@ -110,7 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--devices",
         type=devices,
-        metavar="N",
+        metavar="N|all",
         help="divide the streams over N devices, or all, of all processes together; of a CPU they "
         "are cores. Default: the CPU's cores, as far as they divide the batch and it pays; one "
         "GPU or TPU, but all of them in several processes",
