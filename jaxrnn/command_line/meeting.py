@@ -107,14 +107,15 @@ def connect(
     try:
         link.send(comes=own)
         answer = link.read_one(seconds + SECONDS_TO_SPEAK)
-        if "refused" in answer:
-            raise ValueError(answer["refused"])
-        everybody = [Introduction(*process) for process in answer["welcome"]]
+        if "refused" not in answer:
+            everybody = [Introduction(*process) for process in answer["welcome"]]
+            return Peers(own.process, everybody, {0: link})
+        fault = str(answer["refused"])
     except (OSError, KeyError, TypeError) as error:
-        link.close()
         got = f"{where}, where something else answers, or it has ended ({error})"
-        raise ValueError(sentence("train", "--coordinator", expected, got)) from None
-    return Peers(own.process, everybody, {0: link})
+        fault = sentence("train", "--coordinator", expected, got)
+    link.close()
+    raise ValueError(fault)
 
 
 def reach(addresses: Sequence[str], port: int, seconds: float) -> socket.socket:

@@ -143,7 +143,7 @@ def _all_or_none(peers: Peers) -> Iterator[Peers]:
 
 
 def _from_runtime(error: BaseException) -> bool:
-    """Whether XLA raised it, which is not always a JaxRuntimeError; its messages begin INTERNAL:."""
+    """Whether XLA raised it: not always as a JaxRuntimeError, but its messages begin INTERNAL:."""
     return re.match(r"[A-Z_]+: ", str(error)) is not None
 
 

@@ -109,12 +109,12 @@ def _lock(out: str | None, peers: "Peers", held: ExitStack) -> Path:
     """Takes the run's folder for these processes, if it is one and the same for all of them."""
     from jaxrnn.charlm import runs
 
-    # Whether a folder is new, process 0 knows.
-    path = Path(out or peers.gather(str(runs.new_run_path()))[0])
+    new = str(runs.new_run_path()) if peers.first and out is None else None
+    path = Path(out or peers.gather(new)[0])
     if peers.first:
         held.enter_context(runs.lock(path, peers.say))
     if peers.count > 1:
-        # A name that nobody has looked for yet: a network's file system remembers what is not there.
+        # A name that nobody has looked for: a network's file system remembers what is not there.
         token = path / f".{peers.gather(secrets.token_hex(8))[0]}"
         if peers.first:
             token.touch()

@@ -357,21 +357,3 @@ def test_devices_that_do_not_fit(text, tmp_path, capsys):
     assert "at most the 2 that JAX has" in fails(capsys, *arguments, 4)
     assert "--devices: expected at least 1" in fails(capsys, *arguments, 0)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("cores", "batch", "units", "expected"),
-    [
-        (2, 32, 192, 2),
-        (4, 50, 128, 2),  # 50 has no divisor 3 or 4
-        (64, 32, 192, 8),  # the most, and four streams each
-        (8, 20, 192, 5),
-        (2, 1, 100, 1),
-        (2, 6, 100, 1),  # two parts would have three streams each
-        (2, 32, 512, 1),  # large products use the cores by themselves
-    ],
-)
-def test_cores_that_pay(monkeypatch, cores, batch, units, expected):
-    monkeypatch.setattr(train.os, "sched_getaffinity", lambda _: range(cores), raising=False)
-    settings = Settings(batch_size=batch, rnn_size=units)
-    assert train.cores_that_pay(settings) == expected
