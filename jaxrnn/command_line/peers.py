@@ -32,6 +32,10 @@ LARGEST_MESSAGE = 2**22
 Message = dict[str, Any]
 
 
+class SaidByAllError(ValueError):
+    """What every process raises alike, so that each can end as it would alone."""
+
+
 class Introduction(NamedTuple):
     """What a process says of itself when it comes.
 
@@ -182,11 +186,11 @@ class Peers:
             facts: by how a message calls them.
 
         Raises:
-            ValueError: in all processes: what differs, and between which.
+            SaidByAllError: what differs, and between which.
         """
         fault = difference(self._everybody, self.gather(dict(facts)))
         if fault:
-            raise ValueError(fault)
+            raise SaidByAllError(fault)
 
     def close(self) -> None:
         """Waits until all processes are here, and ends the connections."""

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from jaxrnn.command_line import explained, meeting
-from jaxrnn.command_line.peers import Introduction, Peers
+from jaxrnn.command_line.peers import Introduction, Peers, SaidByAllError
 from jaxrnn.errors import sentence
 
 # GPUs of a host take up to half a minute to be found, and their first collective as long again.
@@ -124,10 +124,10 @@ def joined(
 def _all_or_none(peers: Peers) -> Iterator[Peers]:
     try:
         yield peers
-        peers.close()
-        import jax
-
-        jax.distributed.shutdown()
+        _part(peers)
+    except SaidByAllError:
+        _part(peers)
+        raise
     except BaseException as error:
         if peers.count == 1:
             raise
@@ -140,6 +140,13 @@ def _all_or_none(peers: Peers) -> Iterator[Peers]:
             sys.excepthook(type(error), error, error.__traceback__)
         words, code = explained(error)
         peers.leave(words, code, own_words=words)
+
+
+def _part(peers: Peers) -> None:
+    import jax
+
+    peers.close()
+    jax.distributed.shutdown()
 
 
 def _from_runtime(error: BaseException) -> bool:
@@ -246,19 +253,31 @@ def _start_in_cluster(
     return meeting.receive(server, own)
 
 
-def _told_by_first(said: bytes) -> bytes:
-    """What process 0 says, by a collective over all devices."""
+def connect(devices: int) -> None:
+    """Connects the devices that a training takes, where they are not all that there are."""
+    import jax
+
+    from jaxrnn.charlm import placement
+
+    if jax.process_count() > 1 and devices < len(jax.devices()):
+        mesh = placement.make_mesh(devices)
+        assert mesh is not None
+        _told_by_first(b"", list(mesh.devices.flat))
+
+
+def _told_by_first(said: bytes, devices: list[Any] | None = None) -> bytes:
+    """What process 0 says, by a collective over some devices, or all."""
     import jax
     import jax.numpy as jnp
     import numpy as np
 
-    devices = jax.devices()
+    devices = devices or jax.devices()
     mesh = jax.make_mesh(
         (len(devices),), ("all",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices
     )
     rows = np.zeros((len(devices), 256), np.uint8)
     if jax.process_index() == 0:
-        rows[devices.index(jax.local_devices()[0]), : len(said)] = list(said)
+        rows[:, : len(said)] = list(said)
     divided = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("all"))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     placed = jax.make_array_from_callback(rows.shape, divided, lambda index: rows[index])

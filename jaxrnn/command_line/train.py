@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxrnn.charlm.settings import ADJUSTABLE, PRESETS, Settings
 from jaxrnn.command_line import devices, processes
+from jaxrnn.command_line.peers import Peers, SaidByAllError
 from jaxrnn.command_line.train_options import make_parser
 from jaxrnn.errors import sentence
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from jaxrnn.charlm.corpus import Corpus
     from jaxrnn.charlm.runs import Run
     from jaxrnn.charlm.training_loop import Work
-    from jaxrnn.command_line.peers import Peers
 
 __all__ = ["choose_settings", "make_parser", "run"]
 
@@ -52,13 +52,16 @@ def run(options: argparse.Namespace) -> int:
 
     facts = _what_all_share(settings, asked, resume)
     with processes.joined(place, count is None, facts, configure) as peers, ExitStack() as held:
-        path = _lock(out, peers, held)
         chosen = devices.choose(settings, asked, kept, peers)
         settings = dataclasses.replace(settings, devices=chosen)
+        processes.connect(chosen)
+        corpus = _text(text, settings.encoding, old)
+        peers.agree({"TEXT's SHA-256": corpus.sha256})
+        path = _lock(out, peers, held)
         if old is None:
-            work = _start(text, path, settings, parent, peers)
+            work = _start(corpus, path, settings, parent, peers)
         else:
-            work = _resume(text, old, settings, peers)
+            work = _resume(corpus, old, settings, peers)
         peers.advice = f"jaxrnn train --out {path} --resume goes on from the last checkpoint."
         if peers.count > 1:
             peers.agree({"the state to train from": _checksum(work)})
@@ -105,7 +108,25 @@ def _what_all_share(settings: Settings, asked: int | str | None, resume: bool) -
     return named | own | versions
 
 
-def _lock(out: str | None, peers: "Peers", held: ExitStack) -> Path:
+def _text(text: str | None, encoding: str, old: "Run | None") -> "Corpus":
+    """The text that was named, else that of the run that goes on, else Python's documentation."""
+    from jaxrnn.charlm.corpus import python_documentation, read_source, read_text
+
+    if text is not None:
+        return read_text(text, encoding)
+    if old is None:
+        return python_documentation()
+    try:
+        return read_source(old.source, encoding)
+    except FileNotFoundError:
+        expected = f"the text {old.source} where it was when {old.path} began"
+        hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
+        raise FileNotFoundError(
+            sentence("train", "TEXT", expected, "nothing there", hint)
+        ) from None
+
+
+def _lock(out: str | None, peers: Peers, held: ExitStack) -> Path:
     """Takes the run's folder for these processes, if it is one and the same for all of them."""
     from jaxrnn.charlm import runs
 
@@ -125,19 +146,17 @@ def _lock(out: str | None, peers: "Peers", held: ExitStack) -> Path:
             blind = ", ".join(str(process) for process, sees in enumerate(seen) if not sees)
             rule = "one folder that all processes share"
             got = f"{path}, where processes {blind} do not see what process 0 sees"
-            raise ValueError(sentence("train", "--out", rule, got))
+            raise SaidByAllError(sentence("train", "--out", rule, got))
         token.unlink(missing_ok=True)
     return path
 
 
 def _start(
-    text: str | None, path: Path, settings: Settings, parent: "Run | None", peers: "Peers"
+    corpus: "Corpus", path: Path, settings: Settings, parent: "Run | None", peers: Peers
 ) -> "Work":
     from jaxrnn.charlm import runs, training_loop
     from jaxrnn.charlm.vocabulary import Vocab
 
-    corpus = _read(text, settings.encoding)
-    peers.agree({"TEXT's SHA-256": corpus.sha256})
     vocab = Vocab.from_text(corpus.text)
     params = None
     if parent is not None:
@@ -161,21 +180,9 @@ def _start(
     return training_loop.start(new, corpus, params)
 
 
-def _resume(text: str | None, old: "Run", settings: Settings, peers: "Peers") -> "Work":
+def _resume(corpus: "Corpus", old: "Run", settings: Settings, peers: Peers) -> "Work":
     from jaxrnn.charlm import training_loop
-    from jaxrnn.charlm.corpus import read_source, read_text
 
-    if text is not None:
-        corpus = read_text(text, settings.encoding)
-    else:
-        try:
-            corpus = read_source(old.source, settings.encoding)
-        except FileNotFoundError:
-            expected = f"the text {old.source} where it was when {old.path} began"
-            hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
-            raise FileNotFoundError(
-                sentence("train", "TEXT", expected, "nothing there", hint)
-            ) from None
     new = dataclasses.replace(old, settings=settings)
     work = training_loop.resume(new, corpus, peers.say)
     reached, total = work.journal.step, work.plan.total_steps
@@ -272,13 +279,7 @@ def _prepare_jax(settings: Settings, cpu_devices: int) -> None:
             return  # JAX has counted its devices already, in a process that does other things too
 
 
-def _read(text: str | None, encoding: str) -> "Corpus":
-    from jaxrnn.charlm.corpus import python_documentation, read_text
-
-    return python_documentation() if text is None else read_text(text, encoding)
-
-
-def _train(work: "Work", peers: "Peers") -> int:
+def _train(work: "Work", peers: Peers) -> int:
     import jax
 
     from jaxrnn.charlm import training_loop
