@@ -67,11 +67,23 @@ class Job:
                 child.kill()
         return [child.returncode for child in self.children], *zip(*written, strict=True)
 
+    def write(self, out):
+        """Waits until they train: something is written to the metrics."""
+        before = size(out / "metrics.jsonl")
+        while size(out / "metrics.jsonl") == before and all(
+            child.poll() is None for child in self.children
+        ):
+            time.sleep(0.005)
+
     def reach(self, out, step):
         """Waits until the run has."""
         while step_reached(out) < step and all(child.poll() is None for child in self.children):
             time.sleep(0.005)
         return all(child.poll() is None for child in self.children)
+
+
+def size(path):
+    return path.stat().st_size if path.exists() else 0
 
 
 def trains(*arguments, **more):
@@ -221,17 +233,20 @@ def test_killed_again_and_again_the_run_ends_with_the_same_bits(text, tmp_path, 
     trains(text, "--out", whole, *options)
     generator = np.random.default_rng(os.getpid())
     more = [text, "--out", out, *options]
-    for index in range(kills):
+    killed = 0
+    for _ in range(kills):
         job = Job(*more)
-        job.reach(out, index * 280 // kills)
+        job.write(out)
+        job.reach(out, min(290, step_reached(out) + int(generator.integers(1, 600 // kills))))
         time.sleep(generator.uniform(0, 0.1))
         victim = int(generator.integers(2))
         job.children[victim].kill()
         codes, outputs, errors = job.end(timeout=60)
+        killed += codes[victim] == -signal.SIGKILL
         assert codes[1 - victim] in (4, 0), (codes, outputs, errors)
         assert len(errors[1 - victim].splitlines()) <= 1, errors
-        if (out / "config.json").exists():
-            more = ["--out", out, "--resume"]
+        more = ["--out", out, "--resume"]
+    assert killed >= kills - 2
     codes, outputs, errors = Job(*more).end()
     assert codes == [0, 0], errors
     assert_same_end(out, whole)
@@ -253,8 +268,8 @@ def test_another_number_of_processes_goes_on_with_the_same_text(text, tmp_path, 
             job.children[0].send_signal(signal.SIGTERM)
         codes, outputs, errors = job.end()
         assert set(codes) <= {0, 143}, errors
-        if end > 40:
-            assert "The run was trained on" in outputs[0]
+        # Two devices are there in one process too.
+        assert ("The run was trained on" in outputs[0]) == (end in (90, 120))
     assert_same_losses(out, whole, tolerance)
 
 
