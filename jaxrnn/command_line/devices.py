@@ -1,10 +1,13 @@
 """On how many devices a training runs: what was asked for, what there is, and what pays."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from jaxrnn.charlm.settings import Settings
-from jaxrnn.command_line.peers import Peers
 from jaxrnn.errors import sentence
+
+if TYPE_CHECKING:
+    from jaxrnn.command_line.peers import Peers
 
 ALL = "all"
 
@@ -22,11 +25,10 @@ def devices(text: str) -> int | str:
     >>> devices("2"), devices("all")
     (2, 'all')
     """
-    if text == ALL:
-        return ALL
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, or {ALL}, got {text}")
-    return int(text)
+    try:
+        return ALL if text == ALL else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, or {ALL}, got {text}") from None
 
 
 def cores_that_pay(settings: Settings, cores: int, processes: int = 1) -> int:
@@ -73,7 +75,7 @@ def cpu_devices(
     return cores_that_pay(settings, cores, processes)
 
 
-def choose(settings: Settings, asked: int | str | None, kept: int | None, peers: Peers) -> int:
+def choose(settings: Settings, asked: int | str | None, kept: int | None, peers: "Peers") -> int:
     """The number of devices of all processes together; all of them must call it.
 
     Args:

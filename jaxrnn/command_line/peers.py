@@ -146,9 +146,9 @@ class Peers:
         self._over = False  # all have said that they are done
         self._leaving: Leaving | None = None
         self._own_words = ""
-        self._wake_up, self._woken = socket.socketpair()
-        self._watcher = threading.Thread(target=self._watch, name="peers", daemon=True)
         if links:
+            self._wake_up, self._woken = socket.socketpair()
+            self._watcher = threading.Thread(target=self._watch, name="peers", daemon=True)
             self._watcher.start()
 
     @property
@@ -194,10 +194,11 @@ class Peers:
 
     def close(self) -> None:
         """Waits until all processes are here, and ends the connections."""
-        if self._links:
-            self._gather(None, over=True)
-            self._wake_up.send(b"!")
-            self._watcher.join()
+        if not self._links:
+            return
+        self._gather(None, over=True)
+        self._wake_up.send(b"!")
+        self._watcher.join()
         for link in self._links.values():
             link.close()
         self._wake_up.close()

@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
         parent = _opened(init_from)
         settings = choose_settings(preset, given, None if parent is None else parent.settings)
     kept = None if old is None else old.settings.devices
+    if isinstance(asked, int):
+        settings = dataclasses.replace(settings, devices=asked)
 
     def configure(cores: int, processes: int | None) -> None:
         _prepare_jax(settings, devices.cpu_devices(settings, asked, kept, cores, processes))

@@ -299,7 +299,7 @@ def test_what_differs_between_the_processes_is_said_in_all(text, tmp_path):
         assert "--out: expected one folder that all processes share, got run, where" in error
     for error in fails(text, *start, "--batch-size", "5"):
         assert "--batch-size: expected a multiple of 2, the number of processes, got 5" in error
-    for error in fails(text, *start, "--devices", "3"):
+    for error in fails(text, *start, "--batch-size", "6", "--devices", "3"):
         assert "--devices: expected a multiple of 2" in error
     assert not out.exists()
     assert not list(folders[0].iterdir())
