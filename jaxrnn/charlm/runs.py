@@ -275,7 +275,8 @@ def _first_good(
         raise _nothing_good(run, complaints)
     for complaint in complaints:
         note(complaint)
-    if complaints and good[0].path != (run.step_paths()[0] if resuming else run.best_path):
+    first = [*run.step_paths(), run.best_path][0] if resuming else run.best_path
+    if complaints and good[0].path != first:
         note(f"Using {good[0].path} of step {good[0].step:,} instead.")
     return good
 
