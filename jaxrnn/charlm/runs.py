@@ -131,11 +131,14 @@ def open_run(path: str | Path) -> Run:
     hints = {"format": int, "run": str, "settings": dict, "vocabulary": str, "text": dict}
     strict.check_fields(content, hints, file)
     strict.check_fields(content["text"], {"source": str, "sha256": str}, file)
-    source = content["text"]["source"]
-    if "\0" in source or len(source) > LONGEST_SOURCE:
+    text = content["text"]
+    try:
+        name = os.fsencode(text["source"])
+    except UnicodeEncodeError:
+        name = b"\0"
+    if b"\0" in name or len(name) > LONGEST_SOURCE:
         raise BrokenFileError(f"{file} names a text that no file system has.")
     try:
-        text = content["text"]
         settings = Settings.from_json(content["settings"])
         vocab = Vocab(content["vocabulary"])
         run = Run(path, settings, vocab, text["source"], text["sha256"], content["run"])

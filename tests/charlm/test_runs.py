@@ -191,6 +191,7 @@ def settings(**changes):
         (lambda c: c.update(text={}), "no 'source', no 'sha256'"),
         (lambda c: c["text"].update(source="a\0b"), "names a text that no file system has"),
         (lambda c: c["text"].update(source="a" * 5000), "names a text that no file system has"),
+        (lambda c: c["text"].update(source="\ud800"), "names a text that no file system has"),
         (lambda c: c.update(run=[]), "[] as 'run'"),
         (lambda c: c.pop("text"), "no 'text'"),
         (lambda c: c.update(more=1), "an unknown 'more'"),

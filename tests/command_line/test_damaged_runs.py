@@ -14,7 +14,7 @@ import time
 import pytest
 import saved_runs
 from damage import Damage, damage
-from many_commands import BYTES, SECONDS, ManyCommands
+from many_commands import MEMORY, SECONDS, Commands, Result, misbehaviour
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches /proc")
 
@@ -78,7 +78,7 @@ def product(command, run, result):
         arrays, facts = saved_runs.checkpoint(run / "checkpoints" / "step-000000026.json")
         facts = {name: value for name, value in facts.items() if name != "seconds"}
         return {name: array.tobytes() for name, array in arrays.items()}, facts
-    return result["out"]  # of a page its words: in the page itself every figure has a new name
+    return result.out  # of a page its words: in the page itself every figure has a new name
 
 
 def tree(folder):
@@ -92,7 +92,8 @@ def tree(folder):
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory):
-    with ManyCommands(tmp_path_factory.mktemp("commands"), keep_compiled=True) as commands:
+    cache = {"XDG_CACHE_HOME": str(tmp_path_factory.getbasetemp() / "cache")}
+    with Commands(environment=cache, keep_compiled=True) as commands:
         yield commands
 
 
@@ -107,8 +108,9 @@ def bench(tmp_path_factory, commands):
         ("cousin", ["--model", "gru_reset_before"]),
     ):
         path = folder / name
-        result = commands.run("train", folder / "text.txt", "--out", path, *OPTIONS, *more)
-        assert result["code"] == 0, result
+        command = ["train", str(folder / "text.txt"), "--out", str(path), *OPTIONS, *more]
+        result = commands.run(command, seconds=300)
+        assert result.code == 0, result
         paths.append(path)
     good, *others = paths
     # So that the best is not the last, and what is read can be told from the other.
@@ -129,8 +131,8 @@ def expected(bench, commands):
             shutil.copytree(bench.good, run)
             checkpoints = run / "checkpoints"
             shutil.copy(checkpoints / f"{best}.json", checkpoints / "best.json")
-            result = commands.run(*bench.arguments(command, run))
-            assert result["code"] == 0, result
+            result = commands.run(bench.arguments(command, run), seconds=300)
+            assert result.code == 0, result
             found[command].append(product(command, run, result))
     assert len(set(found["sample"])) == 2
     return found
@@ -141,34 +143,30 @@ def verdict(bench, commands, expected, number):
     command, run, done = bench.prepared(number)
     words = f"{command} of {done.what}"
     before, around = tree(run), tree(run.parent / "outside")
-    result = commands.run(*bench.arguments(command, run))
+    result = commands.run(bench.arguments(command, run))
     fault = judge(command, run, done, result, expected[command])
     if not fault and tree(run.parent / "outside") != around:
         fault = "something outside was changed"
     changed = {name for name in before if tree(run).get(name) != before[name]}
     # Training may have begun, after an older checkpoint, and met the damage later.
-    begun = any(
-        f"could not be {what}" in result["error"] for what in ("saved", "written", "removed")
-    )
-    if not fault and result["code"] == 2 and changed and not begun:
+    begun = any(f"could not be {what}" in result.err for what in ("saved", "written", "removed"))
+    if not fault and result.code == 2 and changed and not begun:
         fault = f"refused, but {sorted(changed)} changed"
     return fault, result, words
 
 
 def judge(command, run, done, result, expected):
-    """What is wrong with how a command ended, or nothing."""
-    code, error = result["code"], result["error"]
-    if code is None:
-        return f"still running after {SECONDS:.0f} s"
-    if code not in (0, 2, 3):
-        return f"exit code {code}: {error}"
-    if "Traceback" in error or "Warning" in error or "Exception ignored" in error:
-        return error
-    if result["bytes"] > BYTES:
-        return f"{result['bytes']:,} bytes"
-    if code > 0:
-        return not_one_sentence(run, done, code, error)
-    noted = "Using " in result["out"] + error
+    wrong = misbehaviour(result)
+    if wrong:
+        return wrong
+    if result.code in (2, 3):
+        if result.code == 3 and not done.another_model:
+            return "diverged"
+        said = result.err.splitlines()[-1]
+        named = any(part in said for part in (str(run), "metrics.jsonl", "TEXT", "--"))
+        named |= done.another_model  # whose vocabulary is not that of its text
+        return "" if named else f"names no file: {said}"
+    noted = "Using " in result.out + result.err
     if done.poisoned and not noted and set(done.files) & set(LIKELY[command]):
         return "numbers that are not finite, silently"
     if done.another_model or (command == "training" and "metrics.jsonl" in done.files):
@@ -179,27 +177,14 @@ def judge(command, run, done, result, expected):
     return f"another answer, {'though noted' if noted else 'silently'}: {str(made)[:300]}"
 
 
-def not_one_sentence(run, done, code, error):
-    """What is wrong with how a command was refused, or nothing."""
-    lines = error.splitlines()
-    said = [line for line in lines if line.startswith("jaxrnn: ")]
-    if len(said) != 1 or lines[-1] != said[0] or len(said[0]) > 5000:
-        return f"not one sentence: {error[:3000]}"
-    if code == 3 and not done.another_model:
-        return "diverged"
-    named = any(part in said[0] for part in (str(run), "metrics.jsonl", "TEXT", "--"))
-    # A vocabulary that agrees with itself and not with the text is a fault of no one file.
-    return "" if named or done.another_model else f"names no file: {said[0]}"
-
-
 def report(bench, commands, expected, numbers, tell=None):
     """Tries damages; the faults, and a summary."""
     faults, codes, worst, most = [], collections.Counter(), 0.0, 0
     began = time.monotonic()
     for count, number in enumerate(numbers, 1):
         fault, result, words = verdict(bench, commands, expected, number)
-        codes[result["code"]] += 1
-        worst, most = max(worst, result["seconds"]), max(most, result["bytes"])
+        codes[result.code] += 1
+        worst, most = max(worst, result.seconds), max(most, result.memory)
         if fault:
             faults.append(f"{words}\n    {fault}")
             if tell:
@@ -236,27 +221,29 @@ def test_two_thousand_damaged_runs(bench, commands, expected):
 def test_the_judge_can_tell(tmp_path):
     """What would have been accepted before is a fault to it."""
     done, expected = Damage("nothing", files=["config.json"]), ["best", "last"]
-    good = {"code": 0, "out": "best", "error": "", "seconds": 0.1, "bytes": 0}
+    good = Result(0, "best", "", "", 0.1, 0)
 
     def fault(**change):
-        return judge("sample", tmp_path, done, good | change, expected)
+        return judge("sample", tmp_path, done, dataclasses.replace(good, **change), expected)
 
     assert not fault()
-    assert not fault(out="last", error="Using last instead.\n")
-    assert not fault(code=2, error=f"A note.\njaxrnn: {tmp_path}/config.json is broken.\n")
+    assert not fault(out="last", err="Using last instead.\n")
+    assert not fault(code=2, err=f"A note.\njaxrnn: {tmp_path}/config.json is broken.\n")
     poisoned = dataclasses.replace(done, poisoned=True, another_model=True, files=LOOKED_AT)
     assert judge("sample", tmp_path, poisoned, good, expected)
     for change in (
         {"out": "other"},
         {"out": "last"},
-        {"out": "other", "error": "Using other instead.\n"},
-        {"error": "Traceback"},
-        {"bytes": BYTES + 1},
+        {"out": "other", "err": "Using other instead.\n"},
+        {"raised": "KeyError"},
+        {"err": "Traceback"},
+        {"memory": MEMORY + 1},
+        {"seconds": SECONDS + 1.0},
         {"code": 2},
-        {"code": 2, "error": f"jaxrnn: {tmp_path}\njaxrnn: {tmp_path}\n"},
-        {"code": 2, "error": f"jaxrnn: {tmp_path}\nmore\n"},
-        {"code": 2, "error": "jaxrnn: no file\n"},
-        {"code": 3, "error": f"jaxrnn: {tmp_path}\n"},
+        {"code": 2, "err": f"jaxrnn: {tmp_path}\njaxrnn: {tmp_path}\n"},
+        {"code": 2, "err": f"jaxrnn: {tmp_path}\nmore\n"},
+        {"code": 2, "err": "jaxrnn: no file\n"},
+        {"code": 3, "err": f"jaxrnn: {tmp_path}\n"},
         {"code": 1},
         {"code": None},
     ):
