@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
@@ -166,12 +167,14 @@ def drop(key: Array, xs: Array, probability: float) -> Array:
     """
     if probability == 0:
         return xs
+    # A Python float would be drawn in float64 with jax_enable_x64: other masks for the same key.
+    share = np.float32(1.0 - probability)
     if key.ndim:
         shape = xs.shape[0], xs.shape[-1]
-        keep = _of_each(lambda own: jax.random.bernoulli(own, 1.0 - probability, shape), key)
+        keep = _of_each(lambda own: jax.random.bernoulli(own, share, shape), key)
         keep = jnp.moveaxis(keep, -2, 0)
     else:
-        keep = jax.random.bernoulli(key, 1.0 - probability, xs.shape)
+        keep = jax.random.bernoulli(key, share, xs.shape)
     scale = jnp.asarray(1.0 / (1.0 - probability), xs.dtype)
     return jnp.where(keep, xs * scale, jnp.zeros_like(xs))
 
