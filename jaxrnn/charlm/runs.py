@@ -20,8 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from jaxrnn.charlm import checkpoints, files, model, state, strict
 from jaxrnn.charlm.checkpoints import BrokenCheckpointError, Manifest
 from jaxrnn.charlm.corpus import Corpus
@@ -210,8 +208,8 @@ def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
     """
     part = lambda everything: (everything.state.params, everything.carry)  # noqa: E731
     (params, carry), _ = restore_part(run, part, note)
-    dtype = params.w_hy.dtype  # in mixed precision the carry is in the dtype of training
-    return params, jax.tree.map(lambda leaf: leaf[0].astype(dtype), carry)
+    # In mixed precision the carry is in the dtype of training.
+    return params, model.first_stream(carry, params.w_hy.dtype)
 
 
 def load_history(run: Run, note: Note) -> dict[int, model.Params]:

@@ -291,8 +291,13 @@ def validation_loss(
 
 def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:
     """A text that goes on from where the first stream is, as in min-char-rnn."""
-    key = jax.random.fold_in(jax.random.key(run.settings.seed), step)
+    key = _sample_key(*jax.device_put((np.uint32(run.settings.seed), np.uint32(step))))
     prime = "\n" if "\n" in run.vocab else ""
     length = run.settings.sample_length
-    first = jax.tree.map(lambda leaf: leaf[0].astype(params.w_hy.dtype), carry)
+    first = model.first_stream(carry, params.w_hy.dtype)
     return sampling.sample(run.config, params, run.vocab, key, length, prime, 0.8, carry=first)
+
+
+@jax.jit
+def _sample_key(seed: Array, step: Array) -> Array:
+    return jax.random.fold_in(jax.random.key(seed), step)

@@ -31,12 +31,6 @@ SMALL = Settings(
 )
 
 
-@pytest.fixture(autouse=True)
-def _optax_promotes():
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 def fresh(path, settings=SMALL, text=TEXT):
     corpus = Corpus(text, "text")
     return runs.create(path, settings, charlm.Vocab.from_text(text), corpus), corpus
@@ -49,9 +43,8 @@ def last_arrays(run):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run to its end, its records and the notes."""
-    with jax.numpy_dtype_promotion("standard"):
-        run, corpus = fresh(tmp_path_factory.mktemp("whole") / "run")
-        records = list(training_loop.train(training_loop.start(run, corpus)))
+    run, corpus = fresh(tmp_path_factory.mktemp("whole") / "run")
+    records = list(training_loop.train(training_loop.start(run, corpus)))
     return run, corpus, records
 
 

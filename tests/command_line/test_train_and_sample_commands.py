@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 import saved_runs
@@ -22,8 +21,6 @@ TINY = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size
 @pytest.fixture(autouse=True)
 def _caches_apart(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    with jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +33,7 @@ def text(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(text, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    with jax.numpy_dtype_promotion("standard"):
-        assert main(["train", str(text), "--out", str(out), *TINY]) == 0
+    assert main(["train", str(text), "--out", str(out), *TINY]) == 0
     return out
 
 
