@@ -260,7 +260,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(tmp_path):
         model="elman_relu",
         optimizer="sgd",
         weight_decay=0.0,
-        learning_rate=1e38,
+        learning_rate=1e30,
         grad_clip_norm=0.0,
         warmup_steps=0,
         dropout=0.0,
