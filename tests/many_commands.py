@@ -1,10 +1,13 @@
-"""Runs many commands one after the other in one process, and watches time and memory of each.
+"""Runs many commands in one child process, each watched for time, memory and what it raises.
 
-Starting Python and JAX takes a second; two thousand commands would take most of an hour for that.
+    with Commands() as commands:
+        result = commands.run(["sample", "RUN"])
+        assert not misbehaviour(result)
+
+Starting Python and JAX takes a second; two thousand commands would take most of an hour. The child
+is this file, run by itself; it imports JAX once and then does what each line says.
 """
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -12,150 +15,163 @@ import select
 import subprocess
 import sys
 import time
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 import jaxrnn
 
 SECONDS = 20.0
-BYTES = 2**30
-COMMANDS_A_PROCESS = 150  # JAX keeps what it has compiled
+MEMORY = 2**30  # beyond what the child had before the command
+ROOM = 4 * 2**30  # of addresses, beyond what the child had at its start; XLA reserves much
 
 
-class ManyCommands:
-    """Runs commands in a process that is started anew when it hangs, dies or has run enough.
+@dataclass
+class Result:
+    """What a command did; `code` is None where it raised or was killed."""
+
+    code: int | None
+    out: str
+    err: str
+    raised: str
+    seconds: float
+    memory: int
+
+
+class Commands:
+    """The child; started anew when a command had to be killed, and now and then.
 
     Args:
-        folder: where the process has its current directory and its compilation cache.
+        folder: its current folder.
+        environment: variables of its environment beside this process's.
+        most: commands before it is started anew.
     """
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.child = None
+    def __init__(self, folder=None, environment=None, most=400):
+        self.folder, self.environment, self.most = folder, environment, most
+        self.child, self.done = None, 0
 
-    def run(self, *arguments):
-        """{"code", "out", "error", "seconds", "bytes"} of a command; code None where it hung."""
-        if self.child is None or self.count == COMMANDS_A_PROCESS:
-            self.close()
-            self._start()
-        self.count += 1
-        self.child.stdin.write(json.dumps(list(map(str, arguments))).encode() + b"\n")
-        self.child.stdin.flush()
+    def run(self, arguments, seconds=SECONDS):
+        """A `Result`."""
+        if self.child is None or self.done >= self.most:
+            self.stop()
+            self.start()
+        self.done += 1
         began = time.monotonic()
-        ready, _, _ = select.select([self.child.stdout], [], [], SECONDS)
+        self.child.stdin.write(json.dumps(arguments).encode() + b"\n")
+        self.child.stdin.flush()
+        ready, _, _ = select.select([self.child.stdout], [], [], seconds)
         line = self.child.stdout.readline() if ready else b""
-        if line:
-            return json.loads(line)
-        seconds = time.monotonic() - began
-        self.child.kill()
-        code = self.close() if ready else None
-        self.close()
-        return {"code": code, "out": "", "error": "", "seconds": seconds, "bytes": 0}
+        if not line:
+            self.child.kill()
+            child, self.child = self.child, None
+            child.communicate()
+            code = child.returncode
+            why = "the process ended" if ready else "it did not end"
+            return Result(None, "", "", f"{why} ({code})", time.monotonic() - began, 0)
+        return Result(**json.loads(line))
 
-    def _start(self):
-        self.count = 0
+    def start(self):
+        root = str(Path(jaxrnn.__file__).parent.parent)  # the package that is being tested
+        environment = os.environ | {"PYTHONPATH": root} | (self.environment or {})
         self.child = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=environment,
             cwd=self.folder,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(Path(jaxrnn.__file__).parent.parent),
-                "XDG_CACHE_HOME": str(self.folder / "cache"),
-            },
         )
-        self.child.stdout.readline()
+        assert self.child.stdout.readline() == b"ready\n"
+        self.done = 0
 
-    def close(self):
-        """Ends the process; its exit code."""
-        if self.child is None:
-            return None
-        self.child.stdin.close()
-        self.child.stdout.close()
-        code, self.child = self.child.wait(), None
-        return code
+    def stop(self):
+        if self.child is not None:
+            self.child.stdin.close()
+            self.child.wait()
+            self.child.stdout.close()
+            self.child = None
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.close()
+    def __exit__(self, *error):
+        self.stop()
 
 
-def fault(result):
-    """What is wrong with how a command ended, or None: it must succeed or say one sentence."""
-    code, error = result["code"], result["error"]
-    if code is None:
-        return f"still running after {SECONDS:.0f} s"
-    if code not in (0, 2, 3):
-        return f"exit code {code}: {error}"
-    if "Traceback" in error or "Warning" in error:
-        return error
-    if result["bytes"] > BYTES:
-        return f"{result['bytes']:,} bytes"
-    # The sentence; before it there may be notes, or argparse's lines on how the command is used.
-    sentences = re.findall("^jaxrnn.*: .+", error, re.MULTILINE)
-    if (code > 0) != bool(sentences) or (code > 0 and error.splitlines()[-1] not in sentences):
-        return f"exit code {code} with: {error!r}"
-    return None
+def misbehaviour(result):
+    """What is wrong with how a command ended, or ""; right is success, or one sentence."""
+    if result.raised:
+        return result.raised
+    if "Traceback" in result.err or "Exception ignored" in result.err or "Warning" in result.err:
+        return result.err
+    if result.memory > MEMORY:
+        return f"{result.memory / 2**20:,.0f} MiB more"
+    if result.seconds > SECONDS:
+        return f"{result.seconds:.1f} s"
+    if result.code not in (0, 2, 3):
+        return f"code {result.code}: {result.err[:1000]}"
+    # Before the sentence there may be notes, or argparse's lines on how the command is used.
+    lines = result.err.splitlines()
+    said = [line for line in lines if re.match("jaxrnn( [a-z]+)?: ", line)]
+    if result.code and (len(said) != 1 or lines[-1] != said[0] or len(said[0]) > 5000 + 200):
+        return f"not one sentence: {result.err[:3000]}"
+    return "" if result.code or not said else f"success, and {said[0]}"
 
 
-def _serve():
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+def serve():
+    """Reads commands, one a line, and says what became of each."""
+    import resource
+    import tempfile
+
     import jax
 
     from jaxrnn.command_line import main
 
-    replies.write(b"\n")
-    replies.flush()
-    for line in sys.stdin.buffer:
-        _forget_peak()
-        began = time.monotonic()
-        out, error = _stream(), _stream()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+    jax.numpy.zeros(1).block_until_ready()
+    answers = os.fdopen(os.dup(1), "wb")
+    lines = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    answers.write(b"ready\n")
+    answers.flush()
+    limit = _status("VmSize") + ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    for line in lines:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            for name, number in (("stdout", 1), ("stderr", 2)):  # as `standard_streams` has them
+                text = {"encoding": "utf-8", "errors": "backslashreplace"}
+                setattr(sys, name, open(number, "w", closefd=False, **text))  # noqa: SIM115
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")  # the peak begins anew
+            before, began = _status("VmRSS"), time.monotonic()
+            code, raised = None, ""
             try:
                 code = main(json.loads(line))
             except SystemExit as ended:
                 code = ended.code
             except BaseException:
-                import traceback
-
-                traceback.print_exc()
-                code = 1
-        reply = {
-            "code": code,
-            "seconds": time.monotonic() - began,
-            "bytes": _peak(),
-            "out": _text(out),
-            "error": _text(error),
-        }
-        replies.write(json.dumps(reply).encode() + b"\n")
-        replies.flush()
+                raised = traceback.format_exc()
+            seconds = time.monotonic() - began
+            memory = _status("VmHWM") - before
+            texts = []
+            for stream, file in ((sys.stdout, out), (sys.stderr, err)):
+                stream.flush()
+                file.seek(0)
+                texts.append(file.read().decode("utf-8", "backslashreplace"))
+        result = dict(zip(("out", "err"), texts, strict=True), code=code, raised=raised)
+        result |= {"seconds": seconds, "memory": memory}
+        answers.write(json.dumps(result).encode() + b"\n")
+        answers.flush()
         jax.clear_caches()
         jax.config.update("jax_enable_x64", False)
 
 
-def _stream():
-    """As the command's own process has it, see `standard_streams.prepare`."""
-    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
-
-
-def _text(stream):
-    stream.flush()
-    return stream.buffer.getvalue().decode()
-
-
-def _forget_peak():
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
-
-
-def _peak():
-    with contextlib.suppress(OSError), open("/proc/self/status") as file:
-        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", file.read())[1])
-    return 0
+def _status(name):
+    with open("/proc/self/status") as file:
+        return 1024 * next(int(line.split()[1]) for line in file if line.startswith(name))
 
 
 if __name__ == "__main__":
-    _serve()
+    serve()

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.charlm import files, strict
-from jaxrnn.charlm.files import BrokenFileError
+from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 
 FORMAT = 2
 ARRAYS = ".safetensors"
@@ -190,7 +190,6 @@ def read(
     manifest: Manifest,
     template: Any,
     part: Callable[[Any], Any] = lambda tree: tree,
-    finite: tuple[str, ...] = (),
 ) -> Any:
     """Reads arrays.
 
@@ -198,15 +197,15 @@ def read(
         manifest: of the checkpoint.
         template: the tree of all that the checkpoint holds, its leaves with `.shape` and `.dtype`.
         part: chooses from a tree like it what to read.
-        finite: the beginnings of the names of arrays in which all numbers must be finite.
 
     Returns:
         The part, with JAX arrays as leaves.
 
     Raises:
         FileNotFoundError: the file is not there, or was replaced while it was read.
-        BrokenFileError: it is cut short or altered, or of another model; all arrays that are
-            missing, misshapen or too many are named.
+        BrokenFileError: it is cut short or altered, or of another model (all arrays that are
+            missing, misshapen or too many are named), or has numbers that are not finite.
+        UnreadableFileError: the system does not read it, or has not the memory.
     """
     require_safetensors()
     from safetensors import SafetensorError, safe_open
@@ -227,15 +226,15 @@ def read(
     except SafetensorError as error:
         raise BrokenCheckpointError(f"{path} is no safetensors file: {error}.") from None
     except MemoryError:
-        raise BrokenCheckpointError(f"{path} needs more memory than there is.") from None
+        raise UnreadableFileError(f"{path} needs more memory than there is.") from None
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise BrokenCheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise UnreadableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     if before != after:
         raise FileNotFoundError(f"{path} was replaced while it was read.")
     for name, array in arrays.items():
-        if name.startswith(finite) and not np.isfinite(array).all():
+        if not np.isfinite(array).all():
             raise BrokenCheckpointError(f"{path}: {name} has numbers that are not finite.")
     return jax.tree.map(lambda name: jax.device_put(arrays[name]), wanted)
 

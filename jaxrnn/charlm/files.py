@@ -23,6 +23,10 @@ class BrokenFileError(ValueError):
     """A file that is cut short, altered or not what it should be; the message names it."""
 
 
+class UnreadableFileError(BrokenFileError):
+    """A file that the system does not read, though it may be whole."""
+
+
 class UnsavedError(OSError):
     """What could not be written, in a sentence that names the file and says what was kept.
 
@@ -78,7 +82,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (EINVAL, EBADF, ENOTSUP, ENOSYS):  # some network file systems
-            raise
+            raise OSError(error.errno, error.strerror, str(folder)) from error
     finally:
         os.close(descriptor)
 
@@ -119,7 +123,8 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
     Raises:
         FileNotFoundError: there is none.
-        BrokenFileError: it has more than `limit` bytes, is no regular file, or cannot be read.
+        BrokenFileError: it has more than `limit` bytes or is no regular file.
+        UnreadableFileError: the system does not read it.
     """
     try:
         with open(open_regular(path), "rb") as file:
@@ -127,7 +132,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise BrokenFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise UnreadableFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(data) > limit:
         raise BrokenFileError(f"{path} has more than {limit:,} bytes, which no such file has.")
     return data

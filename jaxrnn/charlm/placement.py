@@ -102,8 +102,8 @@ def any_process(mesh: Mesh | None, answer: bool) -> bool:
     """
     if mesh is None or jax.process_count() == 1:
         return answer
-    divided = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(STREAMS))
-    answers = jax.make_array_from_callback((mesh.size,), divided, lambda _: np.array([answer]))
+    # Each process fills in the rows of its own devices.
+    answers = divide(mesh, np.full(mesh.size, answer))
     return bool(jax.device_get(_any(mesh)(answers).addressable_data(0)))
 
 
@@ -115,14 +115,15 @@ def _put(mesh: Mesh | None, spec: jax.sharding.PartitionSpec, tree: Any) -> Any:
     def put(leaf: Any) -> jax.Array:
         if isinstance(leaf, jax.Array) and leaf.sharding == sharding:
             return leaf
-        if sharding.is_fully_addressable:
-            return jax.device_put(leaf, sharding)
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             bits = put(jax.random.key_data(leaf))
             return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
-        # The mesh spans processes: `device_put` would have them compare the values first.
+        # Device by device: over processes `device_put` would have them compare the values first,
+        # and `make_array_from_callback` is refused by `transfer_guard("disallow")`.
         host = np.asarray(jax.device_get(leaf))
-        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+        mine = sharding.addressable_devices_indices_map(host.shape)
+        shards = [jax.device_put(host[index], device) for device, index in mine.items()]
+        return jax.make_array_from_single_device_arrays(host.shape, sharding, shards)
 
     return jax.tree.map(put, tree)
 
@@ -130,7 +131,7 @@ def _put(mesh: Mesh | None, spec: jax.sharding.PartitionSpec, tree: Any) -> Any:
 @functools.cache
 def _copying(mesh: Mesh | None) -> Callable[[Any], Any]:
     def copy(tree: Any) -> Any:
-        # `jnp.copy`, since a function that returns its argument returns its buffer too.
+        # In so many words: what a jitted function returns of its arguments need not be a copy.
         return jax.tree.map(jnp.copy, tree)
 
     if mesh is None:

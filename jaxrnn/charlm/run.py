@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +23,6 @@ Note = Callable[[str], None]
 
 KEPT = 2
 FACTS = typing.get_type_hints(Journal)
-# What a run needs of its checkpoints is among the latest; a folder from a stranger may have more.
-MOST_MANIFESTS = 16
 
 
 @dataclass(frozen=True)
@@ -99,11 +97,13 @@ class Run:
             "vocabulary": self.vocab.characters,
             "text": {"source": self.source, "sha256": self.sha256},
         }
-        path = self.path / "config.json"
+        path, data = self.path / "config.json", strict.seal(facts)
+        kept = "The old one is kept." if path.exists() else "The folder is no run yet."
         try:
-            files.write_atomically(path, strict.seal(facts))
+            files.write_atomically(path, data)
         except OSError as error:
-            kept = "The old one is kept." if path.exists() else "So the folder is no run yet."
+            if path.exists() and path.read_bytes() == data:
+                kept = "It is there, but a power cut might take it."
             raise _unsaved(f"{path} could not be written", error, kept) from error
 
     def save(self, tree: Any, facts: Mapping[str, Any], best: bool) -> None:
@@ -187,15 +187,22 @@ class Run:
         """
         return metrics.read(self.metrics_path)
 
-    def manifests(self) -> tuple[list[Manifest], list[str]]:
-        """The manifests that can be read, latest first, and what is wrong with the others."""
+    def manifests(self, paths: Iterable[Path]) -> tuple[list[Manifest], list[BrokenFileError]]:
+        """The manifests that can be read, latest step first, and what is wrong with the others.
+
+        Args:
+            paths: of manifests; those that are not there are left out.
+
+        Raises:
+            FileNotFoundError: one went while it was read.
+        """
         good, broken = [], []
-        for path in [*self.step_paths()[:MOST_MANIFESTS], self.best_path]:
+        for path in paths:
             if os.path.lexists(path):
                 try:
                     good.append(self._read(path))
                 except BrokenFileError as error:
-                    broken.append(str(error))
+                    broken.append(error)
         return sorted(good, key=lambda manifest: -manifest.step), broken
 
     def _read(self, path: Path) -> Manifest:
@@ -235,8 +242,8 @@ class Run:
 
     def _kept(self) -> str:
         steps = self.step_paths()
-        if not steps:
-            return "No checkpoint was there before."
+        if not (steps and (self.path / "config.json").exists()):
+            return "The folder is no run yet."
         return f"{steps[0]} is kept, and jaxrnn train --out {self.path} --resume goes on from it."
 
 

@@ -25,7 +25,7 @@ import jax
 from jaxrnn.charlm import checkpoints, files, model, state, strict
 from jaxrnn.charlm.checkpoints import BrokenCheckpointError, Manifest
 from jaxrnn.charlm.corpus import Corpus
-from jaxrnn.charlm.files import BrokenFileError
+from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 from jaxrnn.charlm.lock import lock
 from jaxrnn.charlm.run import Note, Run
 from jaxrnn.charlm.settings import Settings
@@ -47,10 +47,10 @@ __all__ = [
 ]
 
 LARGEST_CONFIG = 2**25
+LONGEST_SOURCE = 4096
+MOST_MANIFESTS = 16
 ATTEMPTS = 20
 SECONDS_BETWEEN_ATTEMPTS = 0.05
-# Of the optimizer's numbers one may be infinite without harm, a squared gradient's mean.
-FINITE = ("state.params", "carry")
 
 
 def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -> Run:
@@ -131,6 +131,9 @@ def open_run(path: str | Path) -> Run:
     hints = {"format": int, "run": str, "settings": dict, "vocabulary": str, "text": dict}
     strict.check_fields(content, hints, file)
     strict.check_fields(content["text"], {"source": str, "sha256": str}, file)
+    source = content["text"]["source"]
+    if "\0" in source or len(source) > LONGEST_SOURCE:
+        raise BrokenFileError(f"{file} names a text that no file system has.")
     try:
         text = content["text"]
         settings = Settings.from_json(content["settings"])
@@ -155,8 +158,9 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
 
     Raises:
         BrokenCheckpointError: there is no good one.
+        UnreadableFileError: the system does not read one that may be good.
     """
-    manifest, tree = _first_good(run, template, lambda tree: tree, note, best_first=False)
+    manifest, tree = _first_good(run, template, lambda tree: tree, note, resuming=True)
     if int(tree.state.step) != manifest.step:
         raise BrokenCheckpointError(
             f"{manifest.path} is of step {manifest.step:,}, its arrays of {int(tree.state.step):,}."
@@ -182,7 +186,9 @@ def restore_part(
         BrokenCheckpointError: there is no good checkpoint.
     """
     template = state.template(run.config, run.settings)
-    manifest, tree = _first_good(run, template, part, note, best_first=True)
+    manifest, tree = _first_good(run, template, part, note, resuming=False)
+    if not run.best_path.exists() and manifest.facts["best_validation"] is not None:
+        note(f"{run.best_path} is not there. Using {manifest.path} instead.")
     if manifest.step == 0:
         note(f"The run {run.path} is not trained: its only checkpoint is that of step 0.")
     return tree, manifest.facts
@@ -206,22 +212,29 @@ def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
 
 
 def load_history(run: Run, note: Note) -> dict[int, model.Params]:
-    """The parameters of every good checkpoint by its step, in order of steps."""
+    """The parameters of every good checkpoint by its step, in order of steps.
+
+    Raises:
+        BrokenCheckpointError: there is no good one.
+    """
     template = state.template(run.config, run.settings)
 
-    def found() -> tuple[dict[int, model.Params], list[str]]:
-        manifests, broken = run.manifests()
+    def found() -> tuple[dict[int, model.Params], list[BrokenFileError]]:
+        manifests, broken = run.manifests(_wanted(run))
         history = {}
         for manifest in manifests:
             if manifest.step not in history:
                 with _collected(broken, run, manifest):
-                    history[manifest.step] = _read(
+                    history[manifest.step] = checkpoints.read(
                         manifest, template, lambda everything: everything.state.params
                     )
         return history, broken
 
     history, broken = _settled(run, found)
-    for complaint in dict.fromkeys(broken):
+    complaints = list(dict.fromkeys(map(str, broken)))
+    if not history:
+        raise _nothing_good(run, complaints)
+    for complaint in complaints:
         note(complaint)
     return dict(sorted(history.items()))
 
@@ -235,45 +248,61 @@ def new_run_path(parent: Path = Path("runs")) -> Path:
 
 
 def _first_good(
-    run: Run, template: Any, part: Callable[[Any], Any], note: Note, best_first: bool
+    run: Run, template: Any, part: Callable[[Any], Any], note: Note, resuming: bool
 ) -> tuple[Manifest, Any]:
-    def found() -> tuple[tuple[Manifest, Any] | None, list[str]]:
-        manifests, broken = run.manifests()
-        if best_first:
-            manifests.sort(key=lambda manifest: manifest.path != run.best_path)
-        for manifest in manifests:
-            with _collected(broken, run, manifest):
-                return (manifest, _read(manifest, template, part)), broken
+    """The last good checkpoint to resume from, else the best to look at."""
+
+    def found() -> tuple[tuple[Manifest, Any] | None, list[BrokenFileError]]:
+        # After a kill between the two, best.json may be of a later step than any other.
+        order = [_wanted(run)] if resuming else [[run.best_path], _wanted(run)[:-1]]
+        broken: list[BrokenFileError] = []
+        for paths in order:
+            manifests, unread = run.manifests(paths)
+            broken += unread
+            for manifest in manifests:
+                with _collected(broken, run, manifest):
+                    return (manifest, checkpoints.read(manifest, template, part)), broken
         return None, broken
 
     good, broken = _settled(run, found)
-    complaints = list(dict.fromkeys(broken))
+    for error in broken:
+        # To go back would cut metrics.jsonl, and then the disk might read it again.
+        if resuming and isinstance(error, UnreadableFileError):
+            hint = "Once it is removed, training goes on from an older checkpoint."
+            raise UnreadableFileError(f"{error} {hint}")
+    complaints = list(dict.fromkeys(map(str, broken)))
     if good is None:
-        hint = "Train it anew, in another folder: jaxrnn train TEXT --out RUN."
-        what = " ".join(complaints) or f"The run {run.path} has no checkpoint."
-        raise BrokenCheckpointError(f"{what} {hint}")
+        raise _nothing_good(run, complaints)
     for complaint in complaints:
         note(complaint)
-    if complaints:
+    if complaints and good[0].path != (run.step_paths()[0] if resuming else run.best_path):
         note(f"Using {good[0].path} of step {good[0].step:,} instead.")
     return good
 
 
-def _read(manifest: Manifest, template: Any, part: Callable[[Any], Any]) -> Any:
-    return checkpoints.read(manifest, template, part, FINITE)
+def _nothing_good(run: Run, complaints: list[str]) -> BrokenCheckpointError:
+    hint = "Train it anew, in another folder: jaxrnn train TEXT --out RUN."
+    what = " ".join(complaints) or f"The run {run.path} has no checkpoint."
+    return BrokenCheckpointError(f"{what} {hint}")
+
+
+def _wanted(run: Run) -> list[Path]:
+    """The manifests that matter: the latest, and last the best; a stranger's run may have more."""
+    return [*run.step_paths()[:MOST_MANIFESTS], run.best_path]
 
 
 @contextmanager
-def _collected(broken: list[str], run: Run, manifest: Manifest) -> Iterator[None]:
+def _collected(broken: list[BrokenFileError], run: Run, manifest: Manifest) -> Iterator[None]:
     """Notes what is wrong with a checkpoint, but for one that went because training moved on."""
     try:
         yield
     except BrokenFileError as error:
-        broken.append(str(error))
+        broken.append(error)
     except FileNotFoundError:
-        if manifest not in run.manifests()[0]:
+        if manifest not in run.manifests([manifest.path])[0]:
             raise
-        broken.append(f"{manifest.path} names {manifest.arrays}, which is not there.")
+        missing = f"{manifest.path} names {manifest.arrays}, which is not there."
+        broken.append(BrokenCheckpointError(missing))
 
 
 def _settled(run: Run, found: Callable[[], Any]) -> Any:

@@ -11,7 +11,7 @@ from jaxrnn.errors import sentence
 # Bounds above what any machine does, low enough that whatever is counted with them stays a number.
 LARGEST_SIZE = 2**20
 LARGEST_NUMBER = 1e30  # less than float32 holds, and bfloat16
-MOST_LAYERS = 1000
+MOST_LAYERS = 256
 MOST_STEPS = 2**31 - 1  # a step is an int32
 LARGEST_SEED = 2**32 - 1
 LONGEST_NAME = 1000

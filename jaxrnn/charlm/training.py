@@ -28,6 +28,7 @@ from jaxrnn.charlm.streams import number_of_windows, window
 from jaxrnn.errors import sentence
 from jaxrnn.networks import Unroll, fold_in
 from jaxrnn.networks import unroll as bptt_unroll
+from jaxrnn.recurrence.checks import check_size
 from jaxrnn.recurrence.sharding import same_axes
 
 Array = jax.Array
@@ -50,7 +51,13 @@ class TrainState(NamedTuple):
 
 def initial_state(params: model.Params, optimizer: optax.GradientTransformation) -> TrainState:
     """The state before the first update."""
-    return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
+
+    # Jitted, so that its zeros are made on the device and not sent there.
+    @jax.jit
+    def rest(params: model.Params) -> tuple[optax.OptState, Array]:
+        return optimizer.init(params), jnp.zeros((), jnp.int32)
+
+    return TrainState(params, *rest(params))
 
 
 def make_train_step(
@@ -232,6 +239,17 @@ class _Update:
     compute_dtype: Any
     axis: str | None = None
 
+    def __post_init__(self) -> None:
+        check_size(self.function, "accumulate", self.accumulate)
+
+    def check_carry(self, carry: Any) -> None:
+        """Raises TypeError where a carry is not in the compute dtype."""
+        for leaf in jax.tree.leaves(carry):
+            if self.compute_dtype is not None and leaf.dtype != self.compute_dtype:
+                expected = f"{jnp.dtype(self.compute_dtype).name}, the compute_dtype"
+                hint = "charlm.zero_carry(config, params, batch_size, dtype=) makes one"
+                raise TypeError(sentence(self.function, "carry", expected, leaf, hint))
+
     def check_batch(self, batch: int, devices: int = 1) -> None:
         """Raises ValueError where a batch cannot be divided into the parts."""
         if batch % (devices * self.accumulate):
@@ -242,6 +260,7 @@ class _Update:
     def __call__(
         self, state: TrainState, carry: Any, inputs: Array, targets: Array, key: Array | None
     ) -> tuple[TrainState, Any, Metrics]:
+        self.check_carry(carry)
         keys = self.dropout_keys(key, state.step, inputs.shape[1:])
         params = state.params
         if self.axis is not None:
@@ -251,7 +270,9 @@ class _Update:
         value, gradient, carry = self.gradient(params, carry, inputs, targets, keys)
         if self.axis is not None:
             value, gradient = jax.lax.pmean((value, gradient), self.axis)
-        updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
+        # optax's Adam takes a float to the power of an integer.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
         # In the loss's dtype: a bfloat16 sum of squares would be good for two digits.
         exact = jax.tree.map(lambda leaf: leaf.astype(value.dtype), gradient)
         metrics = {"loss": value, "gradient_norm": optax.tree.norm(exact)}

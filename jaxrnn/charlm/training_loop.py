@@ -7,6 +7,7 @@ In several processes each runs this loop over its part of the streams; what is s
 the outside, its files and samples, is the first process's.
 """
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from jaxrnn.charlm import model, placement, runs, sampling
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.evaluation import evaluate
-from jaxrnn.charlm.journal import Journal
+from jaxrnn.charlm.journal import Journal, diverged
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.plan import Plan, dropout_key, first_params, make_plan
 from jaxrnn.charlm.run import Run
@@ -229,6 +230,8 @@ class _Loop:
             )
             if value is None:
                 return False, True
+            if not math.isfinite(value):
+                raise diverged(self.run, f"the validation loss of step {step:,} is not finite")
             lowest = self.journal.best_validation
             best = lowest is None or value < lowest
             if best:

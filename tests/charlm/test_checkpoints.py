@@ -297,11 +297,10 @@ def test_a_large_manifest_is_not_read(tmp_path, tree):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_numbers_that_are_not_finite_are_said(tmp_path, dtype, value):
-    tree = {"weights": jnp.array([1.0, value], dtype), "optimizer": jnp.array([value], dtype)}
+    tree = {"weights": jnp.array([1.0, value], dtype), "others": jnp.array([1.0], dtype)}
     manifest = written(tmp_path, checkpoints.to_bytes(tree))
-    read(manifest, tree)
-    message = fails(manifest, tree, finite=("['weights']", "['other']"))
-    assert "['weights'] has numbers that are not finite" in message
+    assert "['weights'] has numbers that are not finite" in fails(manifest, tree)
+    read(manifest, tree, part=lambda all_: all_["others"])
 
 
 def test_arrays_that_are_no_regular_file(tmp_path, tree):

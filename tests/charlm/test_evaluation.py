@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from jaxrnn import charlm
+from jaxrnn.charlm import evaluation
+from jaxrnn.charlm.placement import make_mesh
 
 V = 6
 
@@ -39,6 +41,32 @@ def test_more_streams_leave_no_character_out(trained):
     # 60 predictions in 7 streams of 9, of which the last has 6
     parts = [by_hand(config, params, tokens[start : start + 10]).sum() for start in range(0, 60, 9)]
     np.testing.assert_allclose(value, sum(parts) / 60, rtol=1e-12)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(("operations", "blocks"), [(0, 10), (30_000, 2)])
+def test_neither_devices_nor_blocks_change_the_value(
+    trained, monkeypatch, devices, operations, blocks
+):
+    config, params, tokens = trained
+    expected = charlm.evaluate(config, params, tokens, batch_size=3, length=20)
+    monkeypatch.setattr(evaluation, "OPERATIONS_A_BLOCK", operations)
+    asked = []
+    value = charlm.evaluate(
+        config, params, tokens, batch_size=3, length=2, mesh=make_mesh(devices),
+        should_stop=lambda: bool(asked.append(True)),
+    )  # fmt: skip
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    assert len(asked) == blocks
+
+
+def test_it_stops_between_blocks(trained, monkeypatch):
+    config, params, tokens = trained
+    monkeypatch.setattr(evaluation, "OPERATIONS_A_BLOCK", 0)
+    answers = iter([False, False, True])
+    value = charlm.evaluate(config, params, tokens, length=10, should_stop=lambda: next(answers))
+    assert value is None
+    assert next(answers, None) is None
 
 
 @pytest.mark.parametrize("embed_size", [None, 2])

@@ -201,6 +201,23 @@ def test_dropout_is_a_mask_for_each_layer_and_one_for_the_top():
     np.testing.assert_allclose(logits, expected, rtol=1e-12)
 
 
+def test_a_stream_with_a_key_of_its_own_is_dropped_alike_in_every_batch():
+    config = charlm.Config(V, "elman", hidden_size=8, num_layers=2, dropout=0.5)
+    params = random_params(config)
+    tokens = jax.random.randint(jax.random.key(0), (6, 3), 0, V)
+    keys = jax.random.split(jax.random.key(1), 3)
+    carry = charlm.zero_carry(config, params, 3)
+    _, logits = charlm.apply(config, params, carry, tokens, dropout_key=keys)
+    for place in range(3):
+        carry = charlm.zero_carry(config, params, ())
+        _, alone = charlm.apply(config, params, carry, tokens[:, place], dropout_key=keys[place])
+        np.testing.assert_allclose(alone, logits[:, place], rtol=1e-12)
+    _, other = charlm.apply(
+        config, params, charlm.zero_carry(config, params, 3), tokens, dropout_key=keys[::-1]
+    )
+    assert not np.allclose(other, logits)
+
+
 @pytest.mark.parametrize("embed_size", [None, E])
 @pytest.mark.parametrize("outside", [V, -1])
 def test_an_id_outside_the_vocabulary_gives_nan(embed_size, outside):

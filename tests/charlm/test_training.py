@@ -162,14 +162,6 @@ def test_streams_divided_over_devices_learn_the_same(loss):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-def test_devices_draw_masks_of_their_own():
-    config, optimizer, state, carry, streams = setup(dropout=0.5, batch=2, cell="elman")
-    train = charlm.make_train_windows(config, optimizer, 8, 5, mesh=make_mesh(2))
-    same = jnp.concatenate([streams[:1], streams[:1]])
-    _, carry, _ = train(state, carry, same, 1, jax.random.key(0))
-    assert not np.array_equal(carry[1].h[0], carry[1].h[1])
-
-
 def test_how_a_run_is_divided_into_dispatches_changes_no_bit():
     config, optimizer, *_ = setup()
     train = charlm.make_train_windows(config, optimizer, 8, capacity=20)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from hostile_corpora import corpora
-from many_commands import ManyCommands, fault
+from many_commands import Commands, misbehaviour
 
 from jaxrnn.command_line import sample, train
 
@@ -26,22 +26,24 @@ def commands(tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands")
     lines = (f"{number} green bottles on the wall, \n" for number in range(30))
     (folder / "bottles").write_text("".join(lines))
-    with ManyCommands(folder) as commands:
-        assert commands.run("train", "bottles", "--out", "trained", *TINY)["code"] == 0
+    cache = {"XDG_CACHE_HOME": str(folder / "cache")}
+    with Commands(folder, cache, most=150) as commands:
+        assert commands.run(["train", "bottles", "--out", "trained", *TINY]).code == 0
         yield commands
 
 
 def train_and_sample(commands, raw, encoding):
-    """(what is wrong with how the commands ended, or None; whether the model was trained)."""
+    """(what is wrong with how the commands ended, or ""; whether the model was trained)."""
     (commands.folder / "text").write_bytes(raw)
     shutil.rmtree(commands.folder / "run", ignore_errors=True)
-    result = commands.run("train", "text", "--out", "run", "--encoding", encoding, *TINY)
-    wrong = fault(result)
-    trained = result["code"] == 0
-    if wrong is None and trained:
-        wrong = fault(commands.run("sample", "run", "--length", 30))
-    elif wrong is None and (commands.folder / "run" / "config.json").exists():
-        wrong = f"a run is left, although: {result['error']}"
+    result = commands.run(["train", "text", "--out", "run", "--encoding", encoding, *TINY])
+    wrong = misbehaviour(result)
+    trained = result.code == 0
+    if not wrong and trained:
+        result = commands.run(["sample", "run", "--length", "30"])
+        wrong = misbehaviour(result) or (result.err if result.code else "")
+    elif not wrong and (commands.folder / "run" / "config.json").exists():
+        wrong = f"a run is left, although: {result.err}"
     return wrong, trained
 
 
@@ -50,7 +52,7 @@ def try_corpora(commands, count, seed):
     for index, (raw, encoding) in enumerate(corpora(np.random.default_rng(seed), count)):
         fails, success = train_and_sample(commands, raw, encoding)
         trained += success
-        if fails is not None:
+        if fails:
             wrong.append(f"{index}: {raw[:60]!r}, {len(raw)} bytes, {encoding}: {fails}")
     return wrong, trained
 
@@ -71,11 +73,11 @@ def try_numbers(commands, chosen):
         if command == "train":
             shutil.rmtree(commands.folder / "run", ignore_errors=True)
             arguments = ("bottles", "--out", "run", *TINY)
-        result = commands.run(command, *arguments, f"{option}={number}")
-        if result["code"] == 0:
+        result = commands.run([command, *arguments, f"{option}={number}"])
+        if result.code == 0:
             taken.append((command, option, number))
-        if fault(result) is not None:
-            wrong.append(f"{command} {option} {number[:30]}: {fault(result)}")
+        if misbehaviour(result):
+            wrong.append(f"{command} {option} {number[:30]}: {misbehaviour(result)}")
     return wrong, taken
 
 

@@ -119,6 +119,61 @@ def test_dropout_inside_of_parts_differs_too():
     np.testing.assert_array_equal(ahead, back)
 
 
+def test_with_a_key_of_its_own_a_sequence_is_dropped_alike_in_every_batch():
+    net = rnn.Stack(
+        [rnn.Bidirectional(rnn.Stack([rnn.ELMAN, rnn.ELMAN], dropout=0.4)), rnn.GRU], dropout=0.3
+    )
+    params, carry, xs = problem(net, hidden=6, batch=(2, 3))
+    keys = jax.random.split(jax.random.key(4), (2, 3))
+
+    @jax.jit
+    def run(carry, xs, keys):
+        def total(carry):
+            last, hs = rnn.unroll(net, params, carry, xs, dropout_key=keys)
+            return jnp.sum(hs**2), (last, hs)
+
+        return jax.value_and_grad(total, has_aux=True)(carry)
+
+    (_, whole), slopes = run(carry, xs, keys)
+    by_autodiff = rnn.unroll_autodiff(net, params, carry, xs, dropout_key=keys)
+    assert worst_relative(by_autodiff, whole) < 1e-12
+    for place in ((0, 0), (1, 2)):
+        own = jax.tree.map(lambda leaf, place=place: leaf[place], carry)
+        (_, alone), slope = run(own, xs[:, *place], keys[place])
+        expected = jax.tree.map(lambda leaf, place=place: leaf[place], (whole[0], slopes))
+        assert worst_relative((alone[0], slope), expected) < 1e-12
+        np.testing.assert_allclose(alone[1], whole[1][:, *place], rtol=1e-12)
+    one_for_all = jnp.broadcast_to(keys[0, 0], (2, 3))
+    (_, other), _ = run(carry, xs, one_for_all)
+    assert worst_relative(other, whole) > 1e-3
+
+
+def test_masks_by_sequence_are_the_same_to_the_bit_and_differ_between_sequences():
+    keys = jax.random.split(jax.random.key(0), 5)
+    xs = jnp.ones((7, 5, 40))
+    dropped = np.asarray(drop(keys, xs, 0.3))
+    for place in range(5):
+        np.testing.assert_array_equal(drop(keys[place], xs[:, place], 0.3), dropped[:, place])
+        np.testing.assert_array_equal(
+            drop(keys[place : place + 1], xs[:, :1], 0.3)[:, 0], dropped[:, place]
+        )
+    patterns = {dropped[t, place].tobytes() for t in range(7) for place in range(5)}
+    assert len(patterns) == 35
+    assert abs((dropped == 0).mean() - 0.3) < 0.05
+
+
+def test_keys_that_are_not_one_for_each_sequence_are_refused():
+    net = rnn.Stack([rnn.ELMAN] * 2, dropout=0.5)
+    params, carry, xs = problem(net)
+    keys = jax.random.split(jax.random.key(0), 3)
+    with pytest.raises(
+        ValueError,
+        match=r"unroll: dropout_key: expected one jax.random.key, or one for each sequence, here "
+        r"\[2\], got key<fry>\[3\]",
+    ):
+        rnn.unroll(net, params, carry, xs, dropout_key=keys)
+
+
 def test_dropout_scales_what_it_keeps():
     xs = jnp.full((200, 50), 3.0)
     dropped = np.asarray(drop(jax.random.key(0), xs, 0.25))

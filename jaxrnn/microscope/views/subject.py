@@ -74,6 +74,7 @@ class Subject:
     @cached_property
     def untrained(self) -> charlm.Params:
         """The parameters that training began with."""
+        _ = self.checkpoint  # a run without one may say that it has any size
         return first_params(self.run)
 
     @cached_property
