@@ -67,8 +67,9 @@ class Commands:
         line = self.child.stdout.readline() if ready else b""
         if not line:
             self.child.kill()
-            code = self.child.wait()
-            self.child = None
+            child, self.child = self.child, None
+            child.communicate()
+            code = child.returncode
             why = "the process ended" if ready else "it did not end"
             return Result(None, "", "", f"{why} ({code})", time.monotonic() - began, 0)
         return Result(**json.loads(line))
@@ -143,8 +144,9 @@ def serve():
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
-            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-            sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace")  # noqa: SIM115
+            for name, number in (("stdout", 1), ("stderr", 2)):  # as `standard_streams` has them
+                text = {"encoding": "utf-8", "errors": "backslashreplace"}
+                setattr(sys, name, open(number, "w", closefd=False, **text))  # noqa: SIM115
             with open("/proc/self/clear_refs", "w") as file:
                 file.write("5")  # the peak begins anew
             before, began = _status("VmRSS"), time.monotonic()

@@ -86,8 +86,6 @@ class StopRequest:
 
         if _watching:
             _training = self
-            # jax.distributed puts a handler of its own on SIGTERM.
-            _handle(_left_to_the_thread)
         elif threading.current_thread() is threading.main_thread():
             self._before = {number: signal.getsignal(number) for number in _heeded()}
             _handle(self._receive_as_guest)

@@ -40,7 +40,8 @@ def train_and_sample(commands, raw, encoding):
     wrong = misbehaviour(result)
     trained = result.code == 0
     if not wrong and trained:
-        wrong = misbehaviour(commands.run(["sample", "run", "--length", "30"]))
+        result = commands.run(["sample", "run", "--length", "30"])
+        wrong = misbehaviour(result) or (result.err if result.code else "")
     elif not wrong and (commands.folder / "run" / "config.json").exists():
         wrong = f"a run is left, although: {result.err}"
     return wrong, trained

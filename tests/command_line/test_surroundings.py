@@ -35,6 +35,7 @@ pwd.getpwuid = getpwuid
 @pytest.fixture(autouse=True)
 def _caches_apart(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what is buffered fails at the exit
     with jax.numpy_dtype_promotion("standard"):
         yield
 
@@ -133,12 +134,13 @@ def test_training_goes_on_unread_unnamed_homeless_and_in_ascii(text, tmp_path):
     assert b"Compiled programs are not kept" in cache
     assert b"there is no home folder" in cache
     assert unread == b"jaxrnn: nobody reads standard output any more; train goes on without it."
-    path = os.fsdecode(out)
-    assert saved_runs.checkpoint(runs.open_run(path).step_paths()[0])[1]["step"] == 12
-    assert main(["show", path, "--view", "training"]) == 0
-    page = os.path.join(path, "training.html")
-    with open(page, encoding="utf-8") as file:
-        assert "</html>" in file.read()
+    run = runs.open_run(os.fsdecode(out))
+    assert saved_runs.checkpoint(run.step_paths()[0])[1]["step"] == 12
+    child = start("show", out, "--view", "training", env=environment)
+    written, error = child.communicate()
+    assert child.returncode == 0, error
+    assert b"run-\\udcff\\udce9/training.html" in written
+    assert "</html>" in (run.path / "training.html").read_text(encoding="utf-8")
 
 
 def test_a_sample_whose_reader_leaves_ends_in_silence(trained):
@@ -192,10 +194,10 @@ def test_a_fifo_or_a_device_is_not_replaced(tmp_path):
     fifo = tmp_path / "page.html"
     os.mkfifo(fifo)
     read = []
-    reader = threading.Thread(target=lambda: read.append(fifo.read_bytes()))
+    reader = threading.Thread(target=lambda: read.append(fifo.read_bytes()), daemon=True)
     reader.start()
     write_file(fifo, b"a page")
-    reader.join()
+    reader.join(10)
     assert read == [b"a page"]
     assert fifo.is_fifo()
 
