@@ -318,7 +318,7 @@ def _train(work: "Work", peers: Peers) -> int:
     step = work.journal.step
     shown = Progress(characters, total, step) if peers.first else None
     with stop, shown or nullcontext():
-        for record in training_loop.train(work, should_stop):
+        for record in training_loop.train(work, should_stop, peers.any):
             if shown is not None:
                 shown.show(record)
             step = record["step"]
