@@ -179,6 +179,14 @@ class Peers:
         """
         return self._gather(value)
 
+    def any(self, answer: bool) -> bool:
+        """Whether any process says yes; all of them must call it.
+
+        Args:
+            answer: this process's.
+        """
+        return any(self.gather(answer))
+
     def agree(self, facts: Mapping[str, Any]) -> None:
         """Makes sure that all processes have the same facts; all of them must call it.
 

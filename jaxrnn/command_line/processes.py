@@ -282,10 +282,25 @@ def _told_by_first(said: bytes, devices: list[Any] | None = None) -> bytes:
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     placed = jax.make_array_from_callback(rows.shape, divided, lambda index: rows[index])
     # The CPU's collectives say on standard output, from C++, that they are connected.
-    with _no_output():
-        sums = jax.jit(lambda rows: jnp.max(rows, axis=0), out_shardings=everywhere)(placed)
-        told = np.asarray(sums.addressable_data(0))
+    try:
+        with _no_output():
+            sums = jax.jit(lambda rows: jnp.max(rows, axis=0), out_shardings=everywhere)(placed)
+            told = np.asarray(sums.addressable_data(0))
+    except Exception as error:
+        if "Gloo" not in str(error):
+            raise
+        rule = "hosts that the others reach at what their own names resolve to"
+        got = f"{_resolved(socket.gethostname())} ({str(error).splitlines()[0]})"
+        hint = "the CPU's collectives need that; see /etc/hosts"
+        raise ValueError(sentence("train", "--coordinator", rule, got, hint)) from None
     return told.tobytes().rstrip(b"\0")
+
+
+def _resolved(name: str) -> str:
+    try:
+        return f"{name} at {socket.gethostbyname(name)}"
+    except OSError:
+        return f"{name}, which does not resolve"
 
 
 @contextmanager

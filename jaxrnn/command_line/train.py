@@ -145,9 +145,10 @@ def _lock(out: str | None, peers: Peers, held: ExitStack) -> Path:
         peers.gather()
         seen = peers.gather(token.exists())
         if not all(seen):
-            blind = ", ".join(str(process) for process, sees in enumerate(seen) if not sees)
+            blind = [str(process) for process, sees in enumerate(seen) if not sees]
             rule = "one folder that all processes share"
-            got = f"{path}, where processes {blind} do not see what process 0 sees"
+            who = f"process {blind[0]} does" if len(blind) == 1 else f"{', '.join(blind)} do"
+            got = f"{path}, in which {who} not see what process 0 sees"
             raise SaidByAllError(sentence("train", "--out", rule, got))
         token.unlink(missing_ok=True)
     return path
@@ -317,7 +318,7 @@ def _train(work: "Work", peers: Peers) -> int:
     step = work.journal.step
     shown = Progress(characters, total, step) if peers.first else None
     with stop, shown or nullcontext():
-        for record in training_loop.train(work, should_stop):
+        for record in training_loop.train(work, should_stop, peers.any):
             if shown is not None:
                 shown.show(record)
             step = record["step"]

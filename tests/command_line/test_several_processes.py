@@ -296,7 +296,7 @@ def test_what_differs_between_the_processes_is_said_in_all(text, tmp_path):
     for folder in folders:
         folder.mkdir()
     for error in fails(text, "--out", "run", *OPTIONS, cwd=folders):
-        assert "--out: expected one folder that all processes share, got run, where" in error
+        assert "--out: expected one folder that all processes share, got run, in which" in error
     for error in fails(text, *start, "--batch-size", "5"):
         assert "--batch-size: expected a multiple of 2, the number of processes, got 5" in error
     for error in fails(text, *start, "--batch-size", "6", "--devices", "3"):
