@@ -305,15 +305,16 @@ def _resolved(name: str) -> str:
 
 @contextmanager
 def _no_output() -> Iterator[None]:
+    """Lets nothing through to standard output, from C++ either."""
     sys.stdout.flush()
-    with suppress(OSError), open(os.devnull, "wb") as nowhere:
-        kept = os.dup(1)
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextmanager
