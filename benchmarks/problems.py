@@ -341,6 +341,21 @@ COMPARED_STEPS = 3
 
 
 @dataclass(frozen=True)
+class ProcessesProblem(TrainProblem):
+    """A training step in one process on one core, and in two processes with a core each.
+
+    Quantities: `one_process` and `two_processes`. That they compute the same is for the tests.
+    """
+
+    kind: ClassVar[str] = "processes"
+    compared: ClassVar[bool] = False
+
+    def label(self) -> str:
+        """A name for people, the same in every run."""
+        return f"{self.cell} {self.layers}×({self.size})"
+
+
+@dataclass(frozen=True)
 class SampleProblem(TrainProblem):
     """Drawing T characters for each of B texts from a character model, one after the other.
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrnn.errors import sentence
+from jaxrnn.precision import accumulator
 
 Array = jax.Array
 
@@ -116,11 +117,12 @@ def make_optimizer(
     elif name == "rmsprop":
         rho = 0.95 if decay_rate is None else decay_rate
         optimizer = optax.rmsprop(rate, decay=rho, eps=1e-8, eps_in_sqrt=False)
-    elif name == "adam":
-        optimizer = optax.adam(rate, b2=0.999 if decay_rate is None else decay_rate)
-    elif name == "adamw":
-        rho = 0.999 if decay_rate is None else decay_rate
-        optimizer = optax.adamw(rate, b2=rho, weight_decay=weight_decay)
+    elif name in ("adam", "adamw"):
+        optimizer = optax.chain(
+            _scale_by_adam(0.999 if decay_rate is None else decay_rate),
+            optax.add_decayed_weights(weight_decay),
+            optax.scale_by_learning_rate(rate),
+        )
     elif name == "sgd":
         optimizer = optax.sgd(rate)
     else:
@@ -133,6 +135,26 @@ def make_optimizer(
     if clip_norm:
         clips.append(optax.clip_by_global_norm(clip_norm))
     return optax.chain(*clips, optimizer) if clips else optimizer
+
+
+def _scale_by_adam(decay_rate: float) -> optax.GradientTransformation:
+    """optax's Adam, with its count handed over in the precision of the gradient.
+
+    Left to itself, optax raises the rates to an int32: strict promotion refuses that, and the
+    result is float64 or float32, other bits, as jax_enable_x64 is on or off.
+    """
+    adam = optax.scale_by_adam(b2=decay_rate)
+
+    def update(
+        gradient: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        dtypes = [accumulator(leaf.dtype) for leaf in jax.tree.leaves(gradient)]
+        widest = max(dtypes, key=lambda dtype: dtype.itemsize, default=jnp.float32)
+        counted = state._replace(count=state.count.astype(widest))
+        changes, after = adam.update(gradient, counted, params)
+        return changes, after._replace(count=optax.safe_increment(state.count))
+
+    return optax.GradientTransformation(adam.init, update)
 
 
 def make_schedule(

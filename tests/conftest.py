@@ -4,6 +4,7 @@ With JAXRNN_TEST_OPTIMISED=1 in the environment programs are compiled as for use
 of values, of padding to the bit and of gradients that way too.
 """
 
+import gc
 import os
 from importlib.metadata import version
 
@@ -11,10 +12,12 @@ from importlib.metadata import version
 # quarters of the whole time. Commands that the tests start as processes inherit this; the quick
 # benchmarks compare the same functions as they are compiled for use.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-# The older code generator takes two thirds of the newer one's time; jaxlib 0.11 has only the newer,
-# and a flag that XLA does not know ends the process.
+# The older code generator takes two thirds of the newer one's time, and with one part a program and
+# narrow vectors half; jaxlib 0.11 has only the newer, and a flag that XLA does not know ends the
+# process.
 if version("jaxlib").startswith("0.10."):
-    QUICK += " --xla_cpu_use_fusion_emitters=false"
+    QUICK += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    QUICK += " --xla_cpu_prefer_vector_width=128"
 if not os.environ.get("JAXRNN_TEST_OPTIMISED"):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
 
@@ -24,3 +27,10 @@ jax.config.update("jax_num_cpu_devices", 2)  # for the tests of training on seve
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_finish():
+    # Tracing makes objects by the hundred thousand: collecting them less often, and never looking
+    # through the modules again, takes a seventh off.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -45,10 +45,13 @@ class Commands:
         folder: its current folder.
         environment: variables of its environment beside this process's.
         most: commands before it is started anew.
+        keep_compiled: whether programs stay compiled from one command to the next: quick where all
+            commands are of one model, and more memory each time where they are not.
     """
 
-    def __init__(self, folder=None, environment=None, most=400):
+    def __init__(self, folder=None, environment=None, most=400, keep_compiled=False):
         self.folder, self.environment, self.most = folder, environment, most
+        self.keep_compiled = keep_compiled
         self.child, self.done = None, 0
 
     def run(self, arguments, seconds=SECONDS):
@@ -72,10 +75,11 @@ class Commands:
         return Result(**json.loads(line))
 
     def start(self):
-        root = str(Path(jaxrnn.__file__).parent.parent)  # the package that is being tested
-        environment = os.environ | {"PYTHONPATH": root} | (self.environment or {})
+        # The package under test, also where it is not the installed one.
+        package = str(Path(jaxrnn.__file__).parent.parent)
+        environment = os.environ | {"PYTHONPATH": package} | (self.environment or {})
         self.child = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, __file__, *["keep"] * self.keep_compiled],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -164,7 +168,8 @@ def serve():
         result |= {"seconds": seconds, "memory": memory}
         answers.write(json.dumps(result).encode() + b"\n")
         answers.flush()
-        jax.clear_caches()
+        if sys.argv[1:] != ["keep"]:
+            jax.clear_caches()
         jax.config.update("jax_enable_x64", False)
 
 

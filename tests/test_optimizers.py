@@ -13,13 +13,6 @@ STEPS = 5
 RATE = 0.03
 
 
-@pytest.fixture(autouse=True)
-def _optax_promotes():
-    # optax raises a float to an int32 power in Adam's bias correction.
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 def gradients():
     generator = np.random.default_rng(0)
     return [generator.normal(size=(3, 2)) * 4 for _ in range(STEPS)]
@@ -74,8 +67,7 @@ def by_hand(name, rho=None, weight_decay=0.0, change=lambda g: g):
 def test_named_optimizers_follow_their_equations(name, options, rho):
     optimizer = optimizers.make_optimizer(name, RATE, **options)
     expected = by_hand(name, rho, options.get("weight_decay", 0.0))
-    # optax forms some products in float32 constants, hence not 1e-12.
-    np.testing.assert_allclose(follow(optimizer), expected, rtol=1e-6)
+    np.testing.assert_allclose(follow(optimizer), expected, rtol=1e-12)
 
 
 def test_karpathy_adagrad_is_clip_then_adagrad_from_zero():

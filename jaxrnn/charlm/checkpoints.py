@@ -168,6 +168,9 @@ def read_manifest(path: Path, identity: Identity, facts: Mapping[str, Any]) -> M
             f"{path} was made with other settings, another vocabulary or another text than "
             "config.json has."
         )
+    numbers = [value for value in content["facts"].values() if isinstance(value, int)]
+    if not all(0 <= number <= LARGEST_STEP for number in numbers):
+        raise BrokenCheckpointError(f"{path} counts steps below 0 or above {LARGEST_STEP:,}.")
     arrays = content["arrays"]
     step = content["facts"]["step"]
     named = step_of(path)

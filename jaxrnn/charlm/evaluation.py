@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.placement import STREAMS, Mesh, divide, replicate
-from jaxrnn.charlm.streams import window
+from jaxrnn.charlm.streams import token_ids, window
 from jaxrnn.errors import sentence
+from jaxrnn.recurrence.checks import check_size
 
 Array = jax.Array
 
@@ -81,7 +82,8 @@ def evaluate(
         as it is with the losses. None if it should stop.
 
     Raises:
-        ValueError: fewer than 2 tokens.
+        ValueError: fewer than 2 tokens, anything but one axis, or a size that is no integer of at
+            least 1.
         TypeError: tokens that are not integers.
 
     Example: a model that knows nothing, over 65 characters.
@@ -91,12 +93,12 @@ def evaluate(
         >>> round(evaluate(config, nothing, [1, 2, 3, 4, 5, 6], batch_size=2), 4) # ln 65
         4.1744
     """
-    ids = np.asarray(tokens)
+    for name, size in (("batch_size", batch_size), ("length", length)):
+        check_size("evaluate", name, size)
+    ids = token_ids("evaluate", tokens)
     predictions = len(ids) - 1
     if predictions < 1:
         raise ValueError(sentence("evaluate", "tokens", "at least 2 tokens", f"{len(ids)}"))
-    if ids.dtype.kind not in "iu":
-        raise TypeError(sentence("evaluate", "tokens", "integer token ids [N]", ids))
     # Asked here, in the ids' own type: as int32, 2**32 would be 0.
     if not 0 <= ids.min() <= ids.max() < config.vocab_size:
         return math.nan

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxrnn.errors import sentence
@@ -49,6 +50,10 @@ def nats(logits: Array, targets: Array) -> Array:
                 "cross_entropy", "targets", f"shape {list(logits.shape[:-1])} of logits", targets
             )
         )
+    if isinstance(targets, np.ndarray):
+        # Asked in their own type: JAX without 64-bit numbers would take 2³² for 0.
+        outside = (targets < 0) | (targets >= logits.shape[-1])
+        targets = np.where(outside, -1, targets).astype(np.int32)
     # A vocabulary may be larger than the targets' type: 300 characters and ids in one byte.
     largest = min(logits.shape[-1] - 1, int(jnp.iinfo(targets.dtype).max))
     known = jnp.clip(targets, 0, largest)

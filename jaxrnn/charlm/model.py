@@ -9,6 +9,7 @@ negative one too, gives NaN with an embedding and without.
 """
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -223,6 +224,12 @@ def zero_carry(
     batch_shape = tuple(batch_size) if isinstance(batch_size, tuple | list) else (int(batch_size),)
     carry = networks.zero_carry(config.network, params.layers, batch_shape)
     return carry if dtype is None else jax.tree.map(lambda leaf: leaf.astype(dtype), carry)
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def first_stream(carry: tuple[Any, ...], dtype: Any) -> tuple[Any, ...]:
+    """The carry of the first of several streams: fields [B, H] -> [H], in a dtype."""
+    return jax.tree.map(lambda leaf: leaf[0].astype(dtype), carry)
 
 
 def apply(

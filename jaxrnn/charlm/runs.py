@@ -20,8 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from jaxrnn.charlm import checkpoints, files, model, state, strict
 from jaxrnn.charlm.checkpoints import BrokenCheckpointError, Manifest
 from jaxrnn.charlm.corpus import Corpus
@@ -131,11 +129,14 @@ def open_run(path: str | Path) -> Run:
     hints = {"format": int, "run": str, "settings": dict, "vocabulary": str, "text": dict}
     strict.check_fields(content, hints, file)
     strict.check_fields(content["text"], {"source": str, "sha256": str}, file)
-    source = content["text"]["source"]
-    if "\0" in source or len(source) > LONGEST_SOURCE:
+    text = content["text"]
+    try:
+        name = os.fsencode(text["source"])
+    except UnicodeEncodeError:
+        name = b"\0"
+    if b"\0" in name or len(name) > LONGEST_SOURCE:
         raise BrokenFileError(f"{file} names a text that no file system has.")
     try:
-        text = content["text"]
         settings = Settings.from_json(content["settings"])
         vocab = Vocab(content["vocabulary"])
         run = Run(path, settings, vocab, text["source"], text["sha256"], content["run"])
@@ -207,8 +208,8 @@ def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
     """
     part = lambda everything: (everything.state.params, everything.carry)  # noqa: E731
     (params, carry), _ = restore_part(run, part, note)
-    dtype = params.w_hy.dtype  # in mixed precision the carry is in the dtype of training
-    return params, jax.tree.map(lambda leaf: leaf[0].astype(dtype), carry)
+    # In mixed precision the carry is in the dtype of training.
+    return params, model.first_stream(carry, params.w_hy.dtype)
 
 
 def load_history(run: Run, note: Note) -> dict[int, model.Params]:
@@ -275,7 +276,8 @@ def _first_good(
         raise _nothing_good(run, complaints)
     for complaint in complaints:
         note(complaint)
-    if complaints and good[0].path != (run.step_paths()[0] if resuming else run.best_path):
+    first = [*run.step_paths(), run.best_path][0] if resuming else run.best_path
+    if complaints and good[0].path != first:
         note(f"Using {good[0].path} of step {good[0].step:,} instead.")
     return good
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrnn.charlm import model
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.choosing import Choice, check_integer, choose, make_choice
+from jaxrnn.charlm.vocabulary import Vocab, check_text
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_key
 
@@ -54,16 +55,18 @@ def sample(
         key: a `jax.random.key`; consumed.
         length: characters to write.
         prime: what comes before the text; the empty prime means a first character drawn evenly.
-        temperature: above 1 more varied, below 1 more careful; 0 takes the likeliest (greedy).
+        temperature: above 1 more varied, below 1 more careful; 0, or less than the smallest
+            normal number of the logits' dtype (1.2e-38 of float32), takes the likeliest (greedy).
         top_k: draws from the k likeliest characters only.
-        top_p: draws from the fewest likeliest characters whose probabilities reach p.
+        top_p: draws from the fewest likeliest characters whose probabilities reach p; however
+            small p is, from the likeliest.
         carry: what came before the prime, as `zero_carry(config, params, ())`; None: nothing.
 
     Returns:
         `length` characters, those after the prime.
 
     Raises:
-        TypeError: `key` is no key.
+        TypeError: `key` is no key, or what should be a number, of Python, NumPy or JAX, is none.
         ValueError: a prime with a character outside the vocabulary, or a number out of range.
 
     Example:
@@ -122,12 +125,11 @@ def sample_many(
         `count` texts of `length` characters.
 
     Raises:
-        ValueError: as `sample`.
+        TypeError, ValueError: as `sample`.
     """
-    _check(config, vocab, key, count, length, prime, temperature, top_k, top_p)
-    chunks = _generate(
-        config, params, vocab, key, count, length, prime, temperature, top_k, top_p, carry, None
-    )
+    count, length = _check(config, vocab, key, count, length, prime)
+    choice = make_choice(config, params, temperature, top_k, top_p)
+    chunks = _generate(config, params, vocab, key, count, length, prime, choice, carry, None)
     return [vocab.decode(row) for row in np.concatenate(list(chunks), axis=0).T]
 
 
@@ -162,40 +164,26 @@ def stream(
         Pieces of text; together they are what `sample` returns for the same arguments.
 
     Raises:
-        ValueError: as `sample`.
+        TypeError, ValueError: as `sample`.
     """
-    _check(config, vocab, key, 1, length, prime, temperature, top_k, top_p)
+    count, length = _check(config, vocab, key, 1, length, prime)
+    choice = make_choice(config, params, temperature, top_k, top_p)
     chunks = _generate(
-        config, params, vocab, key, 1, length, prime, temperature, top_k, top_p, carry, STREAM_STEPS
+        config, params, vocab, key, count, length, prime, choice, carry, STREAM_STEPS
     )
     return (vocab.decode(tokens[:, 0]) for tokens in chunks)
 
 
 def _check(
-    config: model.Config,
-    vocab: Vocab,
-    key: Array,
-    count: int,
-    length: int,
-    prime: str,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-) -> None:
+    config: model.Config, vocab: Vocab, key: Array, count: int, length: int, prime: str
+) -> tuple[int, int]:
+    """Checks everything else; `count` and `length` as Python's integers."""
     check_key("sample", key)
+    check_text("sample", "prime", prime)
     if len(vocab) != config.vocab_size:
         raise ValueError(
             sentence("sample", "vocab", f"{config.vocab_size} characters", f"{len(vocab)}")
         )
-    for name, value, least in (("length", length, 0), ("count", count, 1)):
-        if value < least:
-            raise ValueError(sentence("sample", name, f"at least {least}", value))
-    if not 0 <= temperature < float("inf"):
-        raise ValueError(sentence("sample", "temperature", "a number from 0 up", temperature))
-    if top_k is not None and top_k < 1:
-        raise ValueError(sentence("sample", "top_k", "at least 1", top_k))
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(sentence("sample", "top_p", "above 0 and at most 1", top_p))
     unknown = sorted(set(prime) - set(vocab.characters))
     if unknown:
         raise ValueError(
@@ -207,6 +195,7 @@ def _check(
                 f"it knows {vocab.characters!r}" if len(vocab) <= 128 else "",
             )
         )
+    return check_integer("count", count, 1), check_integer("length", length, 0)
 
 
 def _generate(
@@ -217,48 +206,54 @@ def _generate(
     count: int,
     length: int,
     prime: str,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
+    choice: Choice,
     carry: Any,
     steps: int | None,
 ) -> Iterator[NDArray[np.int32]]:
-    """New tokens [n, count] at a time; n is `steps` a dispatch, or everything in one."""
+    """New tokens [n, count] at a time; n is `steps` a dispatch, or everything in one.
+
+    What goes to the device and comes back is moved in so many words, as `jax.transfer_guard`
+    may ask.
+    """
     if prime:
-        forced = vocab.encode(prime)
+        forced = np.broadcast_to(vocab.encode(prime)[:, None], (len(prime), count))
     else:
-        first_key = jax.random.fold_in(key, FIRST)
-        forced = np.asarray(jax.random.randint(first_key, (1, count), 0, len(vocab), jnp.int32))
+        first_key = jax.random.fold_in(key, jax.device_put(FIRST))
+        forced = jax.device_get(_evenly(first_key, count, len(vocab)))
         yield forced[:length]
         length = max(0, length - 1)
-    if carry is None:
-        carry = model.zero_carry(config, params, ())
-    carry = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), carry)
-    token = jnp.broadcast_to(jnp.asarray(forced[0]), (count,))
-    free = np.full(length, -1, np.int32)
-    given = np.concatenate([forced[1:], free]) if prime else free
-    skip = len(given) - length
     if not length:
         yield np.zeros((0, count), np.int32)
         return
+    carry = _first_carry(config, params, carry, count)
+    token = jax.device_put(forced[0])
+    # A prime is the same for all texts; −1 stands where a character is drawn.
+    given = np.concatenate([forced[1:, 0], np.full(length, -1, np.int32)])
+    skip = len(given) - length
     size = steps or len(given)
+    scale, share = jax.device_put((choice.temperature, choice.top_p))
     for start in range(0, len(given), size):
         now = given[start : start + size]
         padded = np.pad(now, (0, size - len(now)), constant_values=-1)
         carry, token, tokens = _steps(
-            config,
-            params,
-            carry,
-            token,
-            key,
-            jnp.asarray(start, jnp.int32),
-            padded,
-            jnp.asarray(temperature or 1.0, params.w_hy.dtype),
-            None if top_p is None else jnp.asarray(top_p, jnp.float32),
-            greedy=temperature == 0,
-            top_k=None if top_k is None else min(top_k, len(vocab)),
-        )
-        yield np.asarray(tokens)[max(0, skip - start) : len(now)]
+            config, params, carry, token, key, *jax.device_put((np.int32(start), padded)),
+            scale, share, greedy=choice.greedy, top_k=choice.top_k,
+        )  # fmt: skip
+        yield jax.device_get(tokens)[max(0, skip - start) : len(now)]
+
+
+@functools.partial(jax.jit, static_argnames=("count", "vocab_size"))
+def _evenly(key: Array, count: int, vocab_size: int) -> Array:
+    """First tokens [1, count] that nothing comes before."""
+    return jax.random.randint(key, (1, count), 0, vocab_size, jnp.int32)
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def _first_carry(config: model.Config, params: model.Params, carry: Any, count: int) -> Any:
+    """`carry`, or zeros where it is None, of every text."""
+    if carry is None:
+        carry = model.zero_carry(config, params, ())
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), carry)
 
 
 @functools.partial(jax.jit, static_argnames=("greedy", "top_k"))
@@ -284,49 +279,9 @@ def _steps(
         carry, token = loop
         step_key, given = now
         carry, logits = model.step(config, params, carry, token)
-        if greedy:
-            drawn = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        else:
-            logits = keep_likeliest(logits / temperature.astype(logits.dtype), top_k, top_p)
-            drawn = jax.random.categorical(step_key, logits).astype(jnp.int32)
-        token = jnp.where(given < 0, drawn, given)
+        chosen = choose(step_key, logits, temperature, top_p, greedy=greedy, top_k=top_k)
+        token = jnp.where(given < 0, chosen, given)
         return (carry, token), token
 
     (carry, token), tokens = jax.lax.scan(one_step, (carry, token), (keys, given))
     return carry, token, tokens
-
-
-def keep_likeliest(logits: Array, top_k: int | None, top_p: Array | float | None) -> Array:
-    """Logits with −∞ for all but the likeliest; of equal ones, none is cut while one is kept.
-
-    Args:
-        logits: [..., V].
-        top_k: keeps the k largest; None: all.
-        top_p: of those, keeps the fewest whose probabilities add up to p or more; None: all.
-
-    Returns:
-        [..., V].
-
-    >>> import jax.numpy as jnp
-    >>> logits = jnp.log(jnp.array([0.5, 0.1, 0.3, 0.1]))
-    >>> jnp.isfinite(keep_likeliest(logits, 3, None)).tolist()
-    [True, True, True, True]
-    >>> jnp.isfinite(keep_likeliest(logits, None, 0.7)).tolist()
-    [True, False, True, False]
-
-    Source: top-k Fan, Lewis and Dauphin (2018); top-p, "nucleus", Holtzman et al. (2020).
-    """
-    lowest = jnp.asarray(-jnp.inf, logits.dtype)
-    if top_k is not None:
-        smallest = jax.lax.top_k(logits, top_k)[0][..., -1:]
-        logits = jnp.where(logits < smallest, lowest, logits)
-    if top_p is not None:
-        descending = jnp.flip(jnp.sort(logits, axis=-1), axis=-1)
-        probabilities = jax.nn.softmax(descending, axis=-1)
-        before = jnp.cumsum(probabilities, axis=-1) - probabilities
-        kept = before < jnp.asarray(top_p, logits.dtype)
-        smallest = jnp.min(
-            jnp.where(kept, descending, jnp.asarray(jnp.inf, logits.dtype)), axis=-1, keepdims=True
-        )
-        logits = jnp.where(logits < smallest, lowest, logits)
-    return logits

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
+from jaxrnn.recurrence.checks import check_size
 
 LARGEST_ID = 2**31 - 1  # a window's are int32
 
@@ -32,7 +33,8 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
         the end are left out.
 
     Raises:
-        ValueError: fewer than B·T + 1 tokens, so not even one window; an id below 0. (How large the
+        ValueError: an id below 0 or above 2³¹ − 1, anything but one axis, a size that is no integer
+            of at least 1, or fewer than B·T + 1 tokens, so not even one window. (How large the
             vocabulary is, is not known here: an id above it makes logits and losses NaN.)
         TypeError: tokens that are not integers.
 
@@ -40,16 +42,13 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
     array([[0, 1, 2, 3, 4],
            [4, 5, 6, 7, 8]], dtype=uint8)
     """
-    ids = np.asarray(tokens)
-    if batch_size < 1 or length < 1:
-        raise ValueError(
-            sentence(
-                "make_streams",
-                "batch_size, length",
-                "at least 1",
-                f"{batch_size} and {length}",
-            )
-        )
+    for name, size in (("batch_size", batch_size), ("length", length)):
+        check_size("make_streams", name, size)
+    ids = token_ids("make_streams", tokens)
+    if ids.size and not 0 <= ids.min() <= ids.max() <= LARGEST_ID:
+        where = int(((ids < 0) | (ids > LARGEST_ID)).argmax())
+        rule, got = f"token ids from 0 to {LARGEST_ID:,}", f"{int(ids[where]):,}"
+        raise ValueError(sentence("make_streams", "tokens", rule, f"{got} at position {where:,}"))
     windows = (len(ids) - 1) // (batch_size * length)
     if windows < 1:
         raise ValueError(
@@ -62,19 +61,38 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
                 _sizes_that_fit(len(ids), batch_size, length),
             )
         )
-    if ids.dtype.kind not in "iu":
-        raise TypeError(sentence("make_streams", "tokens", "integer token ids [N]", ids))
-    smallest, largest = int(ids.min()), int(ids.max())
-    if smallest < 0 or largest > LARGEST_ID:
-        wrong, where = (smallest, ids.argmin()) if smallest < 0 else (largest, ids.argmax())
-        rule = f"token ids from 0 to {LARGEST_ID:,}"
-        raise ValueError(
-            sentence("make_streams", "tokens", rule, f"{wrong:,} at position {where:,}")
-        )
+    largest = int(ids.max())
     span = windows * length
     starts = np.arange(batch_size)[:, None] * span
     kind = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
     return ids.astype(kind)[starts + np.arange(span + 1)]
+
+
+def token_ids(function: str, tokens: ArrayLike) -> NDArray[np.integer]:
+    """Tokens [N] as an array of integers of whatever size.
+
+    Args:
+        function: for the sentence.
+        tokens: [N], maybe none.
+
+    Raises:
+        TypeError: tokens that are not integers.
+        ValueError: anything but one axis.
+    """
+    rule = "integer token ids [N]"
+    try:
+        ids = np.asarray(tokens)
+    except ValueError:
+        raise ValueError(sentence(function, "tokens", rule, "lists of several lengths")) from None
+    if not ids.size:
+        ids = ids.astype(np.int32)  # NumPy takes an empty list for floats
+    if ids.dtype.kind not in "iu":
+        got = "a text" if ids.dtype.kind in "SU" else ids
+        hint = "Vocab.encode(text) makes them of a text"
+        raise TypeError(sentence(function, "tokens", rule, got, hint))
+    if ids.ndim != 1:
+        raise ValueError(sentence(function, "tokens", f"{rule}, one axis", ids))
+    return ids
 
 
 def number_of_windows(streams: jax.Array | NDArray[np.integer], length: int) -> int:

@@ -7,6 +7,7 @@ In several processes each runs this loop over its part of the streams; what is s
 the outside, its files and samples, is the first process's.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -108,13 +109,19 @@ def resume(run: Run, corpus: Corpus, note: runs.Note) -> Work:
     return Work(run, plan, everything, journal)
 
 
-def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
+def train(
+    work: Work,
+    should_stop: Callable[[], bool] = lambda: False,
+    any_process: Callable[[bool], bool] | None = None,
+) -> Iterator[Record]:
     """Trains to the end of the run, or until it should stop.
 
     Args:
         work: from `start` or `resume`.
         should_stop: asked after every dispatch and during validation; True in any process saves a
             checkpoint and ends all.
+        any_process: of several processes, all of which call it at the same moment: whether any
+            says yes. None: by a collective of their devices, which takes milliseconds on a CPU.
 
     Yields:
         Records, as metrics.jsonl has them. All have `step`, `epoch` and `seconds`, and one of
@@ -129,18 +136,25 @@ def train(work: Work, should_stop: Callable[[], bool] = lambda: False) -> Iterat
         OSError: a checkpoint or a record could not be written; the message names the file.
     """
     with Saver(work.run) as saver:
-        yield from _Loop(work, should_stop, saver).records()
+        yield from _Loop(work, should_stop, any_process, saver).records()
 
 
 class _Loop:
     """One call of `train`: what changes while it runs."""
 
-    def __init__(self, work: Work, should_stop: Callable[[], bool], saver: Saver) -> None:
+    def __init__(
+        self,
+        work: Work,
+        should_stop: Callable[[], bool],
+        any_process: Callable[[bool], bool] | None,
+        saver: Saver,
+    ) -> None:
         self.run, self.plan, everything, self.journal = work
         self.saver = saver
         self.asked_to_stop = should_stop
         settings = self.run.settings
         self.mesh = mesh = placement.make_mesh(settings.devices)
+        self.any_process = any_process or functools.partial(placement.any_process, mesh)
         self.state = placement.replicate(mesh, everything.state)
         self.carry = placement.divide(mesh, everything.carry)
         self.streams = placement.divide(mesh, self.plan.streams)
@@ -269,12 +283,12 @@ class _Loop:
 
     def _should_stop(self) -> bool:
         """Whether any process should: all have to stop at the same step."""
-        return placement.any_process(self.mesh, self.asked_to_stop())
+        return self.any_process(self.asked_to_stop())
 
     def _late(self) -> bool:
         """Whether the last checkpoint is old, by the first process's clock."""
         late = time.monotonic() - self.last_save > SECONDS_BETWEEN_CHECKPOINTS
-        return placement.any_process(self.mesh, late and jax.process_index() == 0)
+        return self.any_process(late and jax.process_index() == 0)
 
 
 def validation_loss(
@@ -291,8 +305,13 @@ def validation_loss(
 
 def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:
     """A text that goes on from where the first stream is, as in min-char-rnn."""
-    key = jax.random.fold_in(jax.random.key(run.settings.seed), step)
+    key = _sample_key(*jax.device_put((np.uint32(run.settings.seed), np.uint32(step))))
     prime = "\n" if "\n" in run.vocab else ""
     length = run.settings.sample_length
-    first = jax.tree.map(lambda leaf: leaf[0].astype(params.w_hy.dtype), carry)
+    first = model.first_stream(carry, params.w_hy.dtype)
     return sampling.sample(run.config, params, run.vocab, key, length, prime, 0.8, carry=first)
+
+
+@jax.jit
+def _sample_key(seed: Array, step: Array) -> Array:
+    return jax.random.fold_in(jax.random.key(seed), step)

@@ -17,6 +17,7 @@ class Vocab:
         characters: V distinct characters in the order of their code points.
 
     Raises:
+        TypeError: anything but a string.
         ValueError: characters that are out of order or come twice.
 
     >>> vocab = Vocab.from_text("hello")
@@ -31,6 +32,7 @@ class Vocab:
     characters: str
 
     def __post_init__(self) -> None:
+        check_text("Vocab", "characters", self.characters)
         if sorted(set(self.characters)) != list(self.characters):
             raise ValueError(
                 sentence(
@@ -45,6 +47,7 @@ class Vocab:
     @classmethod
     def from_text(cls, text: str) -> "Vocab":
         """The vocabulary of all characters in `text`."""
+        check_text("Vocab.from_text", "text", text)
         return cls("".join(chr(code) for code in np.unique(_code_points(text))))
 
     def __len__(self) -> int:
@@ -63,8 +66,10 @@ class Vocab:
             int32 [N].
 
         Raises:
+            TypeError: anything but a string.
             ValueError: a character outside the vocabulary; the message names the first.
         """
+        check_text("Vocab.encode", "text", text)
         codes = _code_points(text)
         ids = np.searchsorted(self._codes, codes)
         known = self._codes[np.minimum(ids, len(self) - 1)] == codes if len(self) else codes < 0
@@ -110,6 +115,13 @@ class Vocab:
     @cached_property
     def _codes(self) -> NDArray[np.uint32]:
         return _code_points(self.characters)
+
+
+def check_text(function: str, argument: str, text: object) -> None:
+    """Raises TypeError unless it is a string."""
+    if not isinstance(text, str):
+        hint = ".decode() makes one of bytes" if isinstance(text, bytes) else ""
+        raise TypeError(sentence(function, argument, "a string", type(text).__name__, hint))
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

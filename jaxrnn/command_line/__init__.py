@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
-        words, code = _explained(error)
+        words, code = explained(error)
         print(f"jaxrnn: {words}", file=sys.stderr)
         return code
 
@@ -71,7 +71,7 @@ def _run(arguments: list[str]) -> int:
     return code
 
 
-def _explained(error: Exception) -> tuple[str, int]:
+def explained(error: Exception) -> tuple[str, int]:
     """A sentence and an exit code."""
     said = " ".join(str(error).splitlines()) or type(error).__name__
     if isinstance(error, FloatingPointError):

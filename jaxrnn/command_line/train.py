@@ -2,21 +2,25 @@
 
 import argparse
 import dataclasses
-import os
+import hashlib
+import secrets
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxrnn.charlm.settings import ADJUSTABLE, PRESETS, Settings
+from jaxrnn.command_line import devices, processes
+from jaxrnn.command_line.peers import Peers, SaidByAllError
 from jaxrnn.command_line.train_options import make_parser
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
     from jaxrnn.charlm.corpus import Corpus
+    from jaxrnn.charlm.runs import Run
     from jaxrnn.charlm.training_loop import Work
 
-__all__ = ["choose_settings", "cores_that_pay", "make_parser", "run"]
+__all__ = ["choose_settings", "make_parser", "run"]
 
 # What a model is; `--init-from` takes these from the other run.
 MODEL = ("model", "rnn_size", "num_layers", "proj_size", "embed_size", "dtype")
@@ -28,40 +32,134 @@ def run(options: argparse.Namespace) -> int:
     given.pop("import", None)
     text, out = given.pop("text", None), given.pop("out", None)
     preset, init_from = given.pop("preset", None), given.pop("init_from", None)
-    with ExitStack() as held:
-        if given.pop("resume", False):
-            for option, value in (("--preset", preset), ("--init-from", init_from)):
-                if value is not None:
-                    rule = "no such option beside --resume"
-                    raise ValueError(sentence("train", option, rule, value))
-            work = _resume(held, text, out, given)
+    resume, asked = given.pop("resume", False), given.pop("devices", None)
+    count = given.pop("num_processes", None)
+    coordinator, process = given.pop("coordinator", None), given.pop("process_id", None)
+    place = processes.place(coordinator, count, process)
+    old = parent = None
+    if resume:
+        for option, value in (("--preset", preset), ("--init-from", init_from)):
+            if value is not None:
+                raise ValueError(sentence("train", option, "no such option beside --resume", value))
+        old, settings = _run_to_resume(out, given)
+    else:
+        parent = _opened(init_from)
+        settings = choose_settings(preset, given, None if parent is None else parent.settings)
+    kept = None if old is None else old.settings.devices
+    if isinstance(asked, int):
+        settings = dataclasses.replace(settings, devices=asked)
+
+    def configure(cores: int, processes: int | None) -> None:
+        _prepare_jax(settings, devices.cpu_devices(settings, asked, kept, cores, processes))
+
+    facts = _what_all_share(settings, asked, resume)
+    with processes.joined(place, count is None, facts, configure) as peers, ExitStack() as held:
+        chosen = devices.choose(settings, asked, kept, peers)
+        settings = dataclasses.replace(settings, devices=chosen)
+        processes.connect(chosen)
+        corpus = _text(text, settings.encoding, old)
+        peers.agree({"TEXT's SHA-256": corpus.sha256})
+        path = _lock(out, peers, held)
+        if old is None:
+            work = _start(corpus, path, settings, parent, peers)
         else:
-            work = _start(held, text, out, preset, init_from, given)
-        return _train(work)
+            work = _resume(corpus, old, settings, peers)
+        peers.advice = f"jaxrnn train --out {path} --resume goes on from the last checkpoint."
+        if peers.count > 1:
+            peers.agree({"the state to train from": _checksum(work)})
+        return _train(work, peers)
+
+
+def _opened(path: str | None) -> "Run | None":
+    from jaxrnn.charlm import runs
+
+    return None if path is None else runs.open_run(path)
+
+
+def _run_to_resume(out: str | None, given: dict[str, Any]) -> "tuple[Run, Settings]":
+    from jaxrnn.charlm import runs
+
+    if out is None:
+        raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
+    old = runs.open_run(out)
+    given = _resolve_names(given, {})
+    for name, value in given.items():
+        kept = getattr(old.settings, name)
+        if name not in ADJUSTABLE and value != kept:
+            raise ValueError(
+                sentence(
+                    "train",
+                    "--" + name.replace("_", "-"),
+                    f"{kept}, as the run {old.path} has it",
+                    value,
+                    "leave the option out to resume, or start a new run, maybe with --init-from",
+                )
+            )
+    return old, dataclasses.replace(old.settings, devices=1, **_one_end(given))
+
+
+def _what_all_share(settings: Settings, asked: int | str | None, resume: bool) -> dict[str, Any]:
+    """What has to be the same in all processes, by how a message calls it."""
+    from importlib.metadata import version
+
+    import jaxrnn
+
+    named = {f"--{name.replace('_', '-')}": v for name, v in vars(settings).items()}
+    versions = {"jax's version": version("jax"), "jaxlib's version": version("jaxlib")}
+    own = {"--resume": resume, "--devices": asked, "jaxrnn's version": jaxrnn.__version__}
+    return named | own | versions
+
+
+def _text(text: str | None, encoding: str, old: "Run | None") -> "Corpus":
+    """The text that was named, else that of the run that goes on, else Python's documentation."""
+    from jaxrnn.charlm.corpus import python_documentation, read_source, read_text
+
+    if text is not None:
+        return read_text(text, encoding)
+    if old is None:
+        return python_documentation()
+    try:
+        return read_source(old.source, encoding)
+    except FileNotFoundError:
+        expected = f"the text {old.source} where it was when {old.path} began"
+        hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
+        raise FileNotFoundError(
+            sentence("train", "TEXT", expected, "nothing there", hint)
+        ) from None
+
+
+def _lock(out: str | None, peers: Peers, held: ExitStack) -> Path:
+    """Takes the run's folder for these processes, if it is one and the same for all of them."""
+    from jaxrnn.charlm import runs
+
+    new = str(runs.new_run_path()) if peers.first and out is None else None
+    path = Path(out or peers.gather(new)[0])
+    if peers.first:
+        held.enter_context(runs.lock(path, peers.say))
+    if peers.count > 1:
+        # A name that nobody has looked for: a network's file system remembers what is not there.
+        token = path / f".{peers.gather(secrets.token_hex(8))[0]}"
+        if peers.first:
+            token.touch()
+            held.callback(token.unlink, missing_ok=True)
+        peers.gather()
+        seen = peers.gather(token.exists())
+        if not all(seen):
+            blind = [str(process) for process, sees in enumerate(seen) if not sees]
+            rule = "one folder that all processes share"
+            who = f"process {blind[0]} does" if len(blind) == 1 else f"{', '.join(blind)} do"
+            got = f"{path}, in which {who} not see what process 0 sees"
+            raise SaidByAllError(sentence("train", "--out", rule, got))
+        token.unlink(missing_ok=True)
+    return path
 
 
 def _start(
-    held: ExitStack,
-    text: str | None,
-    out: str | None,
-    preset: str | None,
-    init_from: str | None,
-    given: dict[str, Any],
+    corpus: "Corpus", path: Path, settings: Settings, parent: "Run | None", peers: Peers
 ) -> "Work":
     from jaxrnn.charlm import runs, training_loop
     from jaxrnn.charlm.vocabulary import Vocab
 
-    parent = None if init_from is None else runs.open_run(init_from)
-    settings = choose_settings(preset, given, None if parent is None else parent.settings)
-    chosen = settings.devices if "devices" in given else cores_that_pay(settings)
-    _prepare_jax(settings, chosen)
-    import jax
-
-    if "devices" not in given:
-        chosen = 1 if jax.default_backend() != "cpu" else min(chosen, len(jax.devices()))
-        settings = dataclasses.replace(settings, devices=chosen)
-    _check_devices(settings)
-    corpus = _read(text, settings.encoding)
     vocab = Vocab.from_text(corpus.text)
     params = None
     if parent is not None:
@@ -77,60 +175,38 @@ def _start(
                 )
             )
         vocab = parent.vocab
-        params, _ = runs.load_params(parent, print)
-    path = runs.new_run_path() if out is None else Path(out)
-    held.enter_context(runs.lock(path, print))
-    new = runs.create(path, settings, vocab, corpus)
+        params, _ = runs.load_params(parent, peers.say)
+    if peers.first:
+        new = runs.create(path, settings, vocab, corpus)
+    else:
+        new = runs.Run(path, settings, vocab, corpus.source, corpus.sha256)
     return training_loop.start(new, corpus, params)
 
 
-def _resume(held: ExitStack, text: str | None, out: str | None, given: dict[str, Any]) -> "Work":
-    from jaxrnn.charlm import runs, training_loop
-    from jaxrnn.charlm.corpus import read_source, read_text
+def _resume(corpus: "Corpus", old: "Run", settings: Settings, peers: Peers) -> "Work":
+    from jaxrnn.charlm import training_loop
 
-    if out is None:
-        raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
-    if Path(out).is_dir():  # what is not there is not made for a lock
-        held.enter_context(runs.lock(out, print))
-    old = runs.open_run(out)
-    given = _resolve_names(given, {})
-    for name, value in given.items():
-        kept = getattr(old.settings, name)
-        if name not in ADJUSTABLE and value != kept:
-            raise ValueError(
-                sentence(
-                    "train",
-                    "--" + name.replace("_", "-"),
-                    f"{kept}, as the run {old.path} has it",
-                    value,
-                    "leave the option out to resume, or start a new run, maybe with --init-from",
-                )
-            )
-    settings = dataclasses.replace(old.settings, **_one_end(given))
-    _prepare_jax(settings, settings.devices)
-    _check_devices(settings)
-    if text is not None:
-        corpus = read_text(text, settings.encoding)
-    else:
-        try:
-            corpus = read_source(old.source, settings.encoding)
-        except FileNotFoundError:
-            expected = f"the text {old.source} where it was when {old.path} began"
-            hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
-            raise FileNotFoundError(
-                sentence("train", "TEXT", expected, "nothing there", hint)
-            ) from None
     new = dataclasses.replace(old, settings=settings)
-    work = training_loop.resume(new, corpus, print)
+    work = training_loop.resume(new, corpus, peers.say)
     reached, total = work.journal.step, work.plan.total_steps
     if reached > total:
         expected = f"an end after step {reached:,}, which {old.path} has reached"
         raise ValueError(
             sentence("train", "--max-steps, --max-epochs", expected, f"step {total:,}")
         )
-    if settings != old.settings:
+    if settings != old.settings and peers.first:
         new.write_config()
     return work
+
+
+def _checksum(work: "Work") -> str:
+    """Of all that a process trains from."""
+    import jax
+
+    digest = hashlib.sha256(repr(work.journal).encode())
+    for leaf in jax.device_get(jax.tree.leaves(work.everything)):
+        digest.update(leaf.tobytes())
+    return digest.hexdigest()
 
 
 def choose_settings(
@@ -191,27 +267,6 @@ def _no_stray_weight_decay(values: dict[str, Any], given: dict[str, Any]) -> dic
     return {} if optimizer == "adamw" or "weight_decay" in given else {"weight_decay": 0.0}
 
 
-# Measured on two cores, milliseconds a window with one device and with two: the default, 2 x 192
-# GRU, 53 and 37; char-rnn's 2 x 128 LSTM 41 and 25 to 36; 2 x 512 LSTM 550 and 590, since its large
-# products use both cores by themselves.
-LARGEST_DIVIDED = 400
-FEWEST_STREAMS = 4
-MOST_CORES = 8
-
-
-def cores_that_pay(settings: Settings) -> int:
-    """Into how many parts, one a core, the batch is best divided on this machine's CPU.
-
-    The largest divisor of the batch that leaves each part a few streams; 1 for a large model.
-    """
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    if max(settings.sizes) > LARGEST_DIVIDED:
-        return 1
-    most = min(cores, MOST_CORES, settings.batch_size // FEWEST_STREAMS)
-    return max((n for n in range(1, most + 1) if settings.batch_size % n == 0), default=1)
-
-
 def _prepare_jax(settings: Settings, cpu_devices: int) -> None:
     import jax
 
@@ -227,21 +282,7 @@ def _prepare_jax(settings: Settings, cpu_devices: int) -> None:
             return  # JAX has counted its devices already, in a process that does other things too
 
 
-def _check_devices(settings: Settings) -> None:
-    import jax
-
-    if settings.devices > len(jax.devices()):
-        expected = f"at most the {len(jax.devices())} that JAX has here"
-        raise ValueError(sentence("train", "--devices", expected, settings.devices))
-
-
-def _read(text: str | None, encoding: str) -> "Corpus":
-    from jaxrnn.charlm.corpus import python_documentation, read_text
-
-    return python_documentation() if text is None else read_text(text, encoding)
-
-
-def _train(work: "Work") -> int:
+def _train(work: "Work", peers: Peers) -> int:
     import jax
 
     from jaxrnn.charlm import training_loop
@@ -251,18 +292,19 @@ def _train(work: "Work") -> int:
     settings, path = work.run.settings, work.run.path
     total = work.plan.total_steps
     if work.done:
-        print(
+        peers.say(
             f"The run {path} is at its end, step {total:,}. --max-steps or --max-epochs with a "
             "higher number goes further."
         )
         return 0
     weights = sum(leaf.size for leaf in jax.tree.leaves(work.everything.state.params))
     side_by_side = f", on {settings.devices} devices" if settings.devices > 1 else ""
-    print(
+    if peers.count > 1:
+        side_by_side += f" of {peers.count} processes"
+    peers.say(
         f"{settings.layers_in_words}, {weights:,} weights, on "
         f"{work.run.source} ({len(work.run.vocab)} different characters); run {path}, "
-        f"steps {work.journal.step:,} to {total:,}{side_by_side}.",
-        flush=True,
+        f"steps {work.journal.step:,} to {total:,}{side_by_side}."
     )
     stop = StopRequest(f"jaxrnn train --out {path} --resume")
     deadline = None
@@ -274,12 +316,17 @@ def _train(work: "Work") -> int:
 
     characters = settings.seq_length * settings.batch_size
     step = work.journal.step
-    with stop, Progress(characters, total, step) as progress:
-        for record in training_loop.train(work, should_stop):
-            progress.show(record)
+    shown = Progress(characters, total, step) if peers.first else None
+    with stop, shown or nullcontext():
+        for record in training_loop.train(work, should_stop, peers.any):
+            if shown is not None:
+                shown.show(record)
             step = record["step"]
+    # One process's signal stops all.
+    signals = peers.gather([stop.exit_code, stop.cause])
+    code, cause = next((signal for signal in signals if signal[0]), (0, ""))
     if step < total:
-        cause = f" by {stop.cause}" if stop() else ""
-        print(f"Stopped{cause} at step {step:,} of {total:,}; {stop.resume} goes on.")
-    print(f"The run is in {path}; jaxrnn sample {path} writes with it.")
-    return stop.exit_code
+        by = f" by {cause}" if cause else ""
+        peers.say(f"Stopped{by} at step {step:,} of {total:,}; {stop.resume} goes on.")
+    peers.say(f"The run is in {path}; jaxrnn sample {path} writes with it.")
+    return int(code)

@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxrnn.charlm.settings import PRESETS, Settings
 from jaxrnn.command_line.arguments import add_import, cell_names, seed
+from jaxrnn.command_line.devices import devices
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,13 +98,36 @@ def make_parser() -> argparse.ArgumentParser:
     add(group, "val_frac", type=float, metavar="X", help="share after that for validation")
     add(group, "seq_length", type=int, metavar="T", help="characters in a window")
     add(group, "batch_size", type=int, metavar="B", help="streams of text side by side")
-    group.add_argument(
-        "--devices",
+    add(
+        group,
+        "accumulate",
         type=int,
         metavar="N",
-        help="divide the streams over N devices, which of a CPU are cores; default: the CPU's "
-        "cores, as far as they divide the batch and it pays, and one GPU or TPU",
+        help="compute a device's streams in N parts, one after the other, which takes less memory",
     )
+
+    group = parser.add_argument_group("devices and processes (may change on resume)")
+    group.add_argument(
+        "--devices",
+        type=devices,
+        metavar="N|all",
+        help="divide the streams over N devices, or all, of all processes together; of a CPU they "
+        "are cores. Default: the CPU's cores, as far as they divide the batch and it pays; one "
+        "GPU or TPU, but all of them in several processes",
+    )
+    group.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="in several processes, of one machine or many: where process 0 runs, and a free port "
+        "there. Started by Slurm, MPI, GKE or on a TPU pod, processes find each other without",
+    )
+    group.add_argument(
+        "--num-processes",
+        type=int,
+        metavar="N",
+        help="how many there are; 1: this one alone, whatever started it",
+    )
+    group.add_argument("--process-id", type=int, metavar="I", help="which this is, from 0 to N - 1")
 
     group = parser.add_argument_group("training")
     add(

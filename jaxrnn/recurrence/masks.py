@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
@@ -45,7 +46,8 @@ def draw_cell_masks(
     recurrent = keep = None
     if recurrent_dropout > 0:
         shape = (*batch_shape, widths.h)
-        kept = jax.random.bernoulli(recurrent_key, 1 - recurrent_dropout, shape)
+        # In float32 whatever jax_enable_x64 says, so that a key has one mask.
+        kept = jax.random.bernoulli(recurrent_key, np.float32(1 - recurrent_dropout), shape)
         recurrent = kept.astype(dtype) / jnp.asarray(1 - recurrent_dropout, dtype)
     shares = zoneout if isinstance(zoneout, cell.Carry) else cell.Carry(*[zoneout] * len(widths))
     for name, share in zip(cell.Carry._fields, shares, strict=True):
@@ -53,8 +55,8 @@ def draw_cell_masks(
     if any(share > 0 for share in shares):
         keep = cell.Carry(
             *(
-                jax.random.bernoulli(k, share, (length, *batch_shape, width)).astype(dtype)
-                for k, share, width in zip(keep_keys, shares, widths, strict=True)
+                jax.random.bernoulli(k, np.float32(share), (length, *batch_shape, w)).astype(dtype)
+                for k, share, w in zip(keep_keys, shares, widths, strict=True)
             )
         )
     return Masks(recurrent, keep)

@@ -14,6 +14,7 @@ from jaxrnn import charlm
 from jaxrnn.charlm import runs, state
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.files import BrokenFileError, UnsavedError
+from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.settings import Settings
 
 FAULTS = ("killed", "killed half-way", "ENOSPC", "EIO")
@@ -40,7 +41,7 @@ def filled(shapes, step):
 
 
 def facts(step):
-    return state.Journal(step=step)._asdict()
+    return Journal(step=step, reported=step)._asdict()
 
 
 def record(step):
@@ -191,7 +192,7 @@ def test_a_resume_that_fails_anywhere_can_be_resumed_again(tmp_path, monkeypatch
         old = runs.open_run(path)
         new = dataclasses.replace(old, settings=dataclasses.replace(old.settings, max_steps=77))
         _, facts = runs.restore_last(new, shapes, pytest.fail)
-        new.cut_metrics(facts["step"], pytest.fail)
+        new.cut_metrics(Journal(**facts), pytest.fail)
         new.remove_unfinished()
         new.write_config()
 
@@ -230,7 +231,7 @@ def test_a_line_that_fails_leaves_those_before(tmp_path, monkeypatch, shapes, fa
             with faults.disk(monkeypatch, at, fault):
                 run.append(record(30))
         except faults.Killed:
-            run.cut_metrics(30, pytest.fail)
+            run.cut_metrics(Journal(step=30, reported=30), pytest.fail)
         except OSError as raised:
             error = raised
         if error is not None:

@@ -81,10 +81,17 @@ def test_an_id_outside_the_vocabulary_makes_it_nan(trained, embed_size):
         assert np.isnan(charlm.evaluate(config, params, changed))
 
 
-def test_tokens_that_are_no_integers_are_refused(trained):
+def test_what_are_no_tokens_or_sizes_is_said(trained):
     config, params, tokens = trained
     with pytest.raises(TypeError, match=r"evaluate: tokens: expected integer .* got float64\[61\]"):
         charlm.evaluate(config, params, tokens + 0.5)
+    with pytest.raises(TypeError, match=r"evaluate: tokens: .* got a text"):
+        charlm.evaluate(config, params, "a text")
+    with pytest.raises(ValueError, match=r"evaluate: tokens: .* one axis, got int64\[1, 61\]"):
+        charlm.evaluate(config, params, tokens[None])
+    for wrong in ({"batch_size": 0}, {"length": 0}, {"batch_size": 2.0}, {"length": "9"}):
+        with pytest.raises(ValueError, match=r"evaluate: \w+: expected an integer of at least 1"):
+            charlm.evaluate(config, params, tokens, **wrong)
 
 
 def test_tiny_texts(trained):

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrnn as rnn
 from jaxrnn import charlm
 
 T, B, V = 4, 3, 5
@@ -71,9 +72,38 @@ def test_an_id_outside_the_vocabulary_is_nan_and_spoils_no_other(predictions):
 @pytest.mark.parametrize("loss", charlm.LOSSES.values(), ids=charlm.LOSSES)
 def test_a_loss_that_counts_an_id_outside_the_vocabulary_is_nan(loss, outside, predictions):
     logits, targets = map(jnp.asarray, predictions)
+    wrong = targets.at[-1, 1].set(outside)
     assert np.isfinite(loss(logits, targets))
-    assert np.isnan(loss(logits, targets.at[-1, 1].set(outside)))
-    assert np.isnan(charlm.bits(float(loss(logits, targets.at[-1, 1].set(outside)))))
+    assert np.isnan(loss(logits, wrong))
+    value, gradient = jax.jit(jax.value_and_grad(loss))(logits, wrong)
+    assert np.isnan(charlm.bits(float(value)))
+    # Where the target is wrong there is no gradient, elsewhere it is as if it were right.
+    expected = jax.grad(loss)(logits, targets).at[-1, 1].set(0)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("outside", [-1, V, 2**31 - 1])
+def test_a_step_of_training_says_nan_of_an_id_outside_the_vocabulary(outside):
+    config = charlm.Config(V, "elman", 3, 1)
+    optimizer = rnn.karpathy_adagrad()
+    shapes = jax.eval_shape(lambda: charlm.init(config, jax.random.key(0)))
+    params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1, leaf.dtype), shapes)
+    state = jax.eval_shape(lambda params: charlm.initial_state(params, optimizer), params)
+    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
+    step = charlm.make_train_step(config, optimizer)
+    tokens = jnp.zeros((T, B), jnp.int32)
+    carry = charlm.zero_carry(config, params, B)
+    for inputs, targets in ((tokens, tokens.at[1, 2].set(outside)), (tokens - 1, tokens)):
+        _, _, metrics = step(state, carry, inputs, targets)
+        assert np.isnan(metrics["loss"])
+
+
+@pytest.mark.parametrize("x64", [False, True], ids=["32-bit", "64-bit"])
+def test_wide_ids_of_numpy_are_not_cut_to_32_bits(x64):
+    wide = np.array([0, 2**32, 2**33 + 1, -(2**32)])
+    with jax.enable_x64(x64):
+        seen = charlm.nats(jnp.zeros((4, V), jnp.float32), wide)
+    np.testing.assert_allclose(seen, [np.log(V), np.nan, np.nan, np.nan], rtol=1e-6)
 
 
 def test_a_masked_id_outside_the_vocabulary_reaches_neither_loss_nor_gradient(predictions):

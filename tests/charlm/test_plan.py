@@ -36,12 +36,6 @@ PLAIN = Settings(
 )
 
 
-@pytest.fixture(autouse=True)
-def _optax_promotes():
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 def run_of(**changes):
     settings = dataclasses.replace(PLAIN, **changes)
     return Run(None, settings, charlm.Vocab.from_text(TEXT), "text", "")

@@ -16,6 +16,7 @@ from jaxrnn.charlm import checkpoints, files, runs, state, strict
 from jaxrnn.charlm.checkpoints import BrokenCheckpointError
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
+from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.settings import Settings
 
 SETTINGS = Settings(model="gru", rnn_size=2, num_layers=1, seq_length=2, batch_size=1)
@@ -31,7 +32,7 @@ def shapes():
 
 def save(run, shapes, step, best=False, **facts):
     arrays = jax.tree.map(lambda leaf: np.full(leaf.shape, step, leaf.dtype), shapes)
-    run.save(arrays, state.Journal(step=step, **facts)._asdict(), best)
+    run.save(arrays, Journal(step=step, **facts)._asdict(), best)
 
 
 def make(folder, shapes, settings=SETTINGS, vocab=VOCAB, corpus=CORPUS):
@@ -190,6 +191,7 @@ def settings(**changes):
         (lambda c: c.update(text={}), "no 'source', no 'sha256'"),
         (lambda c: c["text"].update(source="a\0b"), "names a text that no file system has"),
         (lambda c: c["text"].update(source="a" * 5000), "names a text that no file system has"),
+        (lambda c: c["text"].update(source="\ud800"), "names a text that no file system has"),
         (lambda c: c.update(run=[]), "[] as 'run'"),
         (lambda c: c.pop("text"), "no 'text'"),
         (lambda c: c.update(more=1), "an unknown 'more'"),
@@ -235,7 +237,7 @@ def test_a_config_too_large_to_be_one(run):
 
 def test_arrays_without_their_step_are_refused(run, shapes):
     other = jax.tree.map(lambda leaf: np.full(leaf.shape, 3, leaf.dtype), shapes)
-    run.save(other, state.Journal(step=40)._asdict(), False)
+    run.save(other, Journal(step=40)._asdict(), False)
     message = refused(lambda: runs.restore_last(run, shapes, pytest.fail))
     assert "step-000000040.json is of step 40, its arrays of 3" in message
 
@@ -243,7 +245,7 @@ def test_arrays_without_their_step_are_refused(run, shapes):
 def test_numbers_that_are_not_finite_are_said_and_an_older_checkpoint_used(run, shapes):
     arrays = jax.tree.map(lambda leaf: np.full(leaf.shape, 40, leaf.dtype), shapes)
     arrays.state.params.w_hy[0, 0] = np.nan
-    run.save(arrays, state.Journal(step=40)._asdict(), True)
+    run.save(arrays, Journal(step=40)._asdict(), True)
     for load, step in ((lambda n: runs.restore_last(run, shapes, n), 30), (runs.load_params, 30)):
         notes = []
         note = notes.append

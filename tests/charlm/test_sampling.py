@@ -5,6 +5,8 @@ import pytest
 
 from jaxrnn import charlm
 from jaxrnn.charlm import sampling
+from jaxrnn.charlm.choosing import keep_likeliest, make_choice
+from jaxrnn.precision import accumulator
 
 VOCAB = charlm.Vocab.from_text("abcdefgh \n")
 CONFIG = charlm.Config(vocab_size=len(VOCAB), cell="lstm", hidden_size=12, num_layers=2)
@@ -81,8 +83,8 @@ def test_every_character_is_drawn_with_a_key_of_its_own(params):
 
 def test_the_first_key_is_that_of_no_step(params, monkeypatch):
     used = []
-    randint = jax.random.randint
-    monkeypatch.setattr(jax.random, "randint", lambda key, *a: used.append(key) or randint(key, *a))
+    evenly = sampling._evenly
+    monkeypatch.setattr(sampling, "_evenly", lambda key, *a: used.append(key) or evenly(key, *a))
     key = jax.random.key(2)
     for length in (1, 12, 41):
         charlm.sample(CONFIG, params, VOCAB, key, length)
@@ -169,6 +171,46 @@ def test_extremes_of_top_k_and_top_p(params):
     assert charlm.sample(CONFIG, params, VOCAB, key, 30, "a", top_p=1.0) == free
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
+def test_numbers_too_small_for_the_dtype_end_at_the_likeliest(params, dtype):
+    key = jax.random.key(0)
+    # Logits far from zero, so that x / 1e-30 is beyond float32 and so may be ties of infinities.
+    narrow = jax.tree.map(lambda w: w.astype(dtype), params)
+    narrow = narrow._replace(b_y=narrow.b_y + jnp.arange(10).astype(dtype) * 300)
+
+    def write(temperature=1.0, **more):
+        return charlm.sample(CONFIG, narrow, VOCAB, key, 30, "a", temperature, **more)
+
+    greedy = write(0)
+    smallest = float(np.finfo(np.float32).tiny)
+    limit = float(jnp.finfo(accumulator(dtype)).tiny)
+    for temperature, expected in ((limit, False), (limit / 2, True), (0, True), (1e39, False)):
+        choice = make_choice(CONFIG, narrow, temperature, None, None)
+        assert choice.greedy == expected
+        assert limit <= choice.temperature < np.inf
+    for temperature in (1e-30, smallest, smallest / 2, 1e-45, 5e-324):
+        assert write(temperature) == greedy
+    for top_p in (1e-30, 1e-45, 5e-324):
+        assert write(2.0, top_p=top_p) == greedy
+
+
+def test_a_temperature_beyond_the_dtype_draws_evenly(params):
+    narrow = jax.tree.map(lambda w: w.astype(jnp.float32), params)
+    seen = frequencies(narrow, temperature=1e300)
+    np.testing.assert_allclose(seen, 0.1, atol=0.018)
+    assert sum(abs(frequencies(narrow, temperature=10**400) - seen)) == 0
+
+
+def test_the_temperature_of_a_bfloat16_model_is_not_rounded_to_it(params, monkeypatch):
+    used = []
+    steps = sampling._steps
+    monkeypatch.setattr(sampling, "_steps", lambda *a, **k: used.append(a) or steps(*a, **k))
+    narrow = jax.tree.map(lambda w: w.astype(jnp.bfloat16), params)
+    charlm.sample(CONFIG, narrow, VOCAB, jax.random.key(0), 30, "a", 0.7, top_p=0.7)
+    *_, temperature, top_p = used[0]
+    assert float(temperature) == float(top_p) == float(np.float32(0.7))
+
+
 def test_the_first_character_of_an_empty_prime_is_drawn_evenly(params):
     texts = charlm.sample_many(CONFIG, params, VOCAB, jax.random.key(0), 5000, 1)
     counts = np.bincount(VOCAB.encode("".join(texts)), minlength=len(VOCAB))
@@ -184,13 +226,47 @@ def test_the_first_character_of_an_empty_prime_is_drawn_evenly(params):
         ({"top_k": 0}, "top_k"),
         ({"top_p": 0.0}, "top_p"),
         ({"top_p": 1.5}, "top_p"),
+        ({"top_p": float("nan")}, "top_p"),
         ({"length": -1}, "length"),
+        ({"temperature": "warm"}, "temperature: expected a number, got 'warm'"),
+        ({"temperature": None}, "temperature: expected a number, got None"),
+        ({"temperature": True}, "temperature: expected a number, got True"),
+        ({"temperature": np.ones(2)}, r"temperature: expected a number, got float64\[2\]"),
+        ({"top_p": "half"}, "top_p: expected a number"),
+        ({"top_k": 2.0}, "top_k: expected an integer, got 2.0"),
+        ({"top_k": True}, "top_k"),
+        ({"length": 4.5}, "length: expected an integer, got 4.5"),
+        ({"prime": 5}, "prime: expected a string, got int"),
+        ({"prime": b"ab"}, "prime: expected a string, got bytes"),
     ],
 )
 @pytest.mark.parametrize("function", [charlm.sample, charlm.stream])
 def test_bad_arguments_are_named_at_once(params, function, wrong, named):
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises((TypeError, ValueError), match=f"^sample: .*{named}"):
         function(CONFIG, params, VOCAB, jax.random.key(0), **wrong)
+
+
+def test_a_number_that_is_traced_is_refused(params):
+    @jax.jit
+    def write(temperature):
+        return charlm.sample(CONFIG, params, VOCAB, jax.random.key(0), 3, "a", temperature)
+
+    with pytest.raises(TypeError, match=r"temperature: .* traced\. Hint: .* jax\.jit"):
+        write(0.8)
+
+
+def test_numbers_of_jax_and_numpy_are_pythons(params):
+    def write(length, count, **more):
+        key = jax.random.key(4)
+        return charlm.sample_many(CONFIG, params, VOCAB, key, count, length, "a", **more)
+
+    expected = write(12, 2, temperature=0.75, top_k=7, top_p=0.875)
+    assert expected != write(12, 2, temperature=0.75)
+    for of in (np.float32, jnp.float32, jnp.bfloat16, lambda x: np.array(x, np.float16)):
+        seen = write(
+            jnp.int32(12), np.int64(2), temperature=of(0.75), top_k=np.uint8(7), top_p=of(0.875)
+        )
+        assert seen == expected
 
 
 def test_another_vocabulary_is_refused(params):
@@ -207,5 +283,13 @@ def test_another_vocabulary_is_refused(params):
 
 def test_keep_likeliest_works_on_batches():
     logits = jnp.log(jnp.array([[0.5, 0.1, 0.4], [0.2, 0.2, 0.6]]))
-    kept = np.isfinite(sampling.keep_likeliest(logits, 2, 0.58))
+    kept = np.isfinite(keep_likeliest(logits, 2, 0.58))
     np.testing.assert_array_equal(kept, [[True, False, True], [False, False, True]])
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
+def test_keep_likeliest_keeps_one_however_small_p_is(dtype):
+    logits = jnp.array([[-1e30, 2.0, -1.0], [0.5, 0.5, -jnp.inf]], dtype)
+    for p in (0.0, 5e-324, 1e-300, jnp.float32(1e-40)):
+        kept = np.isfinite(np.asarray(jax.jit(keep_likeliest, static_argnums=1)(logits, None, p)))
+        np.testing.assert_array_equal(kept, [[False, True, False], [True, True, False]])

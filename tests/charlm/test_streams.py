@@ -62,7 +62,34 @@ def test_ids_below_zero_are_refused_instead_of_wrapping():
         charlm.make_streams(tokens / 2, 2, 4)
 
 
-def test_sizes_below_one_are_refused():
-    for batch, length in ((0, 4), (4, 0)):
-        with pytest.raises(ValueError, match="at least 1"):
-            charlm.make_streams(np.arange(100), batch, length)
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        # Before all else, so also of a text that is too short.
+        ([-1], r"token ids from 0 to 2,147,483,647, got -1 at position 0"),
+        ([0, 1, 2**33], r"got 8,589,934,592 at position 2"),
+        (np.array([0, 2**63], np.uint64), r"got 9,223,372,036,854,775,808 at position 1"),
+        ([2**70], r"integer token ids \[N\], got object\[1\]"),
+        ([0.5, 1.0], r"integer token ids \[N\], got float64\[2\]"),
+        ([True] * 20, r"integer token ids \[N\], got bool\[20\]"),
+        ("a text of characters", r"got a text\. Hint: Vocab\.encode"),
+        (list("characters"), r"got a text"),
+        (None, r"integer token ids"),
+        (7, r"one axis, got int64\[\]"),
+        ([[1, 2], [3, 4]], r"one axis, got int64\[2, 2\]"),
+        ([[1, 2], [3]], r"got lists of several lengths"),
+        ([], r"at least 9 .*, got 0\. Hint: a longer text"),
+        (np.zeros(0), r"at least 9 .*, got 0"),
+    ],
+)
+def test_what_are_no_tokens_is_said(tokens, said):
+    with pytest.raises((TypeError, ValueError), match=rf"^make_streams: tokens: expected .*{said}"):
+        charlm.make_streams(tokens, 2, 4)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.0, True, "2", None])
+def test_sizes_that_are_no_integers_of_at_least_one_are_refused(wrong):
+    for name, sizes in (("batch_size", (wrong, 4)), ("length", (4, wrong))):
+        with pytest.raises(ValueError, match=f"{name}: expected an integer of at least 1, got"):
+            charlm.make_streams(np.arange(100), *sizes)
+    assert charlm.make_streams(jnp.arange(9), np.int64(2), np.int32(4)).shape == (2, 5)

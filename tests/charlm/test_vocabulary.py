@@ -44,6 +44,13 @@ def test_characters_must_be_sorted_and_distinct():
         charlm.Vocab("aa")
 
 
+@pytest.mark.parametrize("wrong", [["a", "b"], None, 5, b"ab"])
+def test_what_is_no_string_is_named(wrong):
+    for function in (charlm.Vocab, charlm.Vocab.from_text, charlm.Vocab("ab").encode):
+        with pytest.raises(TypeError, match=f"expected a string, got {type(wrong).__name__}"):
+            function(wrong)
+
+
 def test_membership_and_equality():
     vocab = charlm.Vocab.from_text("abc")
     assert "a" in vocab

@@ -3,7 +3,6 @@
 import json
 import textwrap
 
-import jax
 import pytest
 
 import jaxrnn as rnn
@@ -29,8 +28,6 @@ SOURCE = """
 @pytest.fixture(autouse=True)
 def _caches_apart(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    with jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 @pytest.fixture

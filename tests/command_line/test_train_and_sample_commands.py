@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 import saved_runs
@@ -22,8 +21,6 @@ TINY = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size
 @pytest.fixture(autouse=True)
 def _caches_apart(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    with jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +33,7 @@ def text(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(text, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    with jax.numpy_dtype_promotion("standard"):
-        assert main(["train", str(text), "--out", str(out), *TINY]) == 0
+    assert main(["train", str(text), "--out", str(out), *TINY]) == 0
     return out
 
 
@@ -357,21 +353,3 @@ def test_devices_that_do_not_fit(text, tmp_path, capsys):
     assert "at most the 2 that JAX has" in fails(capsys, *arguments, 4)
     assert "--devices: expected at least 1" in fails(capsys, *arguments, 0)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("cores", "batch", "units", "expected"),
-    [
-        (2, 32, 192, 2),
-        (4, 50, 128, 2),  # 50 has no divisor 3 or 4
-        (64, 32, 192, 8),  # the most, and four streams each
-        (8, 20, 192, 5),
-        (2, 1, 100, 1),
-        (2, 6, 100, 1),  # two parts would have three streams each
-        (2, 32, 512, 1),  # large products use the cores by themselves
-    ],
-)
-def test_cores_that_pay(monkeypatch, cores, batch, units, expected):
-    monkeypatch.setattr(train.os, "sched_getaffinity", lambda _: range(cores), raising=False)
-    settings = Settings(batch_size=batch, rnn_size=units)
-    assert train.cores_that_pay(settings) == expected

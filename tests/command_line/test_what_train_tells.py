@@ -6,7 +6,6 @@ import math
 import re
 from types import SimpleNamespace
 
-import jax
 import pytest
 import saved_runs
 
@@ -27,7 +26,6 @@ def stopped(tmp_path_factory):
     told = io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch,
-        jax.numpy_dtype_promotion("standard"),
         contextlib.redirect_stdout(told),
     ):
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -179,6 +179,12 @@ def test_dropout_scales_what_it_keeps():
     dropped = np.asarray(drop(jax.random.key(0), xs, 0.25))
     assert set(np.unique(dropped)) == {0.0, 4.0}
     assert abs((dropped == 0).mean() - 0.25) < 0.02
+    many = np.asarray(drop(jax.random.key(1), jnp.ones((1000, 1001)), 0.1)) == 0
+    assert abs(many.mean() - 0.1) < 4 * np.sqrt(0.1 * 0.9 / many.size)
+    # Of the two entries that share 32 bits as of neighbours.
+    for other in (np.roll(many, 501, axis=1), np.roll(many, 1, axis=1), np.roll(many, 1, axis=0)):
+        assert abs((many & other).mean() - 0.01) < 4 * np.sqrt(0.01 / many.size)
+    assert drop(jax.random.key(0), jnp.ones(()), 0.5).shape == ()
 
 
 def test_parts_start_from_different_weights():
