@@ -123,8 +123,8 @@ def _one_huge_line(generator):
 
 
 def _many_characters(generator):
-    start, count = int(generator.integers(32, 0x30000)), int(generator.choice([300, 1000]))
-    characters = [chr(n) for n in range(start, start + count) if not 0xD800 <= n < 0xE000]
+    start, count = int(generator.integers(32, 0xD000)), int(generator.choice([300, 1000]))
+    characters = [chr(number) for number in range(start, start + count)]
     return "".join(generator.choice(characters, 2000)).encode(), "utf-8"
 
 

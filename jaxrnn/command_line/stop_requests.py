@@ -118,8 +118,9 @@ def end_at_once() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(reader,), daemon=True, name="stop requests").start()
     _handle(_left_to_the_thread)
+    # Last: of a signal so far either its handler spoke, or its number waits in the pipe.
+    threading.Thread(target=_watch, args=(reader,), daemon=True, name="stop requests").start()
     _watching = True
 
 

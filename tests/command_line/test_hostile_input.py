@@ -54,6 +54,9 @@ def try_corpora(commands, count, seed):
         trained += success
         if fails:
             wrong.append(f"{index}: {raw[:60]!r}, {len(raw)} bytes, {encoding}: {fails}")
+            print(wrong[-1])
+        if index % 100 == 99:
+            print(f"{index + 1} texts: {trained} trained on, {len(wrong)} went wrong")
     return wrong, trained
 
 
