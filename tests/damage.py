@@ -14,7 +14,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file, save
 
-from jaxrnn.charlm import strict
+from jaxrnn.charlm import strict_json
 from jaxrnn.charlm.settings import ADJUSTABLE
 
 WRONG = [
@@ -134,7 +134,7 @@ class Run:
         for manifest in self.checkpoints.glob("*.json"):
             said = json.loads(manifest.read_text())
             said["run"] = content["run"]
-            said["configuration"] = strict.checksum(identity)
+            said["configuration"] = strict_json.checksum(identity)
             manifest.write_text(json.dumps(said))
             _seal(manifest)
 
@@ -146,7 +146,7 @@ def _seal(path):
     try:
         content = json.loads(path.read_bytes())
         content.pop("sha256", None)
-        path.write_bytes(strict.seal(content))
+        path.write_bytes(strict_json.seal(content))
     except (ValueError, TypeError, AttributeError, RecursionError):
         return  # what is no JSON object has no checksum
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         summed_cross_entropy,
     )
     from jaxrnn.charlm.model import Config, Params, apply, init, step, zero_carry
+    from jaxrnn.charlm.placement import make_mesh
     from jaxrnn.charlm.sampling import sample, sample_many, stream
     from jaxrnn.charlm.streams import make_streams, number_of_windows, window
     from jaxrnn.charlm.training import (
@@ -40,6 +41,7 @@ _HOME = {
         "summed_cross_entropy",
     ),
     "model": ("Config", "Params", "apply", "init", "step", "zero_carry"),
+    "placement": ("make_mesh",),
     "sampling": ("sample", "sample_many", "stream"),
     "streams": ("make_streams", "number_of_windows", "window"),
     "training": ("TrainState", "initial_state", "make_train_step", "make_train_windows"),
@@ -61,6 +63,7 @@ __all__ = [
     "init",
     "initial_state",
     "last_cross_entropy",
+    "make_mesh",
     "make_streams",
     "make_train_step",
     "make_train_windows",

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.charlm import files, strict
+from jaxrnn.charlm import files, strict_json
 from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 
 FORMAT = 2
@@ -125,7 +125,7 @@ def to_bytes(tree: Any) -> bytes:
 
 def manifest_bytes(data: bytes, facts: Mapping[str, Any], identity: Identity) -> bytes:
     """The manifest of arrays; `facts` have at least the `step`, and what JSON has beside it."""
-    return strict.seal(
+    return strict_json.seal(
         {
             "format": FORMAT,
             "run": identity.run,
@@ -152,15 +152,15 @@ def read_manifest(path: Path, identity: Identity, facts: Mapping[str, Any]) -> M
         FileNotFoundError: there is none.
         BrokenFileError: it is altered, of another run or configuration, or not a manifest.
     """
-    content = strict.parse(files.read_bytes(path, LARGEST_MANIFEST), path)
+    content = strict_json.parse(files.read_bytes(path, LARGEST_MANIFEST), path)
     if isinstance(content, dict) and content.get("format") != FORMAT:
-        found = strict.shorten(content.get("format"))
+        found = strict_json.shorten(content.get("format"))
         raise BrokenCheckpointError(f"{path} has the format {found}, where {FORMAT} is known.")
-    content = strict.unseal(content, path)
+    content = strict_json.unseal(content, path)
     hints = {"format": int, "run": str, "configuration": str, "arrays": dict, "facts": dict}
-    strict.check_fields(content, hints, path)
-    strict.check_fields(content["arrays"], {"file": str, "size": int, "sha256": str}, path)
-    strict.check_fields(content["facts"], facts, path)
+    strict_json.check_fields(content, hints, path)
+    strict_json.check_fields(content["arrays"], {"file": str, "size": int, "sha256": str}, path)
+    strict_json.check_fields(content["facts"], facts, path)
     if content["run"] != identity.run:
         raise BrokenCheckpointError(f"{path} is of another run: its run id is not the folder's.")
     if content["configuration"] != identity.configuration:
@@ -181,8 +181,8 @@ def read_manifest(path: Path, identity: Identity, facts: Mapping[str, Any]) -> M
         or named not in (None, step)
     ):
         raise BrokenCheckpointError(
-            f"{path} says to be of step {strict.shorten(step)} with the arrays "
-            f"{strict.shorten(arrays['file'])}, which do not belong together."
+            f"{path} says to be of step {strict_json.shorten(step)} with the arrays "
+            f"{strict_json.shorten(arrays['file'])}, which do not belong together."
         )
     return Manifest(
         path, path.with_name(arrays["file"]), arrays["size"], arrays["sha256"], content["facts"]
@@ -252,7 +252,7 @@ def _check_content(manifest: Manifest, expected: Mapping[str, Any]) -> tuple[int
         if status.st_size != manifest.size:
             raise BrokenCheckpointError(
                 f"The checkpoint {path} is cut short or altered: it has {status.st_size:,} bytes, "
-                f"not {strict.shorten(manifest.size)}."
+                f"not {strict_json.shorten(manifest.size)}."
             )
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -273,7 +273,7 @@ def _check_content(manifest: Manifest, expected: Mapping[str, Any]) -> tuple[int
                 f"{largest_header:,} at most."
             )
         file.seek(8)
-        strict.parse(file.read(length), f"The header of {path}", most_brackets=largest_header)
+        strict_json.parse(file.read(length), f"The header of {path}", most_brackets=largest_header)
         return _stamp(status)
 
 
@@ -289,7 +289,7 @@ def _compare(path: Path, expected: Mapping[str, Any], archive: Any) -> None:
         for name, of in expected.items()
         if name in found and found[name] != of
     ]
-    extra = [strict.shorten(name) for name in found if name not in expected]
+    extra = [strict_json.shorten(name) for name in found if name not in expected]
     faults += [f"an extra {name}" for name in extra[:20]]
     if len(extra) > 20:
         faults.append(f"{len(extra) - 20} further extra ones")

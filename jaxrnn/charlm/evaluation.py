@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import nats
-from jaxrnn.charlm.placement import STREAMS, Mesh, divide, replicate
+from jaxrnn.charlm.placement import STREAMS, Mesh, check_mesh, divide, replicate
 from jaxrnn.charlm.streams import token_ids, window
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_size
@@ -72,8 +72,8 @@ def evaluate(
         tokens: [N] token ids in [0, V), at least 2.
         batch_size: B, streams.
         length: T, steps in a window; changes speed and memory, not the result.
-        mesh: of `placement.make_mesh`: the streams are divided over its devices; changes speed,
-            not the result. Of several processes all must call it, with the same arguments.
+        mesh: of `make_mesh`: the streams are divided over its devices; changes the result by
+            rounding only. Of several processes all must call it, with the same arguments.
         should_stop: asked between blocks of windows, every 0.2 s or so; of several processes all
             must answer the same.
 
@@ -95,6 +95,7 @@ def evaluate(
     """
     for name, size in (("batch_size", batch_size), ("length", length)):
         check_size("evaluate", name, size)
+    check_mesh("evaluate", mesh)
     ids = token_ids("evaluate", tokens)
     predictions = len(ids) - 1
     if predictions < 1:

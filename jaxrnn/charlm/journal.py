@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from jaxrnn.charlm.run import Run
+    from jaxrnn.charlm.run_folder import Run
 
 # min-char-rnn forgets 0.001 of its smoothed loss a window of 25 characters.
 FORGETTING_PER_CHARACTER = -math.log(0.999) / 25

@@ -9,7 +9,7 @@ from errno import EACCES, EAGAIN
 from pathlib import Path
 from types import TracebackType
 
-from jaxrnn.charlm import files, strict
+from jaxrnn.charlm import files, strict_json
 from jaxrnn.errors import sentence
 
 try:
@@ -117,7 +117,7 @@ def _take(descriptor: int, path: Path, note: Callable[[str], None]) -> None:
 def _holder(descriptor: int) -> str:
     """Process and host as the holder wrote them, if it had the time to."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        says = strict.parse(os.pread(descriptor, _LARGEST, 0), NAME)
+        says = strict_json.parse(os.pread(descriptor, _LARGEST, 0), NAME)
         process, host = int(says["process"]), str(says["host"])
         if host.isprintable():
             return f"process {process} on {host[:255]}"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.charlm import files, strict
+from jaxrnn.charlm import files, strict_json
 from jaxrnn.charlm.files import BrokenFileError
 
 # A record of `read` takes up to six times its line's bytes of memory.
@@ -130,11 +130,13 @@ def _lines(
 
 def _record(line: bytes) -> dict[str, Any]:
     # A sample may have any brackets; it is a string, and a string's line is limited.
-    record = strict.parse(line, "the line", most_brackets=len(line) if b'"sample"' in line else 1)
+    record = strict_json.parse(
+        line, "the line", most_brackets=len(line) if b'"sample"' in line else 1
+    )
     if not isinstance(record, dict):
         raise BrokenFileError("the line is no object.")
     hints = {name: hint for name, hint in _SOMETIMES.items() if name in record}
-    strict.check_fields(record, _ALWAYS | hints, "the line")
+    strict_json.check_fields(record, _ALWAYS | hints, "the line")
     if record["step"] < 0:
         raise BrokenFileError("the line has a step below 0.")
     return record

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.errors import sentence
+from jaxrnn.recurrence.checks import check_size
 
 Mesh = jax.sharding.Mesh
 
@@ -37,9 +38,10 @@ def make_mesh(devices: int) -> Mesh | None:
         >>> make_mesh(1) is None
         True
     """
+    check_size("make_mesh", "devices", devices)
     processes = jax.process_count()
-    if devices < 1 or devices % processes:
-        expected = "at least 1" if processes == 1 else f"a multiple of the {processes} processes"
+    if devices % processes:
+        expected = f"a multiple of the {processes} processes"
         raise ValueError(sentence("make_mesh", "devices", expected, devices))
     if devices == 1:
         return None
@@ -56,6 +58,19 @@ def make_mesh(devices: int) -> Mesh | None:
     return jax.make_mesh(
         (devices,), (STREAMS,), axis_types=(jax.sharding.AxisType.Auto,), devices=chosen
     )
+
+
+def check_mesh(function: str, mesh: Any) -> None:
+    """Raises TypeError for what is no mesh of `make_mesh`."""
+    if mesh is None:
+        return
+    if not (
+        isinstance(mesh, Mesh)
+        and mesh.axis_names == (STREAMS,)
+        and mesh.axis_types == (jax.sharding.AxisType.Auto,)
+    ):
+        expected = "a mesh of charlm.make_mesh(devices), or None"
+        raise TypeError(sentence(function, "mesh", expected, repr(mesh)))
 
 
 def replicate(mesh: Mesh | None, tree: Any) -> Any:

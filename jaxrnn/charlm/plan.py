@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jaxrnn.charlm import model
 from jaxrnn.charlm.corpus import Corpus, split
 from jaxrnn.charlm.losses import LOSSES
-from jaxrnn.charlm.run import Run
+from jaxrnn.charlm.run_folder import Run
 from jaxrnn.charlm.settings import MOST_STEPS, Settings
 from jaxrnn.charlm.streams import make_streams, number_of_windows
 from jaxrnn.errors import sentence

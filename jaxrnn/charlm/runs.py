@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.charlm import checkpoints, files, model, state, strict
+from jaxrnn.charlm import checkpoints, files, model, state, strict_json
 from jaxrnn.charlm.checkpoints import BrokenCheckpointError, Manifest
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 from jaxrnn.charlm.lock import lock
-from jaxrnn.charlm.run import Note, Run
+from jaxrnn.charlm.run_folder import Note, Run
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.vocabulary import Vocab
 from jaxrnn.errors import sentence
@@ -110,7 +110,7 @@ def open_run(path: str | Path) -> Run:
                 f"jaxrnn train --out {path} makes one",
             )
         )
-    content = strict.parse(files.read_bytes(file, LARGEST_CONFIG), file)
+    content = strict_json.parse(files.read_bytes(file, LARGEST_CONFIG), file)
     if isinstance(content, dict) and "settings" in content and "format" not in content:
         raise BrokenFileError(
             f"{file} was made by an earlier version of jaxrnn, whose checkpoints (.npz) this one "
@@ -118,17 +118,17 @@ def open_run(path: str | Path) -> Run:
         )
     if isinstance(content, dict) and content.get("format") != checkpoints.FORMAT:
         raise BrokenFileError(
-            f"{file} has the format {strict.shorten(content.get('format'))}, where "
+            f"{file} has the format {strict_json.shorten(content.get('format'))}, where "
             f"{checkpoints.FORMAT} is known."
         )
     hint = (
         "Put back what it was; what may change of a run are options of jaxrnn train --resume, and "
         "anything else makes a new run, maybe with --init-from."
     )
-    content = strict.unseal(content, file, hint)
+    content = strict_json.unseal(content, file, hint)
     hints = {"format": int, "run": str, "settings": dict, "vocabulary": str, "text": dict}
-    strict.check_fields(content, hints, file)
-    strict.check_fields(content["text"], {"source": str, "sha256": str}, file)
+    strict_json.check_fields(content, hints, file)
+    strict_json.check_fields(content["text"], {"source": str, "sha256": str}, file)
     text = content["text"]
     try:
         name = os.fsencode(text["source"])

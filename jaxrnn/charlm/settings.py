@@ -5,7 +5,7 @@ import functools
 import typing
 from typing import Any
 
-from jaxrnn.charlm import strict
+from jaxrnn.charlm import strict_json
 from jaxrnn.errors import sentence
 
 # Bounds above what any machine does, low enough that whatever is counted with them stays a number.
@@ -168,12 +168,12 @@ class Settings:
         >>> Settings.from_json(values) == Settings()
         True
         """
-        strict.check_fields(values, dict.fromkeys(_types(), object), "settings")
+        strict_json.check_fields(values, dict.fromkeys(_types(), object), "settings")
         return cls(**values)
 
     def _check_type(self, name: str, hint: Any) -> None:
         value = getattr(self, name)
-        self._require(name, strict.fits(value, hint), str(getattr(hint, "__name__", hint)))
+        self._require(name, strict_json.fits(value, hint), str(getattr(hint, "__name__", hint)))
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, int):
                 most = _MOST.get(name, LARGEST_SIZE)
@@ -252,6 +252,7 @@ ADJUSTABLE = frozenset(
         "max_epochs",
         "max_minutes",
         "devices",
+        "accumulate",
         "print_every",
         "eval_val_every",
         "sample_every",

@@ -23,7 +23,7 @@ import optax
 
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import Loss, cross_entropy
-from jaxrnn.charlm.placement import STREAMS, Mesh, divide, replicate
+from jaxrnn.charlm.placement import STREAMS, Mesh, check_mesh, divide, replicate
 from jaxrnn.charlm.streams import number_of_windows, window
 from jaxrnn.errors import sentence
 from jaxrnn.networks import Unroll, fold_in
@@ -145,7 +145,7 @@ def make_train_windows(
         capacity: the most windows in one dispatch.
         loss: `(logits [T, B, V], targets [T, B]) -> []`, a mean over the streams.
         unroll: `jaxrnn.unroll`, or whatever has its arguments and values.
-        mesh: of `placement.make_mesh`: the streams are divided over its devices, of however many
+        mesh: of `make_mesh`: the streams are divided over its devices, of however many
             processes, and their gradients averaged; numbers depend on it by rounding only. Of a
             CPU, whose loops XLA runs on one core each, `jax.config.update("jax_num_cpu_devices",
             n)`, before anything is computed, makes n devices. None: one device.
@@ -161,6 +161,7 @@ def make_train_windows(
     Raises:
         ValueError: (by the function) streams that devices times `accumulate` do not divide.
     """
+    check_mesh("make_train_windows", mesh)
     axis = None if mesh is None else STREAMS
     update = _Update(
         "make_train_windows", config, optimizer, loss, unroll, accumulate, compute_dtype, axis
@@ -215,6 +216,13 @@ def make_train_windows(
     return place_and_train
 
 
+def _is_floating(dtype: Any) -> bool:
+    try:
+        return bool(jnp.issubdtype(jnp.dtype(dtype), jnp.floating))
+    except TypeError:
+        return False
+
+
 @dataclasses.dataclass(frozen=True)
 class _Update:
     """One update: `(state, carry, inputs, targets, key) -> (state, carry, metrics)`.
@@ -241,6 +249,9 @@ class _Update:
 
     def __post_init__(self) -> None:
         check_size(self.function, "accumulate", self.accumulate)
+        if self.compute_dtype is not None and not _is_floating(self.compute_dtype):
+            expected = "a floating dtype such as bfloat16, or None"
+            raise TypeError(sentence(self.function, "compute_dtype", expected, self.compute_dtype))
 
     def check_carry(self, carry: Any) -> None:
         """Raises TypeError where a carry is not in the compute dtype."""

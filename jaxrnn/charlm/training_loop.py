@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrnn.charlm import model, placement, runs, sampling
+from jaxrnn.charlm.background_saving import Saver
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.evaluation import evaluate
 from jaxrnn.charlm.journal import Journal, diverged
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.plan import Plan, dropout_key, first_params, make_plan
-from jaxrnn.charlm.run import Run
-from jaxrnn.charlm.saving import Saver
+from jaxrnn.charlm.run_folder import Run
 from jaxrnn.charlm.state import Everything, first, template
 from jaxrnn.charlm.streams import number_of_windows
 from jaxrnn.charlm.training import make_train_windows
@@ -113,7 +113,7 @@ def train(
     work: Work,
     should_stop: Callable[[], bool] = lambda: False,
     any_process: Callable[[bool], bool] | None = None,
-) -> Iterator[Record]:
+) -> Generator[Record, None, Journal]:
     """Trains to the end of the run, or until it should stop.
 
     Args:
@@ -131,12 +131,17 @@ def train(
         - `validation_loss` (nats per character) and `best`, whether none was lower,
         - `sample`, a text (in the first process only).
 
+    Returns:
+        The journal at the end, as the last checkpoint has it (`journal = yield from train(work)`).
+
     Raises:
         DivergedError: the loss is not a number, or over three times the first.
         OSError: a checkpoint or a record could not be written; the message names the file.
     """
     with Saver(work.run) as saver:
-        yield from _Loop(work, should_stop, any_process, saver).records()
+        loop = _Loop(work, should_stop, any_process, saver)
+        yield from loop.records()
+    return loop.journal
 
 
 class _Loop:

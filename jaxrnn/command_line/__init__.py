@@ -78,6 +78,9 @@ def explained(error: Exception) -> tuple[str, int]:
     said = " ".join(str(error).splitlines()) or type(error).__name__
     if isinstance(error, FloatingPointError):
         return said, DIVERGED
+    if isinstance(error, OSError) and error.filename and said.startswith("[Errno"):
+        # The system's own error: its number says nothing to most people.
+        return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}.", BAD_INPUT
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
         return said, BAD_INPUT
     jax = sys.modules.get("jax")

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import secrets
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,11 @@ def run(options: argparse.Namespace) -> int:
         corpus = _text(text, settings.encoding, old)
         peers.agree({"TEXT's SHA-256": corpus.sha256})
         path = _lock(out, peers, held)
+        if old is not None and _opened(str(path)) != old:
+            # It was read before this process had the folder to itself.
+            raise ValueError(
+                f"The run {path} has changed since this command began; start it again."
+            )
         if old is None:
             work = _start(corpus, path, settings, parent, peers)
         else:
@@ -315,18 +321,24 @@ def _train(work: "Work", peers: Peers) -> int:
         return stop() or (deadline is not None and time.monotonic() > deadline)
 
     characters = settings.seq_length * settings.batch_size
-    step = work.journal.step
-    shown = Progress(characters, total, step) if peers.first else None
+    shown = Progress(characters, total, work.journal.step) if peers.first else None
+    reached = work.journal
+
+    def training() -> Iterator[dict[str, Any]]:
+        nonlocal reached
+        reached = yield from training_loop.train(work, should_stop, peers.any)
+
     with stop, shown or nullcontext():
-        for record in training_loop.train(work, should_stop, peers.any):
+        for record in training():
             if shown is not None:
                 shown.show(record)
-            step = record["step"]
     # One process's signal stops all.
     signals = peers.gather([stop.exit_code, stop.cause])
     code, cause = next((signal for signal in signals if signal[0]), (0, ""))
-    if step < total:
+    if not work._replace(journal=reached).done:
         by = f" by {cause}" if cause else ""
-        peers.say(f"Stopped{by} at step {step:,} of {total:,}; {stop.resume} goes on.")
+        before = "" if reached.step < total else ", before its last validation"
+        where = f"at step {reached.step:,} of {total:,}{before}"
+        peers.say(f"Stopped{by} {where}; {stop.resume} goes on.")
     peers.say(f"The run is in {path}; jaxrnn sample {path} writes with it.")
     return int(code)

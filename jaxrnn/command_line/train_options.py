@@ -90,7 +90,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="HOW",
         help="of weight matrices: cell (each cell's own), normal:0.01 or uniform:0.08",
     )
-    add(group, "dtype", metavar="DTYPE", help="float32, bfloat16 or float64")
+    add(
+        group,
+        "dtype",
+        metavar="DTYPE",
+        help="of the arithmetic: float32, float64, or bfloat16, which keeps parameters and "
+        "optimizer in float32",
+    )
 
     group = parser.add_argument_group("text")
     add(group, "encoding", metavar="NAME", help="of the file, e.g. latin-1")
@@ -98,6 +104,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(group, "val_frac", type=float, metavar="X", help="share after that for validation")
     add(group, "seq_length", type=int, metavar="T", help="characters in a window")
     add(group, "batch_size", type=int, metavar="B", help="streams of text side by side")
+
+    group = parser.add_argument_group("devices and processes (may change on resume)")
     add(
         group,
         "accumulate",
@@ -105,27 +113,25 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="compute a device's streams in N parts, one after the other, which takes less memory",
     )
-
-    group = parser.add_argument_group("devices and processes (may change on resume)")
     group.add_argument(
         "--devices",
         type=devices,
         metavar="N|all",
-        help="divide the streams over N devices, or all, of all processes together; of a CPU they "
-        "are cores. Default: the CPU's cores, as far as they divide the batch and it pays; one "
-        "GPU or TPU, but all of them in several processes",
+        help="divide the streams over N devices, counted over all processes; on a CPU a device is "
+        "a core. Default: on a CPU as many cores as divide the batch and make it faster; otherwise "
+        "one GPU or TPU, or all of them where there are several processes",
     )
     group.add_argument(
         "--coordinator",
         metavar="HOST:PORT",
-        help="in several processes, of one machine or many: where process 0 runs, and a free port "
-        "there. Started by Slurm, MPI, GKE or on a TPU pod, processes find each other without",
+        help="only to train in several processes: host and free port of process 0, the same in "
+        "each. Processes that Slurm, MPI, GKE or a TPU pod started do not need it",
     )
     group.add_argument(
         "--num-processes",
         type=int,
         metavar="N",
-        help="how many there are; 1: this one alone, whatever started it",
+        help="how many processes; 1 ignores the cluster that started this one",
     )
     group.add_argument("--process-id", type=int, metavar="I", help="which this is, from 0 to N - 1")
 

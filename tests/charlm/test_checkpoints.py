@@ -15,7 +15,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from jaxrnn.charlm import checkpoints, files, strict
+from jaxrnn.charlm import checkpoints, files, strict_json
 from jaxrnn.charlm.checkpoints import BrokenCheckpointError, Identity
 from jaxrnn.charlm.files import BrokenFileError
 
@@ -48,7 +48,7 @@ def written(folder, data, **changes):
     (folder / "step-000000012.safetensors").write_bytes(data)
     content = json.loads(checkpoints.manifest_bytes(data, FACTS, IDENTITY))
     content.pop("sha256")
-    manifest.write_bytes(strict.seal({**content, **changes}))
+    manifest.write_bytes(strict_json.seal({**content, **changes}))
     return manifest
 
 
@@ -206,7 +206,7 @@ def test_a_file_far_too_large_is_refused_before_it_is_read(tmp_path, tree, monke
     os.truncate(path, size := 2**42 + 8 + len(large))  # holes: no byte of it is on the disk
     written_again = {**content["arrays"], "size": size}
     content.pop("sha256")
-    manifest.write_bytes(strict.seal({**content, "arrays": written_again}))
+    manifest.write_bytes(strict_json.seal({**content, "arrays": written_again}))
     monkeypatch.setattr(checkpoints.hashlib, "sha256", pytest.fail)
     found = checkpoints.Manifest(manifest, path, size, "", {"step": 12})
     with pytest.raises(BrokenCheckpointError, match=r"no \['weights'\]\[0\], .*an extra 'a'"):

@@ -36,6 +36,31 @@ def check_followed(dtype, devices, accumulate, cell):
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        2,
+        jax.make_mesh((2,), ("batch",), devices=jax.devices()[:2]),
+        jax.make_mesh((2,), ("streams",), devices=jax.devices()[:2]),  # its axis is explicit
+    ],
+    ids=["a number", "another axis", "an explicit axis"],
+)
+def test_what_is_no_mesh_of_ours_is_said(mesh):
+    config = charlm.Config(vocab_size=3, cell="elman", hidden_size=4, num_layers=1)
+    params = charlm.init(config, jax.random.key(0))
+    with pytest.raises(TypeError, match=r"mesh: expected a mesh of charlm\.make_mesh\(devices\)"):
+        charlm.make_train_windows(config, make_optimizer("sgd", 0.1), 2, 1, mesh=mesh)
+    with pytest.raises(TypeError, match=r"^evaluate: mesh: expected a mesh of charlm\.make_mesh"):
+        charlm.evaluate(config, params, np.arange(9) % 3, mesh=mesh)
+
+
+@pytest.mark.parametrize("dtype", ["blah", "int8", 3])
+def test_a_compute_dtype_that_is_none_is_said(dtype):
+    config = charlm.Config(vocab_size=3, cell="elman", hidden_size=4, num_layers=1)
+    with pytest.raises(TypeError, match=r"^make_train_step: compute_dtype: expected a floating"):
+        charlm.make_train_step(config, make_optimizer("sgd", 0.1), compute_dtype=dtype)
+
+
 @pytest.mark.parametrize(("dtype", "devices", "accumulate"), [("float32", 2, 1), ("float64", 2, 4)])
 def test_a_divided_batch_follows_the_whole_one(dtype, devices, accumulate):
     check_followed(dtype, devices, accumulate, "elman")

@@ -12,7 +12,7 @@ import pytest
 import saved_runs
 
 from jaxrnn import charlm
-from jaxrnn.charlm import checkpoints, files, runs, state, strict
+from jaxrnn.charlm import checkpoints, files, runs, state, strict_json
 from jaxrnn.charlm.checkpoints import BrokenCheckpointError
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
@@ -65,7 +65,7 @@ def rewrite(path, change):
     """Alters a sealed file so that it agrees with itself."""
     content = json.loads(path.read_text())
     content.pop("sha256")
-    path.write_bytes(strict.seal(change(content) or content))
+    path.write_bytes(strict_json.seal(change(content) or content))
 
 
 def test_the_files_of_a_run(run):

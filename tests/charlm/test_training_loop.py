@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -159,6 +160,35 @@ def test_a_stop_in_validation_leaves_it_to_who_goes_on(tmp_path, whole, monkeypa
     for _ in training_loop.train(work):
         pass
     assert_the_same_end(run, whole[0])
+
+
+def test_where_training_ended_is_what_it_returns(tmp_path):
+    run, corpus = fresh(tmp_path / "run", dataclasses.replace(SMALL, print_every=60))
+    asked = iter(range(100))
+
+    def ended(should_stop, work):
+        records = training_loop.train(work, should_stop)
+        journal = yield from records
+        ends.append(journal)
+
+    ends = []
+    work = training_loop.start(run, corpus)
+    records = list(ended(lambda: next(asked) == 0, work))
+    assert records == []  # the first record of losses would be that of step 60
+    assert (ends[0].step, ends[0].reported) == (14, 0)
+    work = training_loop.resume(run, corpus, pytest.fail)
+    assert work.journal._replace(seconds=0) == ends[0]._replace(seconds=0)
+    list(ended(lambda: False, work))
+    assert work._replace(journal=ends[1]).done
+
+
+def test_a_folder_that_is_gone_stays_gone(tmp_path):
+    run, corpus = fresh(tmp_path / "run", dataclasses.replace(SMALL, print_every=60, val_frac=0.0))
+    work = training_loop.start(run, corpus)
+    shutil.rmtree(run.path)
+    with pytest.raises(OSError, match=r"run is gone, with what was saved in it"):
+        list(training_loop.train(work))
+    assert not run.path.exists()
 
 
 def test_nothing_is_saved_twice(tmp_path, monkeypatch):

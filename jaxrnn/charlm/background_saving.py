@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxrnn.charlm.journal import diverged
-from jaxrnn.charlm.run import Run
+from jaxrnn.charlm.run_folder import Run
 
 
 class Saver:

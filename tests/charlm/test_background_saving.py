@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jaxrnn import charlm
+from jaxrnn.charlm.background_saving import Saver
 from jaxrnn.charlm.journal import DivergedError
 from jaxrnn.charlm.runs import Run
-from jaxrnn.charlm.saving import Saver
 from jaxrnn.charlm.settings import Settings
 
 

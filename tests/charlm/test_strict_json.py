@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jaxrnn.charlm import strict
+from jaxrnn.charlm import strict_json
 from jaxrnn.charlm.files import BrokenFileError
 
 CONTENT = {"a": [1, 2.5, None, True], "b": {"é\ud800": "\U0001f642["}, "c": 0.1 + 0.2}
@@ -31,38 +31,38 @@ CONTENT = {"a": [1, 2.5, None, True], "b": {"é\ud800": "\U0001f642["}, "c": 0.1
 )
 def test_what_is_refused(data, words):
     with pytest.raises(BrokenFileError, match=r"^name is ") as caught:
-        strict.parse(data, "name")
+        strict_json.parse(data, "name")
     assert words in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_deep_json_within_the_brackets_that_are_allowed():
     with pytest.raises(BrokenFileError, match="nested too deeply"):
-        strict.parse(b"[" * 100_000 + b"]" * 100_000, "name", most_brackets=10**6)
+        strict_json.parse(b"[" * 100_000 + b"]" * 100_000, "name", most_brackets=10**6)
 
 
 def test_a_seal_covers_the_content_and_not_its_spacing():
-    data = strict.seal(CONTENT)
-    assert strict.unseal(strict.parse(data, "name"), "name") == CONTENT
+    data = strict_json.seal(CONTENT)
+    assert strict_json.unseal(strict_json.parse(data, "name"), "name") == CONTENT
     content = json.loads(data)
     turned = json.dumps(dict(reversed(content.items()))).encode()
-    assert strict.unseal(strict.parse(turned, "name"), "name") == CONTENT
+    assert strict_json.unseal(strict_json.parse(turned, "name"), "name") == CONTENT
     for change in ({"c": 0.3}, {"d": 1}, {"a": [1, 2.5, None, 1]}, {"sha256": "0" * 64}):
         with pytest.raises(BrokenFileError, match=r"name was altered .* Do this\.$"):
-            strict.unseal(content | change, "name", "Do this.")
+            strict_json.unseal(content | change, "name", "Do this.")
     for wrong in ([], 3, None, {}, {"a": 1}):
         with pytest.raises(BrokenFileError, match="name"):
-            strict.unseal(wrong, "name")
+            strict_json.unseal(wrong, "name")
 
 
 def test_every_bit_that_changes_the_content_is_found():
-    data = strict.seal({"value": 1.5, "list": [1, 2]})
+    data = strict_json.seal({"value": 1.5, "list": [1, 2]})
     for place in range(len(data)):
         for bit in range(8):
             altered = bytearray(data)
             altered[place] ^= 1 << bit
             try:
-                found = strict.unseal(strict.parse(bytes(altered), "name"), "name")
+                found = strict_json.unseal(strict_json.parse(bytes(altered), "name"), "name")
             except BrokenFileError:
                 continue
             assert found == {"value": 1.5, "list": [1, 2]}  # white space, a capital E of a number
@@ -70,7 +70,7 @@ def test_every_bit_that_changes_the_content_is_found():
 
 def test_numbers_that_are_not_finite_are_not_written():
     with pytest.raises(ValueError, match="Out of range"):
-        strict.seal({"a": float("nan")})
+        strict_json.seal({"a": float("nan")})
 
 
 @pytest.mark.parametrize(
@@ -93,17 +93,17 @@ def test_numbers_that_are_not_finite_are_not_written():
     ],
 )
 def test_what_fits_an_annotation(value, hint, fitting):
-    assert strict.fits(value, hint) is fitting
+    assert strict_json.fits(value, hint) is fitting
 
 
 def test_all_fields_at_fault_are_named():
     hints = {"a": int, "b": str, "c": float}
-    strict.check_fields({"a": 1, "b": "", "c": 2}, hints, "name")
+    strict_json.check_fields({"a": 1, "b": "", "c": 2}, hints, "name")
     with pytest.raises(BrokenFileError) as caught:
-        strict.check_fields({"b": ["x" * 99], "c": 10**99, "d\n": 1}, hints, "name")
+        strict_json.check_fields({"b": ["x" * 99], "c": 10**99, "d\n": 1}, hints, "name")
     message = str(caught.value)
     assert "no 'a', an unknown 'd\\n', ['xxx" in message
     assert "a huge number as 'c'" in message
     assert len(message) < 250
     with pytest.raises(BrokenFileError, match="and 980 more"):
-        strict.check_fields({str(n): 0 for n in range(1000)}, {}, "name")
+        strict_json.check_fields({str(n): 0 for n in range(1000)}, {}, "name")

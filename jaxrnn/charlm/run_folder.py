@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.charlm import checkpoints, files, metrics, model, strict
+from jaxrnn.charlm import checkpoints, files, metrics, model, strict_json
 from jaxrnn.charlm.checkpoints import Identity, Manifest
 from jaxrnn.charlm.files import BrokenFileError, UnsavedError
 from jaxrnn.charlm.journal import Journal
@@ -71,7 +71,7 @@ class Run:
         values = dataclasses.asdict(self.settings)
         return Identity(
             self.id,
-            strict.checksum(
+            strict_json.checksum(
                 {
                     "settings": {k: v for k, v in values.items() if k not in ADJUSTABLE},
                     "vocabulary": self.vocab.characters,
@@ -97,7 +97,7 @@ class Run:
             "vocabulary": self.vocab.characters,
             "text": {"source": self.source, "sha256": self.sha256},
         }
-        path, data = self.path / "config.json", strict.seal(facts)
+        path, data = self.path / "config.json", strict_json.seal(facts)
         kept = "The old one is kept." if path.exists() else "The folder is no run yet."
         try:
             files.write_atomically(path, data)
@@ -122,7 +122,7 @@ class Run:
         step = facts["step"]
         name = checkpoints.step_name(step)
         try:
-            self._make_folder()
+            self._make_folder(new=step == 0)
             files.write_atomically(self.folder / (name + checkpoints.ARRAYS), data)
             metrics.sync(self.metrics_path)
             if best:
@@ -217,10 +217,11 @@ class Run:
                 found.append((step, path))
         return found
 
-    def _make_folder(self) -> None:
+    def _make_folder(self, new: bool) -> None:
         files.check_folder(self.folder)
         if not self.folder.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            # Once it is a run, a folder that is gone has lost what makes it one.
+            self.folder.mkdir(parents=new, exist_ok=True)
             files.sync_folder(self.path)
             files.sync_folder(self.path.parent)
 
@@ -241,6 +242,8 @@ class Run:
                 path.unlink(missing_ok=True)
 
     def _kept(self) -> str:
+        if not self.path.exists():
+            return f"The folder {self.path} is gone, with what was saved in it."
         steps = self.step_paths()
         if not (steps and (self.path / "config.json").exists()):
             return "The folder is no run yet."
