@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import jaxrnn as rnn
+from jaxrnn import charlm
 
 OPTIONS = ("lengths", "resets", "reverse", "masks")
 
@@ -22,13 +23,13 @@ def cells(*ordinary):
     ]
 
 
-def normal(random, shape, dtype=jnp.float64):
-    return jnp.asarray(random.normal(size=shape), dtype)
+def normal(random, shape, dtype=jnp.float64, scale=1.0):
+    return jnp.asarray(scale * random.normal(size=shape), dtype)
 
 
 def random_like(tree, seed=0, scale=0.5, dtype=jnp.float64):
     random = np.random.default_rng(seed)
-    return jax.tree.map(lambda x: scale * normal(random, x.shape, dtype), tree)
+    return jax.tree.map(lambda x: normal(random, x.shape, dtype, scale), tree)
 
 
 def random_problem(
@@ -38,14 +39,21 @@ def random_problem(
     network = rnn.CELLS[network] if isinstance(network, str) else network
     random = np.random.default_rng(seed)
     shapes = jax.eval_shape(lambda k: rnn.init(network, k, inputs, hidden), jax.random.key(0))
-    params = jax.tree.map(lambda w: 0.5 * normal(random, w.shape, dtype), shapes)
+    params = jax.tree.map(lambda w: normal(random, w.shape, dtype, 0.5), shapes)
     if isinstance(network, rnn.Cell) and "b_h" in network.Params._fields:
         params = params._replace(b_h=jnp.abs(params.b_h))  # else relu units die, and test nothing
     zeros = jax.eval_shape(lambda p: rnn.zero_carry(network, p, batch), params)
-    carry = jax.tree.map(lambda c: 0.5 * normal(random, c.shape, dtype), zeros)
+    carry = jax.tree.map(lambda c: normal(random, c.shape, dtype, 0.5), zeros)
     if tokens:
         return params, carry, jnp.asarray(random.integers(0, inputs, (length, *batch)), jnp.int32)
     return params, carry, normal(random, (length, *batch, inputs), dtype)
+
+
+def random_params(config, *, seed=0, scale=0.4, dtype=jnp.float64):
+    """Parameters of a character model, all random, none zero; NumPy draws, and nothing compiles."""
+    random = np.random.default_rng(seed)
+    shapes = jax.eval_shape(lambda k: charlm.init(config, k), jax.random.key(0))
+    return jax.tree.map(lambda w: normal(random, w.shape, dtype, scale), shapes)
 
 
 def random_options(network, names, params, carry, length, batch=(2,), seed=0):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.nn import initializers
+from oracles import random_params
 
 import jaxrnn as rnn
 from jaxrnn import charlm
@@ -12,20 +13,15 @@ from jaxrnn.networks import drop
 
 V, H, E = 5, 4, 3
 init = jax.jit(charlm.init, static_argnames=("dtype", "weights"))
-
-
-def random_params(config, seed=0, dtype=jnp.float64):
-    """No parameter is zero."""
-    params = init(config, jax.random.key(seed), dtype=dtype)
-    keys = iter(jax.random.split(jax.random.key(seed + 1), 99))
-    return jax.tree.map(lambda w: w + 0.3 * jax.random.normal(next(keys), w.shape, dtype), params)
+apply = jax.jit(charlm.apply)
+step = jax.jit(charlm.step)
 
 
 def test_elman_model_is_its_equations():
     config = charlm.Config(vocab_size=V, cell="elman", hidden_size=H, num_layers=2)
     params = random_params(config)
     tokens = np.array([[1, 4], [0, 2], [3, 3], [4, 0]])
-    carry, logits = charlm.apply(
+    carry, logits = apply(
         config, params, charlm.zero_carry(config, params, 2), jnp.asarray(tokens)
     )
     (w_xh, w_hh, b_h), (w_xh2, w_hh2, b_h2) = [tuple(map(np.asarray, p)) for p in params.layers]
@@ -46,7 +42,7 @@ def test_embedding_rows_are_the_inputs(embed_size):
     )
     params = random_params(config)
     tokens = jnp.array([1, 4, 2])
-    _, logits = charlm.apply(config, params, charlm.zero_carry(config, params, ()), tokens)
+    _, logits = apply(config, params, charlm.zero_carry(config, params, ()), tokens)
     rows = np.eye(V) if embed_size is None else np.asarray(params.embedding)
     xs = jnp.asarray(rows[np.asarray(tokens)])
     carry = rnn.zero_carry(rnn.GRU, params.layers[0])
@@ -77,9 +73,9 @@ def test_steps_and_windows_agree():
     params = random_params(config)
     tokens = jnp.array([[1, 4], [0, 2], [3, 3]])
     carry = charlm.zero_carry(config, params, 2)
-    whole, logits = charlm.apply(config, params, carry, tokens)
+    whole, logits = apply(config, params, carry, tokens)
     for t in range(3):
-        carry, now = charlm.step(config, params, carry, tokens[t])
+        carry, now = step(config, params, carry, tokens[t])
         np.testing.assert_allclose(now, logits[t], rtol=1e-12)
     np.testing.assert_allclose(carry[1].c, whole[1].c, rtol=1e-12)
 
@@ -90,7 +86,7 @@ def test_bfloat16_is_near_float32_and_its_logits_are_float32():
     small = jax.tree.map(lambda w: w.astype(jnp.bfloat16), params)
     tokens = jnp.array([[1], [0], [3]])
     logits = [
-        charlm.apply(config, p, charlm.zero_carry(config, p, 1), tokens)[1] for p in (params, small)
+        apply(config, p, charlm.zero_carry(config, p, 1), tokens)[1] for p in (params, small)
     ]
     assert logits[1].dtype == jnp.float32
     np.testing.assert_allclose(logits[1], logits[0], atol=0.1)
@@ -100,7 +96,7 @@ def test_init_draws_in_the_dtype_and_by_the_initializer():
     config = charlm.Config(vocab_size=40, cell="lstm", hidden_size=30, num_layers=2, embed_size=50)
     params = init(config, jax.random.key(0), dtype=jnp.bfloat16)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.bfloat16)}
-    assert init(config, jax.random.key(0)).w_hy.dtype == jnp.float32
+    assert jax.eval_shape(init, config, jax.random.key(0)).w_hy.dtype == jnp.float32
     params = init(config, jax.random.key(0), dtype=jnp.float64, weights=initializers.normal(0.01))
     matrices = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
     assert len(matrices) == 6
@@ -146,7 +142,7 @@ def test_a_config_refuses_what_cannot_be(wrong, named):
 
 def test_tokens_must_be_integers():
     config = charlm.Config(vocab_size=V, cell="elman", hidden_size=H, num_layers=1)
-    params = init(config, jax.random.key(0))
+    params = random_params(config)
     carry = charlm.zero_carry(config, params, 2)
     with pytest.raises(TypeError, match="tokens"):
         charlm.apply(config, params, carry, jnp.zeros((3, 2)))
@@ -192,7 +188,7 @@ def test_dropout_is_a_mask_for_each_layer_and_one_for_the_top():
     params = random_params(config)
     carry = charlm.zero_carry(config, params, 1)
     tokens, key = jnp.array([[1], [2]]), jax.random.key(5)
-    _, logits = charlm.apply(config, params, carry, tokens, dropout_key=key)
+    _, logits = apply(config, params, carry, tokens, dropout_key=key)
     masks = [drop(jax.random.fold_in(key, i), jnp.ones((2, 1, 64)), 0.5) for i in (0, 1)]
     assert 0.2 < np.mean(np.asarray(masks[0]) != np.asarray(masks[1])) < 0.8
     _, hs = rnn.unroll(rnn.ELMAN, params.layers[0], carry[0], tokens)
@@ -207,12 +203,12 @@ def test_a_stream_with_a_key_of_its_own_is_dropped_alike_in_every_batch():
     tokens = jax.random.randint(jax.random.key(0), (6, 3), 0, V)
     keys = jax.random.split(jax.random.key(1), 3)
     carry = charlm.zero_carry(config, params, 3)
-    _, logits = charlm.apply(config, params, carry, tokens, dropout_key=keys)
+    _, logits = apply(config, params, carry, tokens, dropout_key=keys)
     for place in range(3):
         carry = charlm.zero_carry(config, params, ())
-        _, alone = charlm.apply(config, params, carry, tokens[:, place], dropout_key=keys[place])
+        _, alone = apply(config, params, carry, tokens[:, place], dropout_key=keys[place])
         np.testing.assert_allclose(alone, logits[:, place], rtol=1e-12)
-    _, other = charlm.apply(
+    _, other = apply(
         config, params, charlm.zero_carry(config, params, 3), tokens, dropout_key=keys[::-1]
     )
     assert not np.allclose(other, logits)
@@ -224,9 +220,9 @@ def test_an_id_outside_the_vocabulary_gives_nan(embed_size, outside):
     config = charlm.Config(V, "gru", hidden_size=H, num_layers=1, embed_size=embed_size)
     params = random_params(config)
     tokens = jnp.array([[1, 2], [outside, 3]])
-    _, logits = charlm.apply(config, params, charlm.zero_carry(config, params, 2), tokens)
+    _, logits = apply(config, params, charlm.zero_carry(config, params, 2), tokens)
     assert np.isnan(logits[1, 0]).all()
     assert np.isfinite(logits[0]).all()
     assert np.isfinite(logits[1, 1]).all()
-    _, now = charlm.step(config, params, charlm.zero_carry(config, params, 2), tokens[1])
+    _, now = step(config, params, charlm.zero_carry(config, params, 2), tokens[1])
     assert np.isnan(now[0]).all()

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from oracles import random_params
 
 import jaxrnn as rnn
 from jaxrnn import charlm
@@ -109,7 +110,7 @@ def setup(dropout=0.0, dtype=jnp.float64, batch=3, length=8, cell="lstm"):
         vocab_size=len(vocab), cell=cell, hidden_size=8, num_layers=2, dropout=dropout
     )
     optimizer = optax.chain(optax.clip(1.0), optax.sgd(0.5, momentum=0.9))
-    params = jax.jit(charlm.init, static_argnames="dtype")(config, jax.random.key(0), dtype=dtype)
+    params = random_params(config, dtype=dtype)
     state = charlm.initial_state(params, optimizer)
     carry = charlm.zero_carry(config, params, batch)
     # 11 windows an epoch
