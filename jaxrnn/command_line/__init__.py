@@ -28,6 +28,7 @@ MAKE_FILES = ("train", "show", "demo")
 
 BAD_INPUT = 2
 DIVERGED = 3
+PEER_LOST = 4
 OWN_FAULT = 70  # EX_SOFTWARE
 INTERRUPTED = 130
 
@@ -39,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line, without the program's name; None: those of the process.
 
     Returns:
-        0; 1 where a check failed; 2 for bad input; 3 where training diverged; 70 for a fault of
-        jaxrnn's own; 128 and the number of the signal that stopped it, which is 130 for Ctrl-C.
+        0; 1 where a check failed; 2 for bad input; 3 where training diverged; 4 where another
+        process of the same training is lost; 70 for a fault of jaxrnn's own; 128 and the number
+        of the signal that stopped it, which is 130 for Ctrl-C.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = arguments[0] if arguments else ""

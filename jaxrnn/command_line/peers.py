@@ -19,9 +19,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from jaxrnn.command_line import PEER_LOST
 from jaxrnn.errors import sentence
-
-PEER_LOST = 4  # the exit code where another process is gone
 
 SECONDS_BETWEEN_BEATS = 2.0
 SILENT_BEATS = 10  # a process that says nothing for so long, 20 s, is lost

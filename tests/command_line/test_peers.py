@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from jaxrnn.charlm.settings import Settings
-from jaxrnn.command_line import devices, meeting, processes
-from jaxrnn.command_line.peers import PEER_LOST, Introduction, Link
+from jaxrnn.command_line import PEER_LOST, clusters, devices, meeting, processes
+from jaxrnn.command_line.peers import Introduction, Link
 
 # Each process of a script has `peers`, with the others, and says what it says.
 BEGINNING = """
@@ -291,15 +291,15 @@ KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 )
 def test_clusters_are_detected(monkeypatch, environment, packages, expected):
     monkeypatch.setattr(os, "environ", dict(environment))
-    monkeypatch.setattr(processes, "find_spec", lambda name: True if name in packages else None)
-    assert processes.detected() == expected
+    monkeypatch.setattr(clusters, "find_spec", lambda name: True if name in packages else None)
+    assert clusters.detected() == expected
 
 
 def test_mpi_without_mpi4py(monkeypatch):
     monkeypatch.setattr(os, "environ", {"PMI_SIZE": "2"})
-    monkeypatch.setattr(processes, "find_spec", lambda name: None)
+    monkeypatch.setattr(clusters, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install mpi4py"):
-        processes.detected()
+        clusters.detected()
 
 
 class Few:

@@ -226,8 +226,8 @@ def test_a_second_signal_ends_one_and_then_all(text, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [10])
-def test_killed_again_and_again_the_run_ends_with_the_same_bits(text, tmp_path, kills):
+def test_killed_again_and_again_the_run_ends_with_the_same_bits(text, tmp_path):
+    kills = 25
     options = [*OPTIONS, "--max-steps", "300", "--print-every", "3", "--eval-val-every", "9"]
     whole, out = tmp_path / "whole", tmp_path / "killed"
     trains(text, "--out", whole, *options)
