@@ -16,6 +16,8 @@ from jaxrnn.precision import accumulator
 
 Array = jax.Array
 
+LARGEST_SIZE = 2**31 - 1
+
 
 class Choice(NamedTuple):
     """How characters are chosen; numbers in the dtype of the logits.
@@ -87,13 +89,15 @@ def check_integer(name: str, value: Any, least: int) -> int:
 
     Raises:
         TypeError: it is none.
-        ValueError: it is below `least`.
+        ValueError: it is below `least`, or above what a size can be.
     """
     number = check_number(name, value)
     if not isinstance(number, int):
         raise TypeError(sentence("sample", name, "an integer", number))
     if number < least:
         raise ValueError(sentence("sample", name, f"at least {least}", number))
+    if number > LARGEST_SIZE:
+        raise ValueError(sentence("sample", name, f"at most {LARGEST_SIZE:,}", number))
     return number
 
 

@@ -226,6 +226,7 @@ def test_the_first_character_of_an_empty_prime_is_drawn_evenly(params):
         ({"top_p": 1.5}, "top_p"),
         ({"top_p": float("nan")}, "top_p"),
         ({"length": -1}, "length"),
+        ({"length": 2**31}, "length: expected at most 2,147,483,647"),
         ({"temperature": "warm"}, "temperature: expected a number, got 'warm'"),
         ({"temperature": None}, "temperature: expected a number, got None"),
         ({"temperature": True}, "temperature: expected a number, got True"),
