@@ -21,9 +21,7 @@ def test_elman_model_is_its_equations():
     config = charlm.Config(vocab_size=V, cell="elman", hidden_size=H, num_layers=2)
     params = random_params(config)
     tokens = np.array([[1, 4], [0, 2], [3, 3], [4, 0]])
-    carry, logits = apply(
-        config, params, charlm.zero_carry(config, params, 2), jnp.asarray(tokens)
-    )
+    carry, logits = apply(config, params, charlm.zero_carry(config, params, 2), jnp.asarray(tokens))
     (w_xh, w_hh, b_h), (w_xh2, w_hh2, b_h2) = [tuple(map(np.asarray, p)) for p in params.layers]
     h, h2 = np.zeros((2, H)), np.zeros((2, H))
     for t in range(4):
@@ -85,9 +83,7 @@ def test_bfloat16_is_near_float32_and_its_logits_are_float32():
     params = random_params(config, dtype=jnp.float32)
     small = jax.tree.map(lambda w: w.astype(jnp.bfloat16), params)
     tokens = jnp.array([[1], [0], [3]])
-    logits = [
-        apply(config, p, charlm.zero_carry(config, p, 1), tokens)[1] for p in (params, small)
-    ]
+    logits = [apply(config, p, charlm.zero_carry(config, p, 1), tokens)[1] for p in (params, small)]
     assert logits[1].dtype == jnp.float32
     np.testing.assert_allclose(logits[1], logits[0], atol=0.1)
 
