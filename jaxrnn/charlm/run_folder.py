@@ -130,7 +130,7 @@ class Run:
             files.write_atomically(self.folder / (name + checkpoints.MANIFEST), manifest)
         except OSError as error:
             what = f"The checkpoint of step {step:,} could not be saved"
-            raise _unsaved(what, error, self._kept()) from error
+            raise _unsaved(what, error, self._kept(begun=step > 0)) from error
         try:
             # A later one than this could not be read; it is a person's to remove.
             steps = sorted(self._steps(checkpoints.MANIFEST), reverse=True)
@@ -241,8 +241,8 @@ class Run:
             if path not in kept:
                 path.unlink(missing_ok=True)
 
-    def _kept(self) -> str:
-        if not self.path.exists():
+    def _kept(self, begun: bool = True) -> str:
+        if begun and not self.path.exists():
             return f"The folder {self.path} is gone, with what was saved in it."
         steps = self.step_paths()
         if not (steps and (self.path / "config.json").exists()):

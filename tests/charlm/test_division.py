@@ -109,7 +109,7 @@ def in_processes(processes, devices, folder):
 @pytest.mark.parametrize(
     ("processes", "devices"),
     [
-        (2, 2),
+        pytest.param(2, 2, marks=pytest.mark.slow),  # the ordinary run trains so by command
         pytest.param(2, 4, marks=pytest.mark.slow),
         pytest.param(1, 4, marks=pytest.mark.slow),
     ],
