@@ -7,8 +7,9 @@ from benchmarks.records import Record, median
 from benchmarks.suites.suite import Suite
 from benchmarks.tables import milliseconds, text_table
 
-# The default of `jaxrnn train`, and one where computing dominates all else.
-SIZES = (Size(32, 64, 100, 192), Size(32, 64, 100, 512))
+# The default of `jaxrnn train`, and two where computing dominates: with more streams the optimizer
+# and the sum of the gradients, which each process has whole, weigh less.
+SIZES = (Size(32, 64, 100, 192), Size(32, 64, 100, 512), Size(128, 64, 100, 512))
 
 
 def problems(

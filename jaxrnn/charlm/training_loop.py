@@ -121,7 +121,7 @@ def train(
         should_stop: asked after every dispatch and during validation; True in any process saves a
             checkpoint and ends all.
         any_process: of several processes, all of which call it at the same moment: whether any
-            says yes. None: by a collective of their devices, which takes milliseconds on a CPU.
+            says yes. None: by a collective of their devices, on a busy CPU of some milliseconds.
 
     Yields:
         Records, as metrics.jsonl has them. All have `step`, `epoch` and `seconds`, and one of

@@ -22,6 +22,14 @@ OPTIONS = """--rnn-size 16 --num-layers 1 --model gru --seq-length 10 --batch-si
 
 
 @pytest.fixture(autouse=True)
+def _heeds_ctrl_c():
+    """Where the tests run in the background of a shell, they and their children ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def _cache_apart(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
@@ -255,21 +263,21 @@ def test_killed_again_and_again_the_run_ends_with_the_same_bits(text, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
 def test_another_number_of_processes_goes_on_with_the_same_text(text, tmp_path, dtype, tolerance):
-    options = [*OPTIONS, "--max-steps", "120", "--dtype", dtype]
+    options = [*OPTIONS, "--max-steps", "200", "--dtype", dtype]
     whole, out = tmp_path / "whole", tmp_path / "run"
     trains(text, "--out", whole, *options, "--devices", 1, processes=1)
-    for end, processes in ((40, 2), (70, 1), (90, 4), (120, 2)):
-        if end == 40:
-            job = Job(text, "--out", out, *options, processes=processes)
-        else:
-            job = Job("--out", out, "--resume", processes=processes)
-        if end < 120:
+    more = [text, "--out", out, *options]
+    for end, processes in ((40, 2), (80, 1), (120, 4), (200, 2)):
+        job = Job(*more, processes=processes)
+        more = ["--out", out, "--resume"]
+        if end < 200:
+            job.write(out)
             assert job.reach(out, end)
             job.children[0].send_signal(signal.SIGTERM)
         codes, outputs, errors = job.end()
         assert set(codes) <= {0, 143}, errors
         # Two devices are there in one process too.
-        assert ("The run was trained on" in outputs[0]) == (end in (90, 120))
+        assert ("The run was trained on" in outputs[0]) == (end in (120, 200))
     assert_same_losses(out, whole, tolerance)
 
 
