@@ -1,7 +1,8 @@
 """The whole of a training run: windows, metrics, validation, samples, checkpoints, in one loop.
 
 Numbers depend on the settings, the text and the step alone. How often anything is printed or
-saved changes none of them, so a run that was killed and resumed ends with the same bits.
+saved changes none of them, so a run that was killed and resumed ends with the same bits; so does a
+float32 run in a process with `jax_enable_x64`.
 
 In several processes each runs this loop over its part of the streams; what is said of the run to
 the outside, its files and samples, is the first process's.
