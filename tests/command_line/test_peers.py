@@ -19,7 +19,7 @@ BEGINNING = """
     import os, signal, socket, sys, time
     from jaxrnn.command_line import meeting, peers as peers_module
     from jaxrnn.command_line.peers import Introduction
-    peers_module.SECONDS_BETWEEN_BEATS, peers_module.SILENT_BEATS = 0.1, 5
+    peers_module.SECONDS_BETWEEN_BEATS, peers_module.SILENT_BEATS = 0.4, 5
     process, count, port = map(int, sys.argv[1:])
     own = Introduction(process, count, "here", [0, 1], {"--seed": 1})
     if process == 0:
@@ -83,14 +83,14 @@ def test_a_lost_process_ends_the_others(victim, how):
         if process == {victim}:
             if signal.{how} == signal.SIGSTOP:  # as one that hangs: it comes to itself later
                 if os.fork() == 0:
-                    time.sleep(2)
+                    time.sleep(5)
                     os.kill(os.getppid(), signal.SIGCONT)
                     os._exit(0)
             os.kill(os.getpid(), signal.{how})
         time.sleep(30)
         """)
     others = [process for process in range(3) if process != victim]
-    why = "its connection ended" if how == "SIGKILL" else "silent for 0.5 s"
+    why = "its connection ended" if how == "SIGKILL" else "silent for 2 s"
     for process in others:
         assert codes[process] == PEER_LOST
         assert errors[process] == (
