@@ -104,7 +104,7 @@ def whole(mesh: Mesh | None, tree: Any) -> Any:
         mesh: of `make_mesh`.
         tree: of `replicate`, of `divide`, or what a function made of them.
     """
-    copies = _copying(mesh)(tree)
+    copies = _everywhere(_copy, mesh)(tree)
     return copies if mesh is None else jax.tree.map(lambda leaf: leaf.addressable_data(0), copies)
 
 
@@ -119,7 +119,7 @@ def any_process(mesh: Mesh | None, answer: bool) -> bool:
         return answer
     # Each process fills in the rows of its own devices.
     answers = divide(mesh, np.full(mesh.size, answer))
-    return bool(jax.device_get(_any(mesh)(answers).addressable_data(0)))
+    return bool(jax.device_get(_everywhere(jnp.any, mesh)(answers).addressable_data(0)))
 
 
 def _put(mesh: Mesh | None, spec: jax.sharding.PartitionSpec, tree: Any) -> Any:
@@ -144,18 +144,14 @@ def _put(mesh: Mesh | None, spec: jax.sharding.PartitionSpec, tree: Any) -> Any:
 
 
 @functools.cache
-def _copying(mesh: Mesh | None) -> Callable[[Any], Any]:
-    def copy(tree: Any) -> Any:
-        # In so many words: what a jitted function returns of its arguments need not be a copy.
-        return jax.tree.map(jnp.copy, tree)
-
+def _everywhere(function: Callable[[Any], Any], mesh: Mesh | None) -> Callable[[Any], Any]:
+    """A function of placed trees, jitted, with its results whole on every device."""
     if mesh is None:
-        return jax.jit(copy)
-    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    return jax.jit(copy, out_shardings=everywhere)
+        return jax.jit(function)
+    on_all = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.jit(function, out_shardings=on_all)
 
 
-@functools.cache
-def _any(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
-    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    return jax.jit(jnp.any, out_shardings=everywhere)
+def _copy(tree: Any) -> Any:
+    # In so many words: what a jitted function returns of its arguments need not be a copy.
+    return jax.tree.map(jnp.copy, tree)
