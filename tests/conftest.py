@@ -4,9 +4,12 @@ With JAXRNN_TEST_OPTIMISED=1 in the environment programs are compiled as for use
 of values, of padding to the bit and of gradients that way too.
 """
 
+import functools
 import gc
 import os
 from importlib.metadata import version
+
+import pytest
 
 # The tests compile some thousand small programs and run each once: optimising them took three
 # quarters of the whole time. Commands that the tests start as processes inherit this; the quick
@@ -23,6 +26,8 @@ if not os.environ.get("JAXRNN_TEST_OPTIMISED"):
 
 import jax  # noqa: E402
 
+from jaxrnn.charlm import plan, training_loop  # noqa: E402
+
 jax.config.update("jax_num_cpu_devices", 2)  # for the tests of training on several
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -34,3 +39,19 @@ def pytest_collection_finish():
     # through the modules again, takes a seventh off.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _trained_by_one_program():
+    """Runs in this process whose settings make the same training program compile it once.
+
+    Each run makes a schedule, an optimizer and a program anew, also one that is resumed; equal
+    arguments get those that they got before. What differs in any argument is compiled as ever.
+    """
+    makers = [(plan, "make_schedule"), (plan, "make_optimizer")]
+    makers.append((training_loop, "make_train_windows"))
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in makers:
+            kept = functools.lru_cache(maxsize=None, typed=True)(getattr(module, name))
+            patch.setattr(module, name, kept)
+        yield
