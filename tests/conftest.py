@@ -4,7 +4,6 @@ With JAXRNN_TEST_OPTIMISED=1 in the environment programs are compiled as for use
 of values, of padding to the bit and of gradients that way too.
 """
 
-import functools
 import gc
 import os
 from importlib.metadata import version
@@ -25,8 +24,7 @@ if not os.environ.get("JAXRNN_TEST_OPTIMISED"):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
 
 import jax  # noqa: E402
-
-from jaxrnn.charlm import plan, training_loop  # noqa: E402
+from shared_programs import share_programs  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 2)  # for the tests of training on several
 jax.config.update("jax_enable_x64", True)
@@ -42,16 +40,7 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _trained_by_one_program():
-    """Runs in this process whose settings make the same training program compile it once.
-
-    Each run makes a schedule, an optimizer and a program anew, also one that is resumed; equal
-    arguments get those that they got before. What differs in any argument is compiled as ever.
-    """
-    makers = [(plan, "make_schedule"), (plan, "make_optimizer")]
-    makers.append((training_loop, "make_train_windows"))
+def _shared_programs():
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in makers:
-            kept = functools.lru_cache(maxsize=None, typed=True)(getattr(module, name))
-            patch.setattr(module, name, kept)
+        share_programs(patch.setattr)
         yield

@@ -45,8 +45,9 @@ class Commands:
         folder: its current folder.
         environment: variables of its environment beside this process's.
         most: commands before it is started anew.
-        keep_compiled: whether programs stay compiled from one command to the next: quick where all
-            commands are of one model, and more memory each time where they are not.
+        keep_compiled: whether programs stay compiled from one command to the next, also those that
+            train: quick where all commands are of one model, and more memory each time where they
+            are not.
     """
 
     def __init__(self, folder=None, environment=None, most=400, keep_compiled=False):
@@ -128,9 +129,13 @@ def serve():
     import tempfile
 
     import jax
+    from shared_programs import share_programs
 
     from jaxrnn.command_line import main
 
+    keep_compiled = sys.argv[1:] == ["keep"]
+    if keep_compiled:
+        share_programs()
     jax.numpy.zeros(1).block_until_ready()
     answers = os.fdopen(os.dup(1), "wb")
     lines = os.fdopen(os.dup(0), "rb")
@@ -168,7 +173,7 @@ def serve():
         result |= {"seconds": seconds, "memory": memory}
         answers.write(json.dumps(result).encode() + b"\n")
         answers.flush()
-        if sys.argv[1:] != ["keep"]:
+        if not keep_compiled:
             jax.clear_caches()
         jax.config.update("jax_enable_x64", False)
 
