@@ -2,6 +2,8 @@
 
 import functools
 
+import jax
+
 from jaxrnn.charlm import plan, training_loop
 
 MAKERS = (
@@ -19,5 +21,17 @@ def share_programs(setattr=setattr):
     `setattr` may be a `MonkeyPatch`'s, which takes it back.
     """
     for module, name in MAKERS:
-        kept = functools.lru_cache(maxsize=None, typed=True)(getattr(module, name))
-        setattr(module, name, kept)
+        setattr(module, name, _kept(getattr(module, name)))
+
+
+def _kept(make):
+    @functools.lru_cache(maxsize=None, typed=True)
+    def made(x64, *arguments, **options):
+        return make(*arguments, **options)
+
+    @functools.wraps(make)
+    def kept(*arguments, **options):
+        # With 64-bit numbers it may be another thing that is made.
+        return made(jax.config.jax_enable_x64, *arguments, **options)
+
+    return kept
