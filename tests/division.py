@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from oracles import random_params
 
 from jaxrnn import charlm
 from jaxrnn.charlm.placement import any_process, make_mesh, whole
@@ -34,7 +35,7 @@ def run(dtype="float32", devices=1, accumulate=1, compute_dtype=None, cell="elma
     """Losses [100], (state, carry) at the end and the loss on 1,000 other characters."""
     config, optimizer, streams, others = parts(cell=cell)
     mesh = make_mesh(devices) if devices > 1 else None  # alone also where there are more processes
-    params = jax.jit(charlm.init, static_argnames="dtype")(config, jax.random.key(0), dtype=dtype)
+    params = random_params(config, dtype=dtype)
     with jax.transfer_guard("disallow"):
         state = charlm.initial_state(params, optimizer)
     carry = charlm.zero_carry(config, params, BATCH, dtype=compute_dtype)
