@@ -163,9 +163,9 @@ def unroll(
     if chunk_length is not None:
         check_size("unroll", "chunk_length", chunk_length)
         chunk_length = int(chunk_length)
-    options = {"chunk_length": chunk_length, "recompute": bool(recompute)}
-    options["loop"] = loop_of("unroll", backend)
-    way = Way("unroll", unroll_cell, tuple(options.items()))
+    loop = loop_of("unroll", backend)
+    options = (("chunk_length", chunk_length), ("recompute", bool(recompute)), ("loop", loop))
+    way = Way("unroll", unroll_cell, options)
     check_network("unroll", cell)
     check_backward(cell)
     try:

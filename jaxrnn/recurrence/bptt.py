@@ -34,7 +34,6 @@ from jaxrnn.recurrence.loops import SCAN, Loop
 from jaxrnn.recurrence.products import exact, parameter_gradients, project
 from jaxrnn.recurrence.sequences import (
     Fixed,
-    Step,
     Timed,
     cast,
     masks_at,

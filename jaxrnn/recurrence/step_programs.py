@@ -26,8 +26,10 @@ class StepProgram:
     """
 
     def __init__(self, step: Callable[..., Any], shared: Any, *each: Any) -> None:
-        """Traces the step on arrays or on shapes."""
-        traced, self.outputs = jax.make_jaxpr(step, return_shape=True)(shared, *each)
+        """Traces the step on shapes, which know nothing of a mesh that the arrays may live on."""
+        shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (shared, *each))
+        with jax.disable_jit():  # what was jitted on its own is part of the step, its constants too
+            traced, self.outputs = jax.make_jaxpr(step, return_shape=True)(*shapes)
         leaves = jax.tree.leaves(shared)
         program = traced.jaxpr
         self._constants = dict(zip(program.constvars, traced.consts, strict=True))

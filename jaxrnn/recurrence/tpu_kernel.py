@@ -31,9 +31,9 @@ from jaxrnn.errors import sentence
 from jaxrnn.recurrence.loops import SCAN, Body
 from jaxrnn.recurrence.step_programs import StepProgram
 
-# A TPU core's VMEM is 16 MiB up to v4, 128 MiB on v5e and v6e, 64 MiB on v5p and v7 (JAX's own table,
-# `pltpu.get_tpu_info`). Which one a program is lowered for is not known, so it is the least of them;
-# a quarter is left for what a step makes on its way. Unmeasured.
+# A TPU core's VMEM is 16 MiB up to v4, 128 MiB on v5e and v6e, 64 MiB on v5p and v7 (JAX's own
+# table, behind `pltpu.get_tpu_info`). Which one a program is lowered for is not known, so the least
+# of them counts; a quarter is left for what a step makes on its way. Unmeasured.
 VMEM_BYTES = 16 << 20
 USABLE_BYTES = VMEM_BYTES // 4 * 3
 
@@ -156,9 +156,7 @@ class _Call:
             interpret=self.kernel.interpret,
             name="jaxrnn_backward" if reverse else "jaxrnn_forward",
         )(weights, fixed, state, xs)
-        return jax.tree.map(
-            lambda a: a.reshape(*a.shape[:-2], *batch, a.shape[-1]), (last, left)
-        )
+        return jax.tree.map(lambda a: a.reshape(*a.shape[:-2], *batch, a.shape[-1]), (last, left))
 
     def _body(
         self,
@@ -190,18 +188,14 @@ class _Call:
         def one_step(i: Array, _: None) -> None:
             t = count - 1 - i if reverse else i
             now = jax.tree.map(_as_flag, _read(xs, t))
-            after, leaves = self.program.rest(
-                shared, (_read(fixed, ...), _read(state, ...), now)
-            )
+            after, leaves = self.program.rest(shared, (_read(fixed, ...), _read(state, ...), now))
             _write(state, ..., after)
             _write(left, t, leaves)
 
         jax.lax.fori_loop(jnp.int32(0), jnp.int32(count), one_step, None)
 
 
-def _plan(
-    kernel: Kernel, body: Body, params: Any, fixed: Any, state: Any, xs: Any
-) -> _Call | None:
+def _plan(kernel: Kernel, body: Body, params: Any, fixed: Any, state: Any, xs: Any) -> _Call | None:
     """The largest tile and block that fit; None: the scan, where that may stand in.
 
     Raises:
@@ -215,7 +209,7 @@ def _plan(
             return None
         expected = 'params in float32 or bfloat16 for "kernel"'
         raise ValueError(sentence("unroll", "backend", expected, dtype.name, _INSTEAD))
-    now = jax.tree.map(lambda a: jax.eval_shape(functools.partial(_stream, len(batch)), a), xs)
+    now = jax.eval_shape(lambda: jax.tree.map(lambda a: _stream(len(batch), a)[0], xs))
     tiles = [kernel.rows] if kernel.rows else [min(total, ROWS[0])]
     tiles += [] if kernel.rows else [rows for rows in ROWS if rows < tiles[0]]
     blocks = [kernel.steps] if kernel.steps else [min(length, steps) for steps in STEPS]
@@ -224,7 +218,7 @@ def _plan(
 
         def tile(a: Any, rows: int = rows) -> jax.ShapeDtypeStruct:
             dtype = jnp.bool_ if a.dtype == FLAG else a.dtype
-            return jax.ShapeDtypeStruct((rows, a.shape[-1]), dtype, manual_axis_type=_axes(state))
+            return jax.ShapeDtypeStruct((rows, a.shape[-1]), dtype)
 
         program = StepProgram(body, params, *jax.tree.map(tile, (fixed, state, now)))
         like_state, like_left = program.outputs
@@ -249,7 +243,7 @@ def _plan(
 
 _INSTEAD = 'backend="auto" takes the scan where there is no kernel, "scan" always'
 
-# What is true or false travels as a column of numbers, [T, *B, 1]: masks of 1 bit cannot be streamed.
+# What is true or false travels as a column of numbers, [T, *B, 1]: bits have no tiles of their own.
 FLAG = jnp.int32
 
 
@@ -294,8 +288,8 @@ def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
     return math.prod(lead) * tiles * packed * 128 * size
 
 
-# Whether a platform has a kernel is known when a program is lowered for it, and not before: lowering
-# for a TPU needs none. So what refuses is an operation that cannot be lowered.
+# Whether a platform has a kernel is known when a program is lowered for it and not before, since
+# lowering for a TPU needs none. So what refuses is an operation that cannot be lowered.
 _no_kernel = jax.extend.core.Primitive("jaxrnn_no_kernel")
 _no_kernel.def_abstract_eval(lambda: jax.core.ShapedArray((), jnp.dtype(jnp.float32)))
 
