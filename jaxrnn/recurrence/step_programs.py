@@ -31,15 +31,14 @@ class StepProgram:
         with jax.disable_jit():  # what was jitted on its own is part of the step, its constants too
             traced, self.outputs = jax.make_jaxpr(step, return_shape=True)(*shapes)
         leaves = jax.tree.leaves(shared)
-        program = traced.jaxpr
-        self._constants = dict(zip(program.constvars, traced.consts, strict=True))
-        self._shared = program.invars[: len(leaves)]
-        self._each = program.invars[len(leaves) :]
-        self._out = program.outvars
+        self._constants = dict(zip(traced.constvars, traced.consts, strict=True))
+        self._shared = traced.invars[: len(leaves)]
+        self._each = traced.invars[len(leaves) :]
+        self._out = traced.outvars
         self._early: list[Any] = []
         self._late: list[Any] = []
         known = {*self._constants, *self._shared}
-        for equation in program.eqns:
+        for equation in traced.eqns:
             read = [v for v in equation.invars if not isinstance(v, Literal)]
             # What gets larger, a constant spread over the batch, is cheaper made than kept.
             smaller = _entries(equation.outvars) <= _entries(read)

@@ -8,7 +8,7 @@ here: they stay large products after the loop.
 
 Neither the batch need be a multiple of the tile nor T of the block: rows beyond the batch hold
 anything and reach no other row, and are not written; a last, shorter block runs fewer steps. Where
-H is no multiple of a lane's 128 columns, a gate's block begins inside of a lane and costs shifts.
+H is no multiple of the 128 lanes, gates' blocks begin between lane boundaries: right, and slower.
 
 Nothing here has run on a TPU; see benchmarks/NOTES.md.
 """

@@ -263,6 +263,13 @@ def test_lowers_for_a_tpu(name, dtype, options):
     assert text.count("tpu_custom_call") == 2  # forward and backward
 
 
+def test_token_ids_lower_for_a_tpu():
+    """Looked up before the kernel, without a gradient too, where the scan looks up step by step."""
+    problem = random_problem("elman", tokens=True, dtype=jnp.float32)
+    program = jax.jit(lambda *p: rnn.unroll(rnn.ELMAN, *p, backend="kernel")).trace(*problem)
+    assert program.lower(lowering_platforms=("tpu",)).as_text().count("tpu_custom_call") == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [(), (2, 3)])
 def test_a_network_lowers_for_a_tpu(batch):
