@@ -19,6 +19,7 @@ from jaxrnn.networks.thread import thread
 from jaxrnn.networks.values import Bidirectional, Network, Stack, check_network
 from jaxrnn.recurrence import scan, scan_and_keep, unroll_cell
 from jaxrnn.recurrence.checks import (
+    check_carries,
     check_carry,
     check_inputs,
     check_key,
@@ -158,7 +159,7 @@ def unroll(
         "unroll", unroll_cell, (("chunk_length", chunk_length), ("recompute", bool(recompute)))
     )
     check_network("unroll", cell)
-    check_backward(cell)
+    check_backward("unroll", cell)
     try:
         return run(
             way, cell, params, carry, xs, lengths=lengths, resets=resets, reset_carry=reset_carry,
@@ -278,7 +279,7 @@ def trace_with_outputs(
 ) -> tuple[Any, Array]:
     """`trace` and `unroll`'s hs, which of a network are not in its cells' traces alone."""
     check_network("trace", cell)
-    return run(Way("trace", scan_and_keep, keeps_steps=True), cell, params, carry, xs, **sequence)
+    return run(Way("trace", scan_and_keep, bring_back=jax.tree.map), cell, params, carry, xs, **sequence)
 
 
 @jax.tree_util.register_static
@@ -290,13 +291,14 @@ class Way:
         name: of the public function, for its sentences.
         run: `(cell, params, carry, timed, fixed, **options) -> (result, hs)`.
         options: by name.
-        keeps_steps: whether its result has the axis T, and so belongs to the steps as hs does.
+        bring_back: `(back, result) -> result`, where a part of the result belongs to the steps as
+            hs does: `back` brings an array [T, *B, ·] into the order of the inputs.
     """
 
     name: str
     run: Callable[..., tuple[Any, Array]]
     options: tuple[tuple[str, Any], ...] = ()
-    keeps_steps: bool = False
+    bring_back: Callable[[Callable[[Array], Array], Any], Any] = lambda back, result: result
 
 
 def run(
@@ -312,8 +314,27 @@ def run(
     reverse: bool = False,
     masks: Any = None,
     dropout_key: Array | None = None,
+    guess: Any = None,
 ) -> tuple[Any, Array]:
-    """Leads a sequence through a network, each cell run this way; jitted where nothing else is."""
+    """Leads a sequence through a network, each cell run this way; jitted where nothing else is.
+
+    Args:
+        way: how a cell is run.
+        network: a cell or a network.
+        params: as the public verbs have it, and so all that follow.
+        carry: before the first step.
+        xs: the inputs.
+        lengths: integers [*B].
+        resets: bool [T, *B].
+        reset_carry: a carry, or None for zeros.
+        reverse: whether time runs backwards.
+        masks: of `draw_masks`.
+        dropout_key: for the dropout between a stack's layers.
+        guess: of the carry after each step, fields [T, *B, ·], for a way that takes one.
+
+    Returns:
+        (the results of the cells in the network's structure, hs [T, *B, H]).
+    """
     if reset_carry is not None and resets is None:
         expected = "None where there are no resets"
         hint = "carry is what the sequence starts from, and has a gradient too"
@@ -325,6 +346,8 @@ def run(
         check_steps(way.name, xs, tuple(lengths.shape), lengths, None)
     sequence = {"lengths": lengths, "resets": resets}
     trees = {"params": params, "carry": carry, "reset_carry": reset_carry, "masks": masks}
+    if guess is not None:
+        trees["guess"] = guess
     with plainly(way.name):
         return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
 
@@ -352,8 +375,9 @@ def _run(
     reverse: bool,
 ) -> tuple[Any, Array]:
     def at_cell(
-        cell: Cell, xs: Array, reverse: bool, params: Any, carry: Any, reset_carry: Any, masks: Any
-    ) -> tuple[Any, Array]:
+        cell: Cell, xs: Array, reverse: bool, params: Any, carry: Any, reset_carry: Any, masks: Any,
+        guess: Any = None,
+    ) -> tuple[Any, Array]:  # fmt: skip
         check_params(way.name, cell, params)
         known = carry.h.shape[:-1] if isinstance(carry, cell.Carry) else None
         batch = check_inputs(way.name, params, xs, time_axes=1, batch=known)
@@ -366,26 +390,27 @@ def _run(
         timed, fixed = bring_into_form(
             carry, xs, **sequence, reset_carry=reset_carry, masks=masks, reverse=reverse
         )
-        result, hs = way.run(cell, *same_axes((params, carry, timed, fixed)), **dict(way.options))
-        return way_back(result, hs, timed, reverse)
-
-    def way_back(result: Any, hs: Array, timed: Timed, reverse: bool) -> tuple[Any, Array]:
+        options = dict(way.options)
+        if guess is not None:
+            check_carries(way.name, cell, params, guess, (xs.shape[0], *batch), "guess")
+            options["guess"] = jax.tree.map(lambda g: jnp.flip(g, 0), guess) if reverse else guess
+        result, hs = way.run(cell, *same_axes((params, carry, timed, fixed)), **options)
         back = functools.partial(bring_back, counts=timed.counts, reverse=reverse)
-        return jax.tree.map(back, result) if way.keeps_steps else result, back(hs)
+        return way.bring_back(back, result), back(hs)
 
     return thread(way.name, network, at_cell, trees, xs, reverse=reverse, dropout_key=dropout_key)
 
 
-def check_backward(network: Network) -> None:
+def check_backward(function: str, network: Network) -> None:
     """Raises TypeError where a cell has no hand-derived backward step."""
     if isinstance(network, Cell):
         if network.backward is None or network.pairs is None:
             hint = "jaxrnn.unroll_autodiff takes a cell without one"
             expected = "a cell with backward and pairs"
-            raise TypeError(sentence("unroll", "cell", expected, network, hint))
+            raise TypeError(sentence(function, "cell", expected, network, hint))
     elif isinstance(network, Stack):
         for layer in network.layers:
-            check_backward(layer)
+            check_backward(function, layer)
     else:
-        check_backward(network.forward)
-        check_backward(network.backward)
+        check_backward(function, network.forward)
+        check_backward(function, network.backward)

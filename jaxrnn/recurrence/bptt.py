@@ -35,6 +35,7 @@ from jaxrnn.recurrence.sequences import (
     Timed,
     cast,
     masks_at,
+    over_steps,
     run_step,
     run_step_T,
     start_of,
@@ -181,7 +182,7 @@ def _backward(
         if recompute:
             _, steps = _run(cell, params, first, timed, fixed)
         before = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), first, steps.after)
-        start = start_of(before, timed, _over_steps(fixed))
+        start = start_of(before, timed, over_steps(fixed))
         d_state, left = jax.lax.scan(
             one_step, d_state, (start, steps, timed._replace(xs=None), d_hs), reverse=True
         )
@@ -206,10 +207,6 @@ def _backward(
         Fixed(cast(d_reset, d_carry.h.dtype)),
     )
 
-
-def _over_steps(fixed: Fixed) -> Fixed:
-    """With the axis of the steps in front."""
-    return jax.tree.map(lambda a: a[None], fixed)
 
 
 _bptt.defvjp(_forward, _backward)
