@@ -12,13 +12,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells.cell import Array
-from jaxrnn.cells.contract import check_unitwise
 from jaxrnn.errors import sentence
 from jaxrnn.networks.thread import map_cells
 from jaxrnn.networks.unrolling import Way, check_backward, run
 from jaxrnn.networks.values import Network, check_network
 from jaxrnn.recurrence.checks import check_size
-from jaxrnn.recurrence.jacobians import is_elementwise
+from jaxrnn.recurrence.jacobians import check_elementwise
 from jaxrnn.recurrence.newton import JACOBIANS, Method, Solution, solve_cell
 
 
@@ -168,7 +167,7 @@ def _solve(
 ) -> tuple[Any, Array, Any]:
     check_network(name, cell)
     check_backward(name, cell)
-    map_cells(name, cell, lambda _, part: is_elementwise(part) and check_unitwise(name, part), {})
+    map_cells(name, cell, lambda _, part: check_elementwise(name, part), {})
     if jacobian not in JACOBIANS:
         expected = f"one of {', '.join(map(repr, JACOBIANS))}"
         raise ValueError(sentence(name, "jacobian", expected, repr(jacobian)))

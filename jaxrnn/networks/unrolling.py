@@ -279,7 +279,9 @@ def trace_with_outputs(
 ) -> tuple[Any, Array]:
     """`trace` and `unroll`'s hs, which of a network are not in its cells' traces alone."""
     check_network("trace", cell)
-    return run(Way("trace", scan_and_keep, bring_back=jax.tree.map), cell, params, carry, xs, **sequence)
+    return run(
+        Way("trace", scan_and_keep, bring_back=jax.tree.map), cell, params, carry, xs, **sequence
+    )
 
 
 @jax.tree_util.register_static

@@ -208,5 +208,4 @@ def _backward(
     )
 
 
-
 _bptt.defvjp(_forward, _backward)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
+from jaxrnn.cells.contract import check_unitwise
 from jaxrnn.recurrence.products import exact, own_product_T
 from jaxrnn.recurrence.sequences import Fixed, Step, Timed, run_step_T
 
@@ -57,6 +58,15 @@ def is_elementwise(cell: Cell) -> bool:
     """Whether no unit sees another within the recurrence, so that J is its own parts exactly."""
     shapes = cell.param_shapes._replace(w_xh="")
     return cell.unitwise and all(len(text.split()) < 2 for text in shapes)
+
+
+def check_elementwise(function: str, cell: Cell) -> None:
+    """Raises ValueError where a cell counts as elementwise and a unit of it moves another.
+
+    Else its gradient would be wrong, not only slow to find.
+    """
+    if is_elementwise(cell):
+        check_unitwise(function, cell)
 
 
 def every_row(cell: Cell, params: Any, at: Moment) -> Rows:
@@ -104,10 +114,14 @@ class Whole:
         return cell.Carry(*parts)
 
     @staticmethod
-    def jacobian(cell: Cell, params: Any, at: Moment) -> tuple[Array, ...]:
+    def matrices(cell: Cell, rows: Any) -> tuple[Array, ...]:
+        """([*S, n, n],), from a Carry of rows [n, *S, ·]."""
+        return (jnp.moveaxis(jnp.concatenate(list(rows), -1), 0, -2),)
+
+    @classmethod
+    def jacobian(cls, cell: Cell, params: Any, at: Moment) -> tuple[Array, ...]:
         """([*S, n, n],)."""
-        rows = jnp.concatenate(list(every_row(cell, params, at).before), -1)
-        return (jnp.moveaxis(rows, 0, -2),)
+        return cls.matrices(cell, every_row(cell, params, at).before)
 
 
 class OwnParts:
@@ -136,15 +150,19 @@ class OwnParts:
         return cell.Carry(*fields.values())
 
     @classmethod
+    def matrices(cls, cell: Cell, rows: Any) -> tuple[Array, ...]:
+        """([*S, H, m, m], …), from a Carry of rows [m, *S, ·]."""
+        return tuple(
+            jnp.stack([jnp.stack([rows[j][i] for j in group], -1) for i in group], -2)
+            for group in cls.groups(cell)
+        )
+
+    @classmethod
     def jacobian(cls, cell: Cell, params: Any, at: Moment) -> tuple[Array, ...]:
         """([*S, H, m, m], …)."""
         if not cell.unitwise:
             return cls._picked(cell, params, at)
-        before = own_rows(cell, params, at).before
-        return tuple(
-            jnp.stack([jnp.stack([before[j][i] for j in group], -1) for i in group], -2)
-            for group in cls.groups(cell)
-        )
+        return cls.matrices(cell, own_rows(cell, params, at).before)
 
     @classmethod
     def _picked(cls, cell: Cell, params: Any, at: Moment) -> tuple[Array, ...]:

@@ -119,15 +119,28 @@ def parameter_gradients(
     gradients = {"w_xh": d_w_xh}
     if hasattr(params, "b_h"):
         gradients["b_h"] = sum_rows(d_a)
-    for name, (q, d) in pairs.items():
+    for name, (q, d) in masked(cell, pairs, mask).items():
         w = getattr(params, name)
         if q is None:
             gradients[name] = sum_rows(d)
-            continue
-        if mask is not None and name in cell.recurrent:
-            q = q * (mask if mask.ndim == q.ndim else mask[None])
-        gradients[name] = contract(q.astype(w.dtype), d) if w.ndim == 2 else sum_rows(q * d)
+        else:
+            gradients[name] = contract(q.astype(w.dtype), d) if w.ndim == 2 else sum_rows(q * d)
     return cell.Params(**gradients), d_xs
+
+
+def masked(
+    cell: Cell, pairs: dict[str, tuple[Array | None, Array]], mask: Array | None
+) -> dict[str, tuple[Array | None, Array]]:
+    """What `cell.pairs` declared, the operands as dropout let them into their products."""
+    if mask is None:
+        return pairs
+
+    def seen(name: str, q: Array | None) -> Array | None:
+        if q is None or name not in cell.recurrent:
+            return q
+        return q * (mask if mask.ndim == q.ndim else mask[None])
+
+    return {name: (seen(name, q), d) for name, (q, d) in pairs.items()}
 
 
 # Up to this vocabulary the transpose of the gather is a product with one-hot rows; beyond, XLA's
