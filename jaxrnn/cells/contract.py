@@ -209,7 +209,7 @@ def _is_unitwise(cell: Cell) -> bool:
     def made(shape: tuple[int, ...]) -> np.ndarray:
         return random.normal(size=shape).astype(np.float32)
 
-    view = vectors(cell, cell.Params(*map(made, params)), jnp.zeros((2, 1)))
+    view = vectors(cell, cell.Params(*map(made, params)), jnp.zeros((2, 1), jnp.float32))
     carry, a = [made((1, width)) for width in widths], made((1, params.w_xh[1]))
 
     def product(name: str, q: Array) -> Array:

@@ -63,7 +63,7 @@ def unroll_parallel(
             params' dtype, 4e-11 in float64, 2e-5 in float32. The error itself is far smaller, as
             the last step is squared once more.
         max_iterations: at least 1; None: T / log₂ T, beyond which the steps one by one are fewer
-            than the rounds of the scans.
+            than the rounds of the scans, but at least 16.
         guess: the carry after each step, fields [T, *B, H], to start from, such as
             `solution.carries` of the parameters before an update; None: zeros.
 
@@ -173,7 +173,7 @@ def _solve(
         raise ValueError(sentence(name, "jacobian", expected, repr(jacobian)))
     if max_iterations is None:
         length = xs.shape[0] if hasattr(xs, "shape") and xs.shape else 1
-        max_iterations = math.ceil(length / max(math.log2(max(length, 1)), 1)) or 1
+        max_iterations = max(16, math.ceil(length / math.log2(max(length, 2))))
     check_size(name, "max_iterations", max_iterations)
     method = Method(jacobian, _tolerance(name, params, tolerance), int(max_iterations))
     way = Way(name, solve_cell, (("method", method),), bring_back=_bring_back)

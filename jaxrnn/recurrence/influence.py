@@ -65,7 +65,7 @@ def run_moment(cell: Cell, params: Any, fixed: Fixed, carry: Any, now: Timed) ->
 
 
 class Derivative(NamedTuple):
-    """A derivative of the carry, or of the loss: by an earlier carry, `reset_carry`, the parameters.
+    """What a carry, or a loss, owes to an earlier carry, to `reset_carry` and to the parameters.
 
     Attributes:
         carry: matrices as the layout has them (of a step its Jacobian), or None: not wanted.
