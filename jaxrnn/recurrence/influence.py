@@ -15,6 +15,7 @@ Schmidhuber 2023), SnAp-1 in another (Menick et al. 2021).
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -127,7 +128,7 @@ def carried_on(cell: Cell, step: Derivative, before: Derivative, layout: Layout)
     def on_params(own: Array, before: Array, text: str) -> Array:
         (jacobian,), axes = step.carry, len(text.split())
         if layout is Whole:
-            flat = before.reshape(*before.shape[:-axes], -1)
+            flat = before.reshape(*before.shape[:-axes], math.prod(before.shape[-axes:]))
             return through(jacobian, flat).reshape(own.shape) + own
         units = _by_unit(before, jacobian.shape[-3], axes)
         each = jnp.moveaxis(jacobian, -3, -1)[..., None, None, :]  # [*B, m, m, 1, 1, H]
