@@ -20,10 +20,10 @@ from jaxrnn.networks import (
     draw_masks,
     init,
     map_cells,
-    unroll,
     unroll_autodiff,
     zero_carry,
 )
+from jaxrnn.networks import unroll as backpropagation
 from jaxrnn.recurrence.checks import check_key, check_size
 
 # Central differences err by about h² from the third derivative and by about 1e-16/h from rounding;
@@ -105,9 +105,9 @@ def gradcheck(
     options: Sequence[str] = (),
     chunk_length: int = 3,
     recompute: bool = False,
-    unroll: Unroll = unroll,
+    unroll: Unroll | None = None,
 ) -> GradientReport:
-    """Checks the hand-derived BPTT of a cell or a network against `jax.grad` and differences.
+    """Checks the hand-derived gradient of a cell or a network against `jax.grad` and differences.
 
     Of every cell it first looks whether its functions take and give what `Cell` says. The loss is a
     random weighted sum of all hs and of the last carry; every parameter is random and none is zero.
@@ -123,9 +123,11 @@ def gradcheck(
         token_inputs: random token ids [T, B] instead of dense inputs [T, B, I].
         options: which of `lengths`, `resets` (with a `reset_carry`), `reverse` and `masks` (of
             recurrent dropout and zoneout) are drawn and handed to `unroll`.
-        chunk_length: handed to `unroll`; the default leaves a rest, so that its seam is checked.
-        recompute: handed to `unroll`.
-        unroll: the function under test; called as `jaxrnn.unroll` is.
+        chunk_length: of `jaxrnn.unroll`; the default leaves a rest, so that its seam is checked.
+        recompute: of `jaxrnn.unroll`.
+        unroll: another function under test, such as `jaxrnn.unroll_parallel`, or, with
+            `token_inputs`, `jaxrnn.unroll_rtrl`, which has no gradient for dense ones; None:
+            `jaxrnn.unroll`.
 
     Returns:
         A GradientReport: a row for every parameter, every field of the first carry and of
@@ -197,7 +199,9 @@ def gradcheck(
             weighted = jax.tree.map(lambda a, b: jnp.sum(a * b), outputs(run, arrays), weights)
             return sum(jax.tree.leaves(weighted), jnp.zeros((), jnp.float64))
 
-        hand = functools.partial(unroll, chunk_length=chunk_length, recompute=recompute)
+        hand = unroll or functools.partial(
+            backpropagation, chunk_length=chunk_length, recompute=recompute
+        )
 
         @jax.jit
         def three_gradients(arrays: dict[str, Any]) -> tuple[dict[str, Any], ...]:

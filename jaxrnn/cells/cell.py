@@ -54,6 +54,9 @@ class Cell:
             matrix, Σ operand ⊙ cotangent for a vector, Σ cotangent where the operand is None.
         recurrent: the fields that multiply h through `product`; recurrent dropout and weight drop
             act there, and nowhere else.
+        unitwise: whether every unit of the step works by itself, but for the products: true where
+            the functions do nothing but pointwise arithmetic on the blocks, false with a layer
+            norm. It decides what may be reckoned unit by unit (`recurrence.jacobians`).
         init: `(key, params) -> params`, changes the usual draw; None: the usual draw, which is
             w_xh Glorot uniform, every other matrix orthogonal, block by block, a vector 1 where its
             name begins with `gain`, every other vector 0.
@@ -72,6 +75,7 @@ class Cell:
     backward: Callable[..., tuple[Any, Any]] | None = None
     pairs: Callable[..., tuple[Array, dict[str, tuple[Array | None, Array]]]] | None = None
     recurrent: tuple[str, ...] = ("w_hh",)
+    unitwise: bool = True
     init: Callable[[Array, Any], Any] | None = None
 
     def __post_init__(self) -> None:

@@ -3,12 +3,14 @@
 Sizes that differ (B = 2, I = 3, H = 4, P = 5, K = 6) tell the axes apart.
 """
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.cells.cell import Array, Cell
 from jaxrnn.errors import describe, sentence
@@ -183,6 +185,52 @@ def check_contract(function: str, cell: Cell) -> None:
         elif len(shape) == 2:
             where = f"{cell.name}: pairs returned the operand of {name}"
             raise _error(function, where, f"{shape[0]} columns, as of a matrix", "None")
+    check_unitwise(function, cell)
+
+
+def check_unitwise(function: str, cell: Cell) -> None:
+    """Raises ValueError where a cell is said to be unitwise and a unit of it moves another.
+
+    Forward is run twice with products of 0, on rows that differ in one unit's numbers alone.
+    """
+    if cell.unitwise and not _is_unitwise(cell):
+        expected = "a forward whose units are apart but for the products"
+        hint = "unitwise=False in its Cell, as of a layer norm"
+        got = "unitwise=True and units that see each other"
+        raise ValueError(sentence(function, f"{cell.name}: forward", expected, got, hint))
+
+
+@functools.lru_cache(maxsize=128)
+def _is_unitwise(cell: Cell) -> bool:
+    sizes = {**SIZES, "P": SIZES["H"]}
+    params, widths = cell.params_of(sizes), cell.carry_of(sizes)
+    random = np.random.default_rng(0)
+
+    def made(shape: tuple[int, ...]) -> np.ndarray:
+        return random.normal(size=shape).astype(np.float32)
+
+    view = vectors(cell, cell.Params(*map(made, params)), jnp.zeros((2, 1), jnp.float32))
+    carry, a = [made((1, width)) for width in widths], made((1, params.w_xh[1]))
+
+    def product(name: str, q: Array) -> Array:
+        shape = getattr(params, name)
+        zero = jnp.zeros((*q.shape[:-1], shape[-1]), q.dtype)
+        return zero if len(shape) == 2 else q * getattr(view, name)
+
+    @jax.jit
+    def made_of_others(carry: list[Array], a: Array) -> list[Array]:
+        new, _, _ = cell.forward(product, view, cell.Carry(*carry), a)
+        return [field[..., 1:] for field in new]
+
+    def first_moved(row: np.ndarray) -> np.ndarray:
+        blocks = row.reshape(-1, sizes["H"]).copy()
+        blocks[:, 0] += 1
+        return blocks.reshape(row.shape)
+
+    with jax.ensure_compile_time_eval():
+        before = made_of_others(carry, a)
+        after = made_of_others([*map(first_moved, carry)], first_moved(a))
+        return all(np.array_equal(x, y) for x, y in zip(before, after, strict=True))
 
 
 def _checked_product(

@@ -129,4 +129,5 @@ GRU_LAYERNORM = Cell(
     forward=forward,
     backward=backward,
     pairs=pairs,
+    unitwise=False,
 )

@@ -119,5 +119,6 @@ LSTM_LAYERNORM = Cell(
     forward=forward,
     backward=backward,
     pairs=pairs,
+    unitwise=False,
     init=forget_bias_one,
 )

@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import sentence
-from jaxrnn.networks.unrolling import Unroll, Way, refuse_bidirectional, run, unroll
+from jaxrnn.networks.unrolling import unroll
 from jaxrnn.networks.values import Network, check_network
+from jaxrnn.networks.ways import Unroll, Way, refuse_bidirectional, run
 from jaxrnn.recurrence import scan_carries
 from jaxrnn.recurrence.checks import check_size
 

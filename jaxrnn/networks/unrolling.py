@@ -1,39 +1,27 @@
 """A cell or a network over time: `step`, `unroll`, `unroll_autodiff`, `trace`.
 
-They check and jit, and lead the sequence through the network; what happens at a cell is in
-`recurrence`.
+What all of them share, and the other ways to run a network, is in `ways`.
 """
 
-import dataclasses
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import plainly, sentence
 from jaxrnn.networks.thread import thread
-from jaxrnn.networks.values import Bidirectional, Network, Stack, check_network
+from jaxrnn.networks.values import Network, check_network
+from jaxrnn.networks.ways import Way, check_backward, refuse_bidirectional, run
 from jaxrnn.recurrence import scan, scan_and_keep, unroll_cell
 from jaxrnn.recurrence.checks import (
     check_carry,
     check_inputs,
-    check_key,
     check_params,
     check_size,
-    check_steps,
-    is_token_ids,
 )
 from jaxrnn.recurrence.loops import loop_of
-from jaxrnn.recurrence.masks import check_masks
-from jaxrnn.recurrence.sequences import Fixed, Timed, bring_back, bring_into_form, run_step
-from jaxrnn.recurrence.sharding import same_axes
-
-Unroll = Callable[..., tuple[Any, Array]]
-"""`unroll` and whatever has its arguments and values."""
+from jaxrnn.recurrence.sequences import Fixed, Timed, run_step
 
 
 def step(cell: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
@@ -75,16 +63,6 @@ def _step(network: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Arr
         return stepped.after, stepped.after.h
 
     return thread("step", network, at_cell, {"params": params, "carry": carry}, x)
-
-
-def refuse_bidirectional(function: str, network: Network) -> None:
-    """Raises TypeError where a part of the network reads from the end."""
-    if isinstance(network, Bidirectional):
-        expected = "a network that runs forwards only: a Bidirectional needs the whole sequence"
-        raise TypeError(sentence(function, "cell", expected, network, "jaxrnn.unroll takes it"))
-    if isinstance(network, Stack):
-        for layer in network.layers:
-            refuse_bidirectional(function, layer)
 
 
 def unroll(
@@ -167,7 +145,7 @@ def unroll(
     options = (("chunk_length", chunk_length), ("recompute", bool(recompute)), ("loop", loop))
     way = Way("unroll", unroll_cell, options)
     check_network("unroll", cell)
-    check_backward(cell)
+    check_backward("unroll", cell)
     try:
         return run(
             way, cell, params, carry, xs, lengths=lengths, resets=resets, reset_carry=reset_carry,
@@ -287,114 +265,6 @@ def trace_with_outputs(
 ) -> tuple[Any, Array]:
     """`trace` and `unroll`'s hs, which of a network are not in its cells' traces alone."""
     check_network("trace", cell)
-    return run(Way("trace", scan_and_keep, keeps_steps=True), cell, params, carry, xs, **sequence)
-
-
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Way:
-    """A way to run one cell over a sequence.
-
-    Attributes:
-        name: of the public function, for its sentences.
-        run: `(cell, params, carry, timed, fixed, **options) -> (result, hs)`.
-        options: by name.
-        keeps_steps: whether its result has the axis T, and so belongs to the steps as hs does.
-    """
-
-    name: str
-    run: Callable[..., tuple[Any, Array]]
-    options: tuple[tuple[str, Any], ...] = ()
-    keeps_steps: bool = False
-
-
-def run(
-    way: Way,
-    network: Network,
-    params: Any,
-    carry: Any,
-    xs: Array,
-    *,
-    lengths: Array | None = None,
-    resets: Array | None = None,
-    reset_carry: Any = None,
-    reverse: bool = False,
-    masks: Any = None,
-    dropout_key: Array | None = None,
-) -> tuple[Any, Array]:
-    """Leads a sequence through a network, each cell run this way; jitted where nothing else is."""
-    if reset_carry is not None and resets is None:
-        expected = "None where there are no resets"
-        hint = "carry is what the sequence starts from, and has a gradient too"
-        raise ValueError(sentence(way.name, "reset_carry", expected, "one", hint))
-    if dropout_key is not None:
-        _check_dropout_key(way.name, dropout_key, xs)
-    if lengths is not None and hasattr(lengths, "shape") and hasattr(xs, "shape") and xs.shape:
-        # Here, because inside of jit lengths have no values to look at.
-        check_steps(way.name, xs, tuple(lengths.shape), lengths, None)
-    sequence = {"lengths": lengths, "resets": resets}
-    trees = {"params": params, "carry": carry, "reset_carry": reset_carry, "masks": masks}
-    with plainly(way.name):
-        return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
-
-
-def _check_dropout_key(function: str, key: Any, xs: Any) -> None:
-    """Raises unless it is one key, or as many as there are sequences."""
-    several = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim
-    if not several or not hasattr(xs, "dtype"):
-        check_key(function, key, "dropout_key")
-        return
-    batch = xs.shape[1:] if is_token_ids(xs) else xs.shape[1:-1]
-    if key.shape != batch:
-        expected = f"one jax.random.key, or one for each sequence, here {list(batch)}"
-        raise ValueError(sentence(function, "dropout_key", expected, key))
-
-
-@functools.partial(jax.jit, static_argnums=6)
-def _run(
-    way: Way,
-    network: Network,
-    trees: dict[str, Any],
-    xs: Array,
-    sequence: dict[str, Any],
-    dropout_key: Array | None,
-    reverse: bool,
-) -> tuple[Any, Array]:
-    def at_cell(
-        cell: Cell, xs: Array, reverse: bool, params: Any, carry: Any, reset_carry: Any, masks: Any
-    ) -> tuple[Any, Array]:
-        check_params(way.name, cell, params)
-        known = carry.h.shape[:-1] if isinstance(carry, cell.Carry) else None
-        batch = check_inputs(way.name, params, xs, time_axes=1, batch=known)
-        check_carry(way.name, cell, params, carry, batch)
-        check_steps(way.name, xs, batch, **sequence)
-        if reset_carry is not None:
-            check_carry(way.name, cell, params, reset_carry, batch, "reset_carry", broadcast=True)
-        if masks is not None:
-            check_masks(way.name, cell, carry, xs.shape[0], masks)
-        timed, fixed = bring_into_form(
-            carry, xs, **sequence, reset_carry=reset_carry, masks=masks, reverse=reverse
-        )
-        result, hs = way.run(cell, *same_axes((params, carry, timed, fixed)), **dict(way.options))
-        return way_back(result, hs, timed, reverse)
-
-    def way_back(result: Any, hs: Array, timed: Timed, reverse: bool) -> tuple[Any, Array]:
-        back = functools.partial(bring_back, counts=timed.counts, reverse=reverse)
-        return jax.tree.map(back, result) if way.keeps_steps else result, back(hs)
-
-    return thread(way.name, network, at_cell, trees, xs, reverse=reverse, dropout_key=dropout_key)
-
-
-def check_backward(network: Network) -> None:
-    """Raises TypeError where a cell has no hand-derived backward step."""
-    if isinstance(network, Cell):
-        if network.backward is None or network.pairs is None:
-            hint = "jaxrnn.unroll_autodiff takes a cell without one"
-            expected = "a cell with backward and pairs"
-            raise TypeError(sentence("unroll", "cell", expected, network, hint))
-    elif isinstance(network, Stack):
-        for layer in network.layers:
-            check_backward(layer)
-    else:
-        check_backward(network.forward)
-        check_backward(network.backward)
+    return run(
+        Way("trace", scan_and_keep, bring_back=jax.tree.map), cell, params, carry, xs, **sequence
+    )

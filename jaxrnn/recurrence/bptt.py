@@ -37,6 +37,7 @@ from jaxrnn.recurrence.sequences import (
     Timed,
     cast,
     masks_at,
+    over_steps,
     run_step,
     run_step_T,
     start_of,
@@ -201,7 +202,7 @@ def _backward(
         if recompute:
             _, steps = _run(loop, cell, params, first, timed, fixed)
         before = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), first, steps.after)
-        start = start_of(before, timed, _over_steps(fixed))
+        start = start_of(before, timed, over_steps(fixed))
         inputs = (start, steps, timed._replace(xs=None), d_hs)
         d_state, left = backward(d_state, inputs, reverse=True)
         d_a, declared = pairs(cast(start, wide), cast(steps.saved, wide), left)
@@ -224,11 +225,6 @@ def _backward(
         Timed(None if is_token_ids(timed.xs) else join_time(d_xs)),
         Fixed(cast(d_reset, d_carry.h.dtype)),
     )
-
-
-def _over_steps(fixed: Fixed) -> Fixed:
-    """With the axis of the steps in front."""
-    return jax.tree.map(lambda a: a[None], fixed)
 
 
 _bptt.defvjp(_forward, _backward)

@@ -163,6 +163,22 @@ def check_carry(
             raise TypeError(sentence(function, f"{argument}.{name}", expected, value, hint))
 
 
+def check_carries(
+    function: str, cell: Cell, params: Any, carries: Any, lead: tuple[int, ...], argument: str
+) -> None:
+    """Raises unless every field of a Carry is [*lead, its size], lead = (T, *B)."""
+    expected = f"the Carry of {cell!r} after each step, fields [T, *B, ·]"
+    hint = "such as solution.carries of jaxrnn.solve_parallel, or jaxrnn.trace(...).carries"
+    if not isinstance(carries, cell.Carry):
+        raise TypeError(sentence(function, argument, expected, whose(carries), hint))
+    widths, dtype = cell.carry_of(cell.sizes_of(params)), params.w_xh.dtype
+    for name, value, width in zip(cell.Carry._fields, carries, widths, strict=True):
+        shape = (*lead, width)
+        if not hasattr(value, "dtype") or value.shape != shape or value.dtype != dtype:
+            expected = f"{dtype}[{', '.join(map(str, shape))}]"
+            raise ValueError(sentence(function, f"{argument}.{name}", expected, value, hint))
+
+
 def check_steps(function: str, xs: Any, batch: tuple[int, ...], lengths: Any, resets: Any) -> None:
     """Raises unless `lengths` [*B] and `resets` [T, *B] fit the inputs.
 

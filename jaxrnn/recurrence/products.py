@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
-from jaxrnn.cells.cell import Array
+from jaxrnn.cells.cell import Array, dimensions
 from jaxrnn.precision import accumulator, contract, dot, flatten, sum_rows, widen
 from jaxrnn.recurrence.checks import is_token_ids
 
@@ -42,6 +42,27 @@ def product_T(cell: Cell, params: Any, mask: Array | None) -> Product:
     def make(name: str, d: Array) -> Array:
         w = getattr(params, name)
         d_q = dot(d.astype(w.dtype), w.T) if w.ndim == 2 else d * widen(w, d)
+        return d_q * mask if mask is not None and name in cell.recurrent else d_q
+
+    return make
+
+
+def own_product_T(cell: Cell, params: Any, mask: Array | None) -> Product:
+    """`product_T` of the weights' diagonals alone: what comes to each unit from its own gates.
+
+    Of a product between different sizes, such as a projection, no unit has a part of its own: 0.
+    """
+
+    def make(name: str, d: Array) -> Array:
+        w = getattr(params, name)
+        if w.ndim == 1:
+            return product_T(cell, params, mask)(name, d)
+        rows, columns = (letter for _, letter in dimensions(getattr(cell.param_shapes, name)))
+        if rows != columns:
+            return jnp.zeros((*d.shape[:-1], w.shape[0]), d.dtype)
+        blocks = d.reshape(*d.shape[:-1], -1, w.shape[0])
+        own = jnp.diagonal(w.reshape(w.shape[0], -1, w.shape[0]), axis1=0, axis2=2)
+        d_q = jnp.sum(blocks * own.astype(d.dtype).reshape((1,) * (d.ndim - 1) + own.shape), -2)
         return d_q * mask if mask is not None and name in cell.recurrent else d_q
 
     return make
@@ -98,15 +119,28 @@ def parameter_gradients(
     gradients = {"w_xh": d_w_xh}
     if hasattr(params, "b_h"):
         gradients["b_h"] = sum_rows(d_a)
-    for name, (q, d) in pairs.items():
+    for name, (q, d) in masked(cell, pairs, mask).items():
         w = getattr(params, name)
         if q is None:
             gradients[name] = sum_rows(d)
-            continue
-        if mask is not None and name in cell.recurrent:
-            q = q * (mask if mask.ndim == q.ndim else mask[None])
-        gradients[name] = contract(q.astype(w.dtype), d) if w.ndim == 2 else sum_rows(q * d)
+        else:
+            gradients[name] = contract(q.astype(w.dtype), d) if w.ndim == 2 else sum_rows(q * d)
     return cell.Params(**gradients), d_xs
+
+
+def masked(
+    cell: Cell, pairs: dict[str, tuple[Array | None, Array]], mask: Array | None
+) -> dict[str, tuple[Array | None, Array]]:
+    """What `cell.pairs` declared, the operands as dropout let them into their products."""
+    if mask is None:
+        return pairs
+
+    def seen(name: str, q: Array | None) -> Array | None:
+        if q is None or name not in cell.recurrent:
+            return q
+        return q * (mask if mask.ndim == q.ndim else mask[None])
+
+    return {name: (seen(name, q), d) for name, (q, d) in pairs.items()}
 
 
 # Up to this vocabulary the transpose of the gather is a product with one-hot rows; beyond, XLA's

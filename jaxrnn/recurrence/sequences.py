@@ -11,6 +11,7 @@ With the carry s before a step, its input x and, where they are given, the rest:
 all ways to unroll run over it.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from jaxrnn.cells.cell import Array
 from jaxrnn.cells.contract import vectors
 from jaxrnn.recurrence.checks import is_token_ids
 from jaxrnn.recurrence.masks import Masks, spread
-from jaxrnn.recurrence.products import exact, product, product_T, project
+from jaxrnn.recurrence.products import Product, exact, product, product_T, project
 
 
 class Timed(NamedTuple):
@@ -185,7 +186,15 @@ def run_step(
 
 
 def run_step_T(
-    cell: Cell, params: Any, fixed: Fixed, start: Any, step: Step, now: Timed, d: Any
+    cell: Cell,
+    params: Any,
+    fixed: Fixed,
+    start: Any,
+    step: Step,
+    now: Timed,
+    d: Any,
+    *,
+    transposed: Callable[[Cell, Any, Array | None], Product] = product_T,
 ) -> tuple[Any, Any, Any]:
     """The transpose of `run_step`, from the gradient of the carry after it.
 
@@ -197,6 +206,7 @@ def run_step_T(
         step: what it left.
         now: this step's part of `Timed`.
         d: ∂(carry after it), in float32 or wider.
+        transposed: how the products of the cell's transposed step are made.
 
     Returns:
         (∂(carry before it), ∂reset_carry of this step or None, what the cell's `pairs` wants).
@@ -216,7 +226,7 @@ def run_step_T(
         d = jax.tree.map(jnp.subtract, d, kept)
     step_backward = cell.backward
     assert step_backward is not None  # `unroll` has checked
-    back = product_T(cell, params, recurrent)
+    back = transposed(cell, params, recurrent)
     d, left = step_backward(back, vectors(cell, params, d.h), start, saved, new, d)
     if past is not None:
         d = jax.tree.map(jnp.add, d, past)
@@ -225,6 +235,11 @@ def run_step_T(
     zero = jax.tree.map(jnp.zeros_like, d)
     d_reset = None if fixed.reset_carry is None else choose(now.resets, d, zero)
     return choose(now.resets, zero, d), d_reset, left
+
+
+def over_steps(fixed: Fixed) -> Fixed:
+    """With an axis of length 1 in front, for K steps at once."""
+    return jax.tree.map(lambda a: a[None], fixed)
 
 
 def choose(where: Array, a: Any, b: Any) -> Any:

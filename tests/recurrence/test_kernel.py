@@ -12,7 +12,7 @@ from jax.experimental.pallas import tpu as pltpu
 from oracles import OPTIONS, cells, random_options, random_problem, worst_relative
 
 import jaxrnn as rnn
-from jaxrnn.networks.unrolling import Way, run
+from jaxrnn.networks.ways import Way, run
 from jaxrnn.recurrence import bptt, sequences, tpu_kernel, unroll_cell
 from jaxrnn.recurrence.step_programs import StepProgram
 
