@@ -3,7 +3,7 @@
 One driver for every cell (Werbos 1990; the cell's file has its equations). With a = x w_xh + b_h:
 
 1. Forward: one scan. Where a gradient is wanted, the inputs' share a of all steps is one matrix
-   product before it, as long as that fits the cache; else each step makes its own.
+   product before it, as long as that fits the cache (`tuning`); else each step makes its own.
 2. Backward: the reverse scan carries nothing but the gradient of the carry, through the cell's
    transposed step, and leaves ∂a of each step behind.
 3. The weights' gradients are contracted after it, a chunk of time at once, as large products, from
@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrnn import tuning
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.precision import accumulator
@@ -42,17 +43,12 @@ from jaxrnn.recurrence.sequences import (
 from jaxrnn.recurrence.sharding import same_axes
 from jaxrnn.recurrence.time_chunks import (
     Chunked,
-    cache_sized_chunk,
     chunk_starts,
     join_time,
     scan_chunks,
     split_time,
+    tuned_chunk,
 )
-
-# Up to here the inputs' share of all steps is made at once. Beyond, writing and reading it costs
-# more than the larger product gains: at (B, T, I, H) = (128, 32, 64, 256), 16 MiB, the LSTM's
-# forward takes 27 ms with it and 17 ms without; at (50, 50, 128, 128), 5 MiB, 6.8 and 7.7.
-PROJECTED_BYTES = 8 << 20
 
 
 def unroll_cell(
@@ -72,7 +68,7 @@ def unroll_cell(
     if chunk_length is None and recompute:
         chunk_length = math.isqrt(length - 1) + 1
     elif chunk_length is None:
-        chunk_length = cache_sized_chunk(length, _step_bytes(params, carry))
+        chunk_length = tuned_chunk(length, _step_bytes(params, carry))
     return _bptt(cell, int(chunk_length), recompute, params, carry, timed, fixed)
 
 
@@ -83,10 +79,12 @@ def _step_bytes(params: Any, carry: Any) -> int:
 
 
 def _run(
-    cell: Cell, params: Any, carry: Any, timed: Timed, fixed: Fixed, at_once: bool = True
+    cell: Cell, params: Any, carry: Any, timed: Timed, fixed: Fixed, saved: bool = True
 ) -> tuple[Any, Step]:
-    """(last carry, what every step left)."""
-    at_once = at_once and timed.xs.shape[0] * _step_bytes(params, carry) <= PROJECTED_BYTES
+    """(last carry, what every step left); `saved`: whether a gradient will be taken."""
+    tuned = tuning.here()
+    limit = tuned.projected_bytes if saved else tuned.projected_bytes_forward
+    at_once = limit is not None and timed.xs.shape[0] * _step_bytes(params, carry) <= limit
 
     def one_step(carry: Any, now: Timed) -> tuple[Any, Step]:
         step, _ = run_step(cell, params, fixed, carry, now, projected=at_once)
@@ -94,7 +92,7 @@ def _run(
 
     if at_once:
         timed = timed._replace(xs=project(params, timed.xs))
-    return jax.lax.scan(one_step, carry, timed)
+    return jax.lax.scan(one_step, carry, timed, unroll=tuned.scan_unroll)
 
 
 class _Residuals(NamedTuple):
@@ -125,10 +123,7 @@ def _bptt(
     timed: Timed,
     fixed: Fixed,
 ) -> tuple[Any, Array]:
-    # With nothing saved, XLA's CPU compiler makes one loop of a GRU's whole pointwise step and does
-    # not vectorise it over blocks of a stacked projection: 10.1 ms, and 6.3 without a stack, at
-    # (50, 50, 128, 128). The LSTM takes 7.2 instead of 6.8.
-    last, steps = _run(cell, params, carry, timed, fixed, at_once=False)
+    last, steps = _run(cell, params, carry, timed, fixed, saved=False)
     return last, steps.after.h
 
 
@@ -183,7 +178,11 @@ def _backward(
         before = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), first, steps.after)
         start = start_of(before, timed, _over_steps(fixed))
         d_state, left = jax.lax.scan(
-            one_step, d_state, (start, steps, timed._replace(xs=None), d_hs), reverse=True
+            one_step,
+            d_state,
+            (start, steps, timed._replace(xs=None), d_hs),
+            reverse=True,
+            unroll=tuning.here().scan_unroll,
         )
         d_a, declared = pairs(cast(start, wide), cast(steps.saved, wide), left)
         recurrent, _ = masks_at(timed, fixed)
