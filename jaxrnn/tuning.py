@@ -97,11 +97,20 @@ TPU = dataclasses.replace(GPU, one_hot_vocabulary=4096)
 PLATFORMS = {"cpu": CPU, "gpu": GPU, "tpu": TPU}
 
 
-def here() -> Tuning:
-    """The record of the platform that a program traced now is for.
+def platform() -> str:
+    """That for which a program traced now is: cpu, gpu, tpu, or another's name.
 
-    That is JAX's default device: of `jax.default_device` where that is set, else the first of
-    `jax.default_backend()`. Of a platform without a record, the GPU's.
+    It is that of JAX's default device: of `jax.default_device` where that is set, else
+    `jax.default_backend()`.
+    """
+    device = getattr(jax.config, "jax_default_device", None)
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else str(device.platform)
+
+
+def here() -> Tuning:
+    """The record of `platform`; of one that has none, the GPU's.
 
     Example:
         >>> import jax
@@ -109,9 +118,4 @@ def here() -> Tuning:
         ...     here() is CPU
         True
     """
-    device = getattr(jax.config, "jax_default_device", None)
-    if device is None:
-        platform = jax.default_backend()
-    else:
-        platform = device if isinstance(device, str) else device.platform
-    return PLATFORMS.get(platform, GPU)
+    return PLATFORMS.get(platform(), GPU)

@@ -27,6 +27,7 @@ from jaxrnn.recurrence.checks import (
     check_steps,
     is_token_ids,
 )
+from jaxrnn.recurrence.loops import loop_of
 from jaxrnn.recurrence.masks import check_masks
 from jaxrnn.recurrence.sequences import Fixed, Timed, bring_back, bring_into_form, run_step
 from jaxrnn.recurrence.sharding import same_axes
@@ -100,6 +101,7 @@ def unroll(
     dropout_key: Array | None = None,
     chunk_length: int | None = None,
     recompute: bool = False,
+    backend: str = "scan",
 ) -> tuple[Any, Array]:
     """Runs a cell or a network over a sequence; its gradient is hand-derived BPTT.
 
@@ -133,6 +135,11 @@ def unroll(
         recompute: keep only the carry at each chunk's start and run each chunk's forward steps
             again in the backward pass: for a third more arithmetic, the memory beyond xs, hs and
             their gradients grows with √T instead of T (Chen et al. 2016).
+        backend: experimental. "scan" runs the steps as `lax.scan`s. "kernel" runs each of the two
+            loops, forward and backward, as one TPU kernel that keeps the recurrent weights in the
+            core's memory; it exists for params in float32 or bfloat16 that fit there, and has been
+            interpreted and lowered but never run on a device. "auto" is the kernel on a TPU where
+            it exists, and the scan everywhere else.
 
     Returns:
         (carry after the last step, hs [T, *B, H]); hs is P wide after a projection, 2H of two
@@ -141,6 +148,8 @@ def unroll(
     Raises:
         TypeError, ValueError: a shape, dtype or structure that does not fit; the sentence says
             which.
+        ValueError: `backend="kernel"` for a platform, dtype or size without one; where something
+            else jits, the platform's when that is lowered.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn as rnn
@@ -154,9 +163,9 @@ def unroll(
     if chunk_length is not None:
         check_size("unroll", "chunk_length", chunk_length)
         chunk_length = int(chunk_length)
-    way = Way(
-        "unroll", unroll_cell, (("chunk_length", chunk_length), ("recompute", bool(recompute)))
-    )
+    loop = loop_of("unroll", backend)
+    options = (("chunk_length", chunk_length), ("recompute", bool(recompute)), ("loop", loop))
+    way = Way("unroll", unroll_cell, options)
     check_network("unroll", cell)
     check_backward(cell)
     try:

@@ -13,6 +13,8 @@ One driver for every cell (Werbos 1990; the cell's file has its equations). With
 
 Lengths, resets and masks are part of a step and of its transpose (`sequences`).
 
+Steps 1 and 2 are loops over time, run as `loops` has it: as scans, or each as one kernel.
+
 Saved for the backward pass beside inputs and hs: what the cell's `saved` and Carry hold, for the
 LSTM 4 + 1 arrays [T, *B, H]; with `recompute`, the carry at each chunk's start and nothing else.
 """
@@ -29,10 +31,10 @@ from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.precision import accumulator
 from jaxrnn.recurrence.checks import is_token_ids
+from jaxrnn.recurrence.loops import SCAN, Loop
 from jaxrnn.recurrence.products import exact, parameter_gradients, project
 from jaxrnn.recurrence.sequences import (
     Fixed,
-    Step,
     Timed,
     cast,
     masks_at,
@@ -60,6 +62,7 @@ def unroll_cell(
     *,
     chunk_length: int | None,
     recompute: bool,
+    loop: Loop = SCAN,
 ) -> tuple[Any, Array]:
     """(the carry after the last step, the states h [T, *B, H]); the gradient is derived by hand."""
     length = timed.xs.shape[0]
@@ -67,9 +70,11 @@ def unroll_cell(
         return carry, jnp.zeros((0, *carry.h.shape), carry.h.dtype)
     if chunk_length is None and recompute:
         chunk_length = math.isqrt(length - 1) + 1
+    elif chunk_length is None and loop.in_one_piece:
+        chunk_length = length
     elif chunk_length is None:
         chunk_length = tuned_chunk(length, _step_bytes(params, carry))
-    return _bptt(cell, int(chunk_length), recompute, params, carry, timed, fixed)
+    return _bptt(cell, int(chunk_length), recompute, loop, params, carry, timed, fixed)
 
 
 def _step_bytes(params: Any, carry: Any) -> int:
@@ -79,20 +84,39 @@ def _step_bytes(params: Any, carry: Any) -> int:
 
 
 def _run(
-    cell: Cell, params: Any, carry: Any, timed: Timed, fixed: Fixed, saved: bool = True
-) -> tuple[Any, Step]:
-    """(last carry, what every step left); `saved`: whether a gradient will be taken."""
+    loop: Loop,
+    cell: Cell,
+    params: Any,
+    carry: Any,
+    timed: Timed,
+    fixed: Fixed,
+    *,
+    gradient: bool = True,
+    keep: bool = True,
+) -> tuple[Any, Any]:
+    """(last carry, what every step left, a Step, or its h alone where not `keep`)."""
     tuned = tuning.here()
-    limit = tuned.projected_bytes if saved else tuned.projected_bytes_forward
-    at_once = limit is not None and timed.xs.shape[0] * _step_bytes(params, carry) <= limit
-
-    def one_step(carry: Any, now: Timed) -> tuple[Any, Step]:
-        step, _ = run_step(cell, params, fixed, carry, now, projected=at_once)
-        return step.after, step
-
-    if at_once:
+    limit = tuned.projected_bytes if gradient else tuned.projected_bytes_forward
+    fits = limit is not None and timed.xs.shape[0] * _step_bytes(params, carry) <= limit
+    projected = loop.in_one_piece or fits
+    if projected:
         timed = timed._replace(xs=project(params, timed.xs))
-    return jax.lax.scan(one_step, carry, timed, unroll=tuned.scan_unroll)
+    return loop(functools.partial(_step, cell, projected, keep), params, fixed)(carry, timed)
+
+
+def _step(
+    cell: Cell, projected: bool, keep: bool, params: Any, fixed: Fixed, carry: Any, now: Timed
+) -> tuple[Any, Any]:
+    step, _ = run_step(cell, params, fixed, carry, now, projected=projected)
+    return step.after, step if keep else step.after.h
+
+
+def _step_T(cell: Cell, params: Any, fixed: Fixed, state: Any, inputs: Any) -> tuple[Any, Any]:
+    d_carry, d_reset = state
+    start, step, now, d_h = inputs
+    d_carry = d_carry._replace(h=d_carry.h + d_h.astype(exact(params)))
+    d_carry, d_reset_now, left = run_step_T(cell, params, fixed, start, step, now, d_carry)
+    return (d_carry, jax.tree.map(jnp.add, d_reset, d_reset_now)), left
 
 
 class _Residuals(NamedTuple):
@@ -113,37 +137,38 @@ class _Residuals(NamedTuple):
     steps: Any
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
 def _bptt(
     cell: Cell,
     chunk_length: int,
     recompute: bool,
+    loop: Loop,
     params: Any,
     carry: Any,
     timed: Timed,
     fixed: Fixed,
 ) -> tuple[Any, Array]:
-    last, steps = _run(cell, params, carry, timed, fixed, saved=False)
-    return last, steps.after.h
+    return _run(loop, cell, params, carry, timed, fixed, gradient=False, keep=False)
 
 
 def _forward(
     cell: Cell,
     chunk_length: int,
     recompute: bool,
+    loop: Loop,
     params: Any,
     carry: Any,
     timed: Timed,
     fixed: Fixed,
 ) -> tuple[tuple[Any, Array], _Residuals]:
     if not recompute:
-        last, steps = _run(cell, params, carry, timed, fixed)
+        last, steps = _run(loop, cell, params, carry, timed, fixed)
         starts = chunk_starts(carry, steps.after, chunk_length)
         return (last, steps.after.h), _Residuals(params, timed, fixed, starts, steps)
 
     def one_chunk(start: Any, timed: Timed) -> tuple[Any, tuple[Any, Array]]:
-        last, steps = _run(cell, params, start, timed, fixed)
-        return last, (start, steps.after.h)
+        last, hs = _run(loop, cell, params, start, timed, fixed, keep=False)
+        return last, (start, hs)
 
     last, chunks = scan_chunks(one_chunk, carry, split_time(timed, chunk_length))
     starts, hs = (Chunked(*(part and part[i] for part in chunks)) for i in (0, 1))
@@ -154,36 +179,26 @@ def _backward(
     cell: Cell,
     chunk_length: int,
     recompute: bool,
+    loop: Loop,
     residuals: _Residuals,
     d_outputs: tuple[Any, Array],
 ) -> tuple[Any, Any, Timed, Fixed]:
     params, timed, fixed, starts, steps = residuals
     d_carry, d_hs = d_outputs
     wide = exact(params)
+    backward = loop(functools.partial(_step_T, cell), params, fixed)
     pairs = cell.pairs
     assert pairs is not None  # `unroll` has checked
-
-    def one_step(state: Any, inputs: Any) -> tuple[Any, Any]:
-        d_carry, d_reset = state
-        start, step, now, d_h = inputs
-        d_carry = d_carry._replace(h=d_carry.h + d_h.astype(wide))
-        d_carry, d_reset_now, left = run_step_T(cell, params, fixed, start, step, now, d_carry)
-        return (d_carry, jax.tree.map(jnp.add, d_reset, d_reset_now)), left
 
     def one_chunk(state: Any, inputs: Any) -> tuple[Any, Array | None]:
         d_state, d_params = state
         first, (timed, d_hs, steps) = inputs
         if recompute:
-            _, steps = _run(cell, params, first, timed, fixed)
+            _, steps = _run(loop, cell, params, first, timed, fixed)
         before = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), first, steps.after)
         start = start_of(before, timed, _over_steps(fixed))
-        d_state, left = jax.lax.scan(
-            one_step,
-            d_state,
-            (start, steps, timed._replace(xs=None), d_hs),
-            reverse=True,
-            unroll=tuning.here().scan_unroll,
-        )
+        inputs = (start, steps, timed._replace(xs=None), d_hs)
+        d_state, left = backward(d_state, inputs, reverse=True)
         d_a, declared = pairs(cast(start, wide), cast(steps.saved, wide), left)
         recurrent, _ = masks_at(timed, fixed)
         d_chunk, d_xs = parameter_gradients(cell, params, timed.xs, d_a, declared, recurrent)

@@ -228,8 +228,12 @@ def run_step_T(
 
 
 def choose(where: Array, a: Any, b: Any) -> Any:
-    """Field by field `a` where [*S] is true, else `b`, of arrays [*S, ·]."""
-    return jax.tree.map(lambda x, y: jnp.where(where[..., None], x, y), a, b)
+    """Field by field `a` where [*S], or a column [*S, 1], is true, else `b`; arrays [*S, ·]."""
+
+    def one(x: Array, y: Array) -> Array:
+        return jnp.where(where if where.ndim == x.ndim else where[..., None], x, y)
+
+    return jax.tree.map(one, a, b)
 
 
 def cast(tree: Any, dtype: Any) -> Any:
