@@ -15,7 +15,7 @@ import optax
 import pytest
 
 import jaxrnn as rnn
-from jaxrnn import charlm
+from jaxrnn import charlm, tuning
 from jaxrnn.charlm import evaluation, sampling, training
 
 PLATFORMS = {"float32": ("cuda", "tpu"), "bfloat16": ("cuda", "tpu"), "float64": ("cuda",)}
@@ -433,3 +433,23 @@ def test_mixed_precision_lowers(name, cell):
 def test_a_large_vocabulary_lowers(dtype):
     """Beyond the one-hot limit the gradient of the input weights is a scatter."""
     check(train_step(), Model(charlm.Config(2000, "gru", H), dtype))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("cell", rnn.CELLS)
+def test_the_programs_that_the_platform_itself_would_trace_lower(cell, platform, monkeypatch):
+    """The rows above are traced on a CPU, in the pieces that suit one."""
+    record = {"cuda": tuning.GPU, "tpu": tuning.TPU}[platform]
+    monkeypatch.setattr(tuning, "here", lambda: record)
+    jax.clear_caches()
+    problem, model = (
+        Problem(rnn.CELLS[cell], "float32"),
+        Model(charlm.Config(V, cell, H), "float32"),
+    )
+    rows = [(values(rnn.unroll), problem), (gradient(rnn.unroll, *OPTIONS["all"]), problem)]
+    with jax.enable_x64(False):
+        for row, case in [*rows, (train_step(), model)]:
+            function, *shapes = row(case)
+            lowers(function, *shapes, platforms=(platform,))
+    jax.clear_caches()
