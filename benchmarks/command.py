@@ -18,7 +18,7 @@ from benchmarks.records import Record, RecordFile
 from benchmarks.suites import SUITES
 from benchmarks.suites.suite import Suite
 from benchmarks.tables import absences, failures
-from benchmarks.worker import has_device
+from benchmarks.worker import platform_of
 from jaxrnn.errors import sentence
 
 
@@ -76,21 +76,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     complaints: list[str] = []
     cells, sizes, peers = choices(options, complaints)
-    devices = found_devices(options.device, complaints)
+    platforms = found_platforms(options.device, complaints)
     suites = list(SUITES.values()) if options.suite == "all" else [SUITES[options.suite]]
-    if not devices or cells == [] or peers == [] or sizes == []:
+    if not platforms or cells == [] or peers == [] or sizes == []:
         return _complain(complaints)
     about, run_name = environment(), time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    for device in devices:
+    for device, platform in platforms.items():
         for suite in suites:
             problems = suite.problems(cells or suite.cells, sizes, options.quick)
             names = peers or [
-                name for name in suite.peers or PEERS if takes(name, device, problems)
+                name for name in suite.peers or PEERS if takes(name, platform, problems)
             ]
             file = RecordFile(options.out, suite.name, device)
             bar = tqdm(problems, desc=suite.name, unit="problem", leave=False, disable=None)
             repeats = options.repeats or (None if options.quick else suite.repeats)
-            with Contest(device, names, options.quick, repeats) as contest:
+            with Contest(platform, names, options.quick, repeats) as contest:
                 records = run(suite, contest, bar, file, run_name, about)
             print(suite.show(records))
             drawn = file.path.with_suffix(".png")
@@ -104,10 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _complain(list(dict.fromkeys(complaints)))
 
 
-def takes(name: str, device: str, problems: Sequence[Any]) -> bool:
-    """Whether a peer has anything to do on that device with problems of that kind."""
+def takes(name: str, platform: str, problems: Sequence[Any]) -> bool:
+    """Whether a peer has anything to do there with problems of that kind."""
     peer = PEERS[name]
-    return device in peer.devices and any(problem.kind in peer.prepare for problem in problems)
+    return peer.runs_on(platform) and any(problem.kind in peer.prepare for problem in problems)
 
 
 def run(
@@ -164,9 +164,10 @@ def choices(
     return known(cells, "--cell", rnn.CELLS), sizes, known(asked, "--peers", PEERS)
 
 
-def found_devices(asked: str, complaints: list[str]) -> list[str]:
-    """The devices to run on."""
-    found = [device for device in (DEVICES if asked == "all" else (asked,)) if has_device(device)]
+def found_platforms(asked: str, complaints: list[str]) -> dict[str, str]:
+    """The devices to run on, and what JAX calls them."""
+    devices = DEVICES if asked == "all" else (asked,)
+    found = {name: there for name in devices if (there := platform_of(name)) is not None}
     if not found:
         complaints.append(f"benchmarks: --device: JAX finds no {asked} here")
     return found

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.measuring import mean_seconds
+from benchmarks.peers.peer import JAX
 from benchmarks.worker import answer_commands
 
 LIMIT = "matrix product"
@@ -22,6 +23,7 @@ def serve_limit(connection: Connection, quick: bool, device: str) -> None:
 
     def prepare() -> dict[str, float]:
         nonlocal multiply
+        JAX.require(device)
         rates = {}
         for width in QUICK_WIDTHS if quick else WIDTHS[device]:
             multiply = product(width)

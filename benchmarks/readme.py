@@ -78,9 +78,11 @@ def _environment_line(device: str, records: Sequence[Record]) -> str:
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     commits = ", ".join(dict.fromkeys(each["commit"] for each in about))
     kinds = dict.fromkeys(r["device_kind"] for r in records if r.get("device_kind"))
+    apart = any(r.get("interleaved") is False for r in records)
+    runs = "runs one peer after the other" if apart else "interleaved runs"
     kind = f" ({', '.join(kinds)})" if device != "cpu" and kinds else ""
     return (
         f"On {device}{kind}: {about[0]['processor']}, {about[0]['cores']} cores, "
         f"{about[0]['memory_gib']} GiB; {named}; commit {commits}. "
-        "Medians of interleaved runs."
+        f"Medians of {runs}."
     )

@@ -10,11 +10,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.measuring import mean_seconds
+from benchmarks.peers.peer import JAX, Peer
 
 ANSWER_SECONDS = 900.0
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "DefaultCPUAllocator", "bad_alloc")
@@ -88,11 +89,21 @@ def serve_peer(connection: Connection, name: str, device: str) -> None:
     """The child: prepares problems for one peer and times them when told to."""
     from benchmarks.peers import PEERS
 
-    peer = PEERS[name]
+    answer_commands(connection, peer_commands(PEERS[name], device))
+
+
+def peer_commands(peer: Peer, device: str) -> dict[str, Callable[..., Any]]:
+    """What a peer's worker does when told to.
+
+    Args:
+        peer: whose worker.
+        device: cpu, gpu or tpu; a worker that finds itself on another refuses to prepare anything.
+    """
     prepared: Any = None
 
     def prepare(problem: Any) -> dict[str, Any]:
         nonlocal prepared
+        peer.library.require(device)
         forget()
         prepared = peer.prepare[problem.kind](problem, device)
         return dict(prepared.facts)
@@ -102,15 +113,18 @@ def serve_peer(connection: Connection, name: str, device: str) -> None:
         prepared = None
         _forget_compiled_programs()
 
-    commands: dict[str, Callable[..., Any]] = {
+    def results(highest: bool) -> Any:
+        with peer.library.highest() if highest else nullcontext():
+            return prepared.results()
+
+    return {
         "prepare": prepare,
         "forget": forget,
-        "results": lambda: prepared.results(),
+        "results": results,
         "sample": lambda quantity, calls: mean_seconds(
             prepared.quantities[quantity], calls, prepared.warm_up
         ),
     }
-    answer_commands(connection, commands)
 
 
 def answer_commands(connection: Connection, commands: Mapping[str, Callable[..., Any]]) -> None:
@@ -154,28 +168,31 @@ def device_environment(device: str) -> dict[str, str]:
 
 
 def serve_probe(connection: Connection, device: str) -> None:
-    """The child: says whether JAX finds that device."""
+    """The child: says what JAX calls that device, which may be wider: a gpu is cuda or rocm."""
 
-    def kind() -> str:
+    def platform() -> str:
         import jax
 
-        if jax.default_backend() != device:
-            raise LookupError(f"JAX finds no {device} here, only {jax.default_backend()}")
-        return str(jax.devices()[0].device_kind)
+        JAX.require(device)
+        if device != "gpu":
+            return device
+        try:
+            return "cuda" if jax.devices("cuda") else "rocm"
+        except RuntimeError:  # it knows no such backend
+            return "rocm"
 
-    answer_commands(connection, {"kind": kind})
+    answer_commands(connection, {"platform": platform})
 
 
-def has_device(device: str) -> bool:
-    """Whether JAX finds a device of that kind, asked in a process of its own."""
+def platform_of(device: str) -> str | None:
+    """JAX's name of a device, asked in a process of its own: cpu, cuda, rocm, tpu; None: none."""
     worker = Worker(serve_probe, (device,), device_environment(device))
     try:
-        worker.ask("kind")
+        return str(worker.ask("platform"))
     except WorkerFailure:
-        return False
+        return None
     finally:
         worker.close()
-    return True
 
 
 def _ending(exit_code: int | None) -> str:

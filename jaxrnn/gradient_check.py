@@ -109,6 +109,9 @@ def gradcheck(
 ) -> GradientReport:
     """Checks the hand-derived gradient of a cell or a network against `jax.grad` and differences.
 
+    It is computed on the CPU, wherever it is called and whatever device `key` is on: a TPU has no
+    float64 of its own.
+
     Of every cell it first looks whether its functions take and give what `Cell` says. The loss is a
     random weighted sum of all hs and of the last carry; every parameter is random and none is zero.
     All of it in float64, whatever `jax_enable_x64` says.
@@ -136,7 +139,8 @@ def gradcheck(
 
     Raises:
         TypeError, ValueError: a cell whose functions break the contract: which returned what
-            instead of what; whatever `init` and `unroll` raise; a size below 1; an unknown option.
+            instead of what; whatever `init` and `unroll` raise; a size below 1; an unknown option;
+            a JAX that was told to leave the CPU out.
 
     Example:
         >>> import jax, jaxrnn as rnn
@@ -155,7 +159,9 @@ def gradcheck(
     options = (options,) if isinstance(options, str) else tuple(options)
     shapes = jax.eval_shape(lambda key: init(cell, key, input_size, hidden_size), key)
     map_cells("gradcheck", cell, lambda _, part: check_contract("gradcheck", part), {})
-    with jax.enable_x64(True):
+    cpu = _cpu()
+    key = jax.device_put(key, cpu)
+    with jax.default_device(cpu), jax.enable_x64(True):
         # NumPy draws, so that nothing is compiled but the gradients.
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
@@ -226,6 +232,16 @@ def gradcheck(
     setting = "token ids" if token_inputs else "dense inputs"
     setting += f", T={length} B={batch_size} I={input_size} H={hidden_size}"
     return GradientReport(cell, ", ".join([setting, *options]), rows)
+
+
+def _cpu() -> jax.Device:
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        expected = "cpu among the platforms, where gradients are checked"
+        got = f"{jax.default_backend()} alone"
+        hint = "such as JAX_PLATFORMS=cuda,cpu"
+        raise ValueError(sentence("gradcheck", "JAX_PLATFORMS", expected, got, hint)) from None
 
 
 def _by_name(arrays: dict[str, Any]) -> dict[str, np.ndarray]:

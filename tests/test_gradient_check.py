@@ -10,6 +10,7 @@ import pytest
 from oracles import OPTIONS, cells
 
 import jaxrnn as rnn
+from jaxrnn import gradient_check
 from jaxrnn.gradient_check import GradientRow, central_differences
 
 KEY = jax.random.key(1)
@@ -155,6 +156,34 @@ def test_bad_input_is_named():
         check(rnn.GRU, options=("padding",))
     with pytest.raises(TypeError, match=r"gradcheck: cell: expected a jaxrnn\.Cell"):
         check("gru")
+
+
+@pytest.mark.parametrize("default", [None, 1])
+def test_it_is_computed_on_the_cpu_wherever_it_is_called(default, monkeypatch):
+    """The second device of this CPU stands for an accelerator."""
+    first, second = jax.devices()[:2]
+    seen = []
+
+    def spy(cell, params, key, *rest, **given):
+        seen.append({device for leaf in jax.tree.leaves(params) for device in leaf.devices()})
+        seen.append(key.devices())
+        return rnn.draw_masks(cell, params, key, *rest, **given)
+
+    monkeypatch.setattr(gradient_check, "draw_masks", spy)
+    with jax.default_device(None if default is None else second):
+        key = jax.device_put(KEY, second)
+        report = rnn.gradcheck(rnn.ELMAN, key, length=2, options="masks")
+    assert report.ok
+    assert seen == [{first}, {first}]
+
+
+def test_jax_was_told_to_leave_the_cpu_out(monkeypatch):
+    def local_devices(*, backend):
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    monkeypatch.setattr(jax, "local_devices", local_devices)
+    with pytest.raises(ValueError, match="gradcheck: JAX_PLATFORMS: expected cpu among"):
+        check(rnn.ELMAN)
 
 
 def test_a_relu_that_is_off_is_right():

@@ -14,7 +14,7 @@ ROOT = Path(rnn.__file__).parent
 
 # A layer may import itself and what stands before it; the microscope hangs off the side.
 LAYERS = [
-    {"errors", "precision"},
+    {"errors", "precision", "tuning"},
     {"cells"},
     {"recurrence"},
     {"networks"},

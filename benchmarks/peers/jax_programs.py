@@ -58,7 +58,9 @@ def prepare_memory(build: Build) -> Callable[[MemoryProblem, str], Prepared]:
             layer = build(problem.cell, problem.size)
             params, carry, xs, cotangent = jax.device_put(problem.arrays())
             native, to_jaxrnn = jax.vjp(layer.convert, params, carry)
-            _, (*d_native, d_xs) = compiled(*native, layer.layout(xs), layer.layout(cotangent))
+            # Elsewhere the precision of products is not that of `compiled`.
+            run = compiled if device == "cpu" else jitted
+            _, (*d_native, d_xs) = run(*native, layer.layout(xs), layer.layout(cotangent))
             d_params, d_carry = to_jaxrnn(tuple(d_native))
             return named_gradients(d_params, d_carry, layer.layout(d_xs))
 

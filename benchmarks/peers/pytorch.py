@@ -4,7 +4,8 @@ PyTorch has two biases where jaxrnn has one; the second is zero, and its gradien
 the same, because the layers have no way to leave it out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from benchmarks.peers.jax_layers import named_results
 from benchmarks.peers.jax_training import named_training_results
-from benchmarks.peers.peer import Peer, Prepared
+from benchmarks.peers.peer import Library, Peer, Prepared
 from benchmarks.problems import (
     COMPARED_CHARACTERS,
     COMPARED_STEPS,
@@ -33,6 +34,29 @@ def torch_device(device: str) -> str:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
     return {"cpu": "cpu", "gpu": "cuda"}[device]
+
+
+def require(device: str) -> None:
+    """Raises LookupError where PyTorch does not find that device."""
+    import torch
+
+    if device != "cpu" and not torch.cuda.is_available():
+        raise LookupError(f"PyTorch finds no {device} here; is it built for the CPU only?")
+
+
+@contextmanager
+def highest_precision() -> Iterator[None]:
+    """A block without TensorFloat-32."""
+    import torch
+
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def recurrent_layer(problem: LayerProblem | TrainProblem, num_layers: int = 1) -> Any:
@@ -299,4 +323,7 @@ PEER = Peer(
     cells={cell: cell for cell in ("elman", "elman_relu", "lstm", "lstm_projected", "gru")},
     prepare={"layer": prepare_layer, "train": prepare_training, "sample": prepare_sampling},
     devices=("cpu", "gpu"),
+    library=Library(require, highest_precision),
+    # JAX only says which shapes there are, and needs no accelerator for that.
+    environment={"JAX_PLATFORMS": "cpu"},
 )

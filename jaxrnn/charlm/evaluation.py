@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxrnn import tuning
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.placement import STREAMS, Mesh, check_mesh, divide, replicate
@@ -18,10 +19,6 @@ from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_size
 
 Array = jax.Array
-
-
-# Of a block of windows, so that whether to stop is asked every 0.2 s or so on two cores.
-OPERATIONS_A_BLOCK = 2e10
 
 
 @overload
@@ -133,7 +130,7 @@ def evaluate(
 def _windows_in_a_block(params: model.Params, windows: int, characters: int) -> int:
     """How many windows of so many characters on a device; blocks of about the same size."""
     weights = sum(leaf.size for leaf in jax.tree.leaves(params))
-    most = max(1, int(OPERATIONS_A_BLOCK / (2 * weights * characters)))
+    most = max(1, int(tuning.here().block_operations / (2 * weights * characters)))
     return -(-windows // -(-windows // most))
 
 

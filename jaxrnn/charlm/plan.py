@@ -10,6 +10,7 @@ import optax
 from jax.nn import initializers
 from numpy.typing import NDArray
 
+from jaxrnn import tuning
 from jaxrnn.charlm import model
 from jaxrnn.charlm.corpus import Corpus, split
 from jaxrnn.charlm.losses import LOSSES
@@ -20,8 +21,6 @@ from jaxrnn.errors import sentence
 from jaxrnn.optimizers import make_optimizer, make_schedule
 
 Array = jax.Array
-
-OPERATIONS_A_DISPATCH = 4e10  # about 0.2 s on two cores
 
 
 class Plan(NamedTuple):
@@ -142,7 +141,7 @@ def dispatch_size(run: Run) -> int:
     shapes = jax.tree.leaves(jax.eval_shape(lambda: first_params(run)))
     weights = sum(math.prod(leaf.shape) for leaf in shapes)
     operations = 6 * weights * settings.seq_length * settings.batch_size
-    fitting = OPERATIONS_A_DISPATCH / operations
+    fitting = tuning.here().dispatch_operations / operations
     return max(size for size in (1, 2, 5, 10, 20, 50, 100) if size <= max(1, fitting))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import file_to_write, seed
 from jaxrnn.errors import sentence
 
@@ -43,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--encoding", default="utf-8", metavar="NAME", help="of the text file (utf-8)"
     )
+    backend.add_device(parser)
     return parser
 
 
@@ -55,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if out.suffix.lower() not in ("", ".html", ".htm"):
         rule = "a page ending in .html"
         raise ValueError(sentence("demo", "--out", rule, str(out)))
+    backend.configure(options.device)
     from jaxrnn.charlm import corpus
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
     from jaxrnn.command_line.task_bar import TaskBar
@@ -62,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
     from jaxrnn.microscope.experiments.record import report
     from jaxrnn.microscope.pages.html import write_page
 
+    backend.check("demo", options.device)
     use_compilation_cache()
     text = None
     if options.text is not None:

@@ -2,7 +2,9 @@
 
 import argparse
 
+from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import add_import, seed
+from jaxrnn.errors import sentence
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -11,7 +13,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="jaxrnn gradcheck",
         description="Checks in float64, for each cell, the hand-derived gradient of every "
         "parameter, the inputs and the initial carry against jax.grad and against central "
-        "differences. Exit code 1 where one is wrong.",
+        "differences, on the CPU. Exit code 1 where one is wrong.",
     )
     parser.add_argument("--cell", "--model", help="this cell only, e.g. lstm; default: every cell")
     parser.add_argument("--input-size", type=int, default=3, metavar="I")
@@ -28,16 +30,20 @@ def make_parser() -> argparse.ArgumentParser:
         "--recompute", action="store_true", help="with unroll's recompute, for long sequences"
     )
     parser.add_argument("--seed", type=seed, default=0)
+    backend.add_device(parser)
     add_import(parser)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints a report a cell; 0 if all gradients are right, else 1."""
+    if options.device not in ("cpu", None):
+        rule = "cpu, on which gradients are checked"
+        raise ValueError(sentence("gradcheck", "--device", rule, options.device))
+    backend.configure("cpu")  # so that no accelerator is taken from those who use it
     import jax
 
     import jaxrnn
-    from jaxrnn.errors import sentence
 
     if options.cell is not None and options.cell not in jaxrnn.CELLS:
         expected = f"one of {', '.join(jaxrnn.CELLS)}"

@@ -24,8 +24,17 @@ SECONDS_FOR_JAX = 120.0
 SECONDS_TO_SHUT_DOWN = 20
 SECONDS_FOR_NEWS = 3.0
 
-# (cores, processes or None where not yet known) -> None; before JAX has looked for its devices.
-Configure = Callable[[int, int | None], None]
+
+class Start(NamedTuple):
+    """What a command does around the moment at which JAX looks for its devices.
+
+    Attributes:
+        configure: before it; of (cores, processes or None where not yet known).
+        check: as soon as it may look.
+    """
+
+    configure: Callable[[int, int | None], None]
+    check: Callable[[], None]
 
 
 class Place(NamedTuple):
@@ -86,7 +95,7 @@ def place(coordinator: str | None, count: int | None, process: int | None) -> Pl
 
 @contextmanager
 def joined(
-    place: Place | None, detect: bool, facts: Mapping[str, Any], configure: Configure
+    place: Place | None, detect: bool, facts: Mapping[str, Any], start: Start
 ) -> Iterator[Peers]:
     """Brings the processes and their devices together for a `with` block.
 
@@ -96,7 +105,7 @@ def joined(
         place: of this process, if the command line says it.
         detect: else: whether a cluster may say it.
         facts: what has to be the same in all processes, by how a message calls it.
-        configure: called before JAX looks for devices.
+        start: how JAX starts.
 
     Yields:
         The processes.
@@ -109,14 +118,15 @@ def joined(
     if place is not None:
         peers = _meet(place, cores, facts)
         with _all_or_none(peers):
-            configure(peers.cores, peers.count)
-            _start_jax(place, peers)
+            start.configure(peers.cores, peers.count)
+            _start_jax(place, peers, start)
             yield peers
     elif cluster is not None:
-        with _all_or_none(_start_in_cluster(cluster, cores, facts, configure)) as peers:
+        with _all_or_none(_start_in_cluster(cluster, cores, facts, start)) as peers:
             yield peers
     else:
-        configure(len(cores), 1)
+        start.configure(len(cores), 1)
+        start.check()
         yield meeting.alone(cores)
 
 
@@ -170,7 +180,7 @@ def _meet(place: Place, cores: list[int], facts: Mapping[str, Any]) -> Peers:
     return meeting.receive(server, own)
 
 
-def _start_jax(place: Place, peers: Peers) -> None:
+def _start_jax(place: Place, peers: Peers, start: Start) -> None:
     # The port is free again, since all have come; but JAX ends by SIGSEGV where it is not.
     port = peers.gather(_free_port(place) if peers.first else None)[0]
     what = f"JAX's own connections, to {place.host}:{port} and between all hosts, are not made"
@@ -183,6 +193,7 @@ def _start_jax(place: Place, peers: Peers) -> None:
             cluster_detection_method="deactivate",
             initialization_timeout=round(2 * SECONDS_FOR_JAX),
         )
+        start.check()
         _told_by_first(b"here")
 
 
@@ -231,7 +242,7 @@ def _initialize(address: str | None = None, **more: Any) -> None:
 
 
 def _start_in_cluster(
-    cluster: dict[str, Any], cores: list[int], facts: Mapping[str, Any], configure: Configure
+    cluster: dict[str, Any], cores: list[int], facts: Mapping[str, Any], start: Start
 ) -> Peers:
     import jax
 
@@ -243,7 +254,8 @@ def _start_in_cluster(
         hint = "--num-processes 1 trains in this one alone; with --coordinator all is said"
         got = f"{type(error).__name__}: {error}"
         raise ValueError(sentence("train", "--num-processes", rule, got, hint)) from None
-    configure(len(cores), None)
+    start.configure(len(cores), None)
+    start.check()
     process, count = jax.process_index(), jax.process_count()
     if count == 1:
         return meeting.alone(cores)

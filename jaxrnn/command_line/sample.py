@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import add_import, seed
 
 
@@ -51,17 +52,21 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--count", type=int, default=1, metavar="N", help="texts, one after the other (1)"
     )
+    backend.add_device(parser)
+    backend.add_deterministic(parser)
     add_import(parser)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the text to standard output."""
+    backend.configure(options.device, options.deterministic)
     import jax
 
     from jaxrnn.charlm import runs, sampling
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
 
+    backend.check("sample", options.device)
     use_compilation_cache()
     trained = runs.open_run(options.run)
     if trained.settings.dtype == "float64":

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import add_import, file_to_write
 from jaxrnn.errors import sentence
 
@@ -98,6 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--value", type=float, metavar="X", help="of clamping, to hold units at (0, silence)"
     )
+    backend.add_device(parser)
     add_import(parser)
     return parser
 
@@ -117,11 +119,13 @@ def run(options: argparse.Namespace) -> int:
             rule = f"one of the views {', '.join(others)} beside --{name}"
             raise ValueError(sentence("show", "--view", rule, options.view))
     units = None if options.units is None else parse_units(options.units)
+    backend.configure(options.device)
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
     from jaxrnn.command_line.task_bar import TaskBar
     from jaxrnn.microscope import views
     from jaxrnn.microscope.pages.html import write_page
 
+    backend.check("show", options.device)
     use_compilation_cache()
     subjects = [
         views.Subject(path, lambda note: print(note, file=sys.stderr)) for path in options.runs

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxrnn.charlm.settings import ADJUSTABLE, PRESETS, Settings
-from jaxrnn.command_line import devices, processes
+from jaxrnn.command_line import backend, devices, processes
 from jaxrnn.command_line.peers import Peers, SaidByAllError
 from jaxrnn.command_line.train_options import make_parser
 from jaxrnn.errors import sentence
@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     resume, asked = given.pop("resume", False), given.pop("devices", None)
     count = given.pop("num_processes", None)
     coordinator, process = given.pop("coordinator", None), given.pop("process_id", None)
+    device, deterministic = given.pop("device", None), given.pop("deterministic", False)
     place = processes.place(coordinator, count, process)
     old = parent = None
     if resume:
@@ -51,10 +52,14 @@ def run(options: argparse.Namespace) -> int:
         settings = dataclasses.replace(settings, devices=asked)
 
     def configure(cores: int, processes: int | None) -> None:
+        backend.configure(device, deterministic)
         _prepare_jax(settings, devices.cpu_devices(settings, asked, kept, cores, processes))
 
-    facts = _what_all_share(settings, asked, resume)
-    with processes.joined(place, count is None, facts, configure) as peers, ExitStack() as held:
+    own = {"--resume": resume, "--devices": asked}
+    own |= {"--device": device, "--deterministic": deterministic}
+    start = processes.Start(configure, lambda: backend.check("train", device))
+    facts = _what_all_share(settings, own)
+    with processes.joined(place, count is None, facts, start) as peers, ExitStack() as held:
         chosen = devices.choose(settings, asked, kept, peers)
         settings = dataclasses.replace(settings, devices=chosen)
         processes.connect(chosen)
@@ -70,10 +75,11 @@ def run(options: argparse.Namespace) -> int:
             work = _start(corpus, path, settings, parent, peers)
         else:
             work = _resume(corpus, old, settings, peers)
-        peers.advice = f"jaxrnn train --out {path} --resume goes on from the last checkpoint."
+        again = f"jaxrnn train --out {path} --resume{backend.repeated(device, deterministic)}"
+        peers.advice = f"{again} goes on from the last checkpoint."
         if peers.count > 1:
             peers.agree({"the state to train from": _checksum(work)})
-        return _train(work, peers)
+        return _train(work, peers, again)
 
 
 def _opened(path: str | None) -> "Run | None":
@@ -104,7 +110,7 @@ def _run_to_resume(out: str | None, given: dict[str, Any]) -> "tuple[Run, Settin
     return old, dataclasses.replace(old.settings, devices=1, **_one_end(given))
 
 
-def _what_all_share(settings: Settings, asked: int | str | None, resume: bool) -> dict[str, Any]:
+def _what_all_share(settings: Settings, own: dict[str, Any]) -> dict[str, Any]:
     """What has to be the same in all processes, by how a message calls it."""
     from importlib.metadata import version
 
@@ -112,8 +118,7 @@ def _what_all_share(settings: Settings, asked: int | str | None, resume: bool) -
 
     named = {f"--{name.replace('_', '-')}": v for name, v in vars(settings).items()}
     versions = {"jax's version": version("jax"), "jaxlib's version": version("jaxlib")}
-    own = {"--resume": resume, "--devices": asked, "jaxrnn's version": jaxrnn.__version__}
-    return named | own | versions
+    return named | own | versions | {"jaxrnn's version": jaxrnn.__version__}
 
 
 def _text(text: str | None, encoding: str, old: "Run | None") -> "Corpus":
@@ -288,7 +293,7 @@ def _prepare_jax(settings: Settings, cpu_devices: int) -> None:
             return  # JAX has counted its devices already, in a process that does other things too
 
 
-def _train(work: "Work", peers: Peers) -> int:
+def _train(work: "Work", peers: Peers, again: str) -> int:
     import jax
 
     from jaxrnn.charlm import training_loop
@@ -312,7 +317,7 @@ def _train(work: "Work", peers: Peers) -> int:
         f"{work.run.source} ({len(work.run.vocab)} different characters); run {path}, "
         f"steps {work.journal.step:,} to {total:,}{side_by_side}."
     )
-    stop = StopRequest(f"jaxrnn train --out {path} --resume")
+    stop = StopRequest(again)
     deadline = None
     if settings.max_minutes is not None:
         deadline = time.monotonic() + 60 * settings.max_minutes

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from jaxrnn.charlm.settings import PRESETS, Settings
+from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import add_import, cell_names, seed
 from jaxrnn.command_line.devices import devices
 
@@ -106,6 +107,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(group, "batch_size", type=int, metavar="B", help="streams of text side by side")
 
     group = parser.add_argument_group("devices and processes (may change on resume)")
+    backend.add_device(group)
+    backend.add_deterministic(group)
     add(
         group,
         "accumulate",

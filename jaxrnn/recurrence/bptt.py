@@ -3,7 +3,7 @@
 One driver for every cell (Werbos 1990; the cell's file has its equations). With a = x w_xh + b_h:
 
 1. Forward: one scan. Where a gradient is wanted, the inputs' share a of all steps is one matrix
-   product before it, as long as that fits the cache; else each step makes its own.
+   product before it, as long as that fits the cache (`tuning`); else each step makes its own.
 2. Backward: the reverse scan carries nothing but the gradient of the carry, through the cell's
    transposed step, and leaves ∂a of each step behind.
 3. The weights' gradients are contracted after it, a chunk of time at once, as large products, from
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxrnn import tuning
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.precision import accumulator
@@ -45,17 +46,12 @@ from jaxrnn.recurrence.sequences import (
 from jaxrnn.recurrence.sharding import same_axes
 from jaxrnn.recurrence.time_chunks import (
     Chunked,
-    cache_sized_chunk,
     chunk_starts,
     join_time,
     scan_chunks,
     split_time,
+    tuned_chunk,
 )
-
-# Up to here the inputs' share of all steps is made at once. Beyond, writing and reading it costs
-# more than the larger product gains: at (B, T, I, H) = (128, 32, 64, 256), 16 MiB, the LSTM's
-# forward takes 27 ms with it and 17 ms without; at (50, 50, 128, 128), 5 MiB, 6.8 and 7.7.
-PROJECTED_BYTES = 8 << 20
 
 
 def unroll_cell(
@@ -78,7 +74,7 @@ def unroll_cell(
     elif chunk_length is None and loop.in_one_piece:
         chunk_length = length
     elif chunk_length is None:
-        chunk_length = cache_sized_chunk(length, _step_bytes(params, carry))
+        chunk_length = tuned_chunk(length, _step_bytes(params, carry))
     return _bptt(cell, int(chunk_length), recompute, loop, params, carry, timed, fixed)
 
 
@@ -96,12 +92,14 @@ def _run(
     timed: Timed,
     fixed: Fixed,
     *,
-    at_once: bool = True,
+    gradient: bool = True,
     keep: bool = True,
 ) -> tuple[Any, Any]:
     """(last carry, what every step left, a Step, or its h alone where not `keep`)."""
-    fits = timed.xs.shape[0] * _step_bytes(params, carry) <= PROJECTED_BYTES
-    projected = loop.in_one_piece or (at_once and fits)
+    tuned = tuning.here()
+    limit = tuned.projected_bytes if gradient else tuned.projected_bytes_forward
+    fits = limit is not None and timed.xs.shape[0] * _step_bytes(params, carry) <= limit
+    projected = loop.in_one_piece or fits
     if projected:
         timed = timed._replace(xs=project(params, timed.xs))
     return loop(functools.partial(_step, cell, projected, keep), params, fixed)(carry, timed)
@@ -151,10 +149,7 @@ def _bptt(
     timed: Timed,
     fixed: Fixed,
 ) -> tuple[Any, Array]:
-    # With nothing saved, XLA's CPU compiler makes one loop of a GRU's whole pointwise step and does
-    # not vectorise it over blocks of a stacked projection: 10.1 ms, and 6.3 without a stack, at
-    # (50, 50, 128, 128). The LSTM takes 7.2 instead of 6.8.
-    return _run(loop, cell, params, carry, timed, fixed, at_once=False, keep=False)
+    return _run(loop, cell, params, carry, timed, fixed, gradient=False, keep=False)
 
 
 def _forward(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import jax
 
+from jaxrnn import tuning
 from jaxrnn.errors import sentence
 
 Body = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
@@ -55,7 +56,7 @@ class Scan:
         def one_step(state: Any, now: Any) -> tuple[Any, Any]:
             return body(params, fixed, state, now)
 
-        return functools.partial(jax.lax.scan, one_step)
+        return functools.partial(jax.lax.scan, one_step, unroll=tuning.here().scan_unroll)
 
 
 SCAN = Scan()
@@ -74,7 +75,7 @@ def loop_of(function: str, backend: Any) -> Loop:
     if not isinstance(backend, str) or backend not in BACKENDS:
         expected = ", ".join(f'"{name}"' for name in BACKENDS[:-1]) + f' or "{BACKENDS[-1]}"'
         raise ValueError(sentence(function, "backend", expected, repr(backend)))
-    if backend == "scan" or (backend == "auto" and jax.default_backend() != "tpu"):
+    if backend == "scan" or (backend == "auto" and tuning.platform() != "tpu"):
         return SCAN
     from jaxrnn.recurrence.tpu_kernel import Kernel
 

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrnn import tuning
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array, dimensions
 from jaxrnn.precision import accumulator, contract, dot, flatten, sum_rows, widen
@@ -143,13 +144,12 @@ def masked(
     return {name: (seen(name, q), d) for name, (q, d) in pairs.items()}
 
 
-# Up to this vocabulary the transpose of the gather is a product with one-hot rows; beyond, XLA's
-# scatter, which adds row by row but does not grow with the vocabulary.
-ONE_HOT_VOCABULARY = 512
-
-
 def _sum_by_token(tokens: Array, d_a: Array, vocabulary: int) -> Array:
-    """Σ of the rows ∂a [K, *B, G·H] that stand at each token: [V, G·H]."""
-    if vocabulary <= ONE_HOT_VOCABULARY:
+    """Σ of the rows ∂a [K, *B, G·H] that stand at each token: [V, G·H].
+
+    The transpose of the gather: a product with one-hot rows, or XLA's scatter, which adds row by
+    row but does not grow with the vocabulary.
+    """
+    if vocabulary <= tuning.here().one_hot_vocabulary:
         return contract(jax.nn.one_hot(tokens, vocabulary, dtype=d_a.dtype), d_a)
     return jax.ops.segment_sum(flatten(d_a), tokens.ravel(), num_segments=vocabulary)

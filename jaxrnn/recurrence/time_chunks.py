@@ -1,10 +1,12 @@
-"""Time in chunks: a scan over pieces that fit the cache, and a shorter last piece if need be."""
+"""Time in chunks: a scan over pieces that fit a cache, and a shorter last piece if need be."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from jaxrnn import tuning
 
 
 class Chunked(NamedTuple):
@@ -19,25 +21,18 @@ class Chunked(NamedTuple):
     rest: Any
 
 
-# A chunk's pre-activations should stay in a core's second-level cache while its steps, and then its
-# weight gradients, read them: 1 MiB was best or within 3 % of it at seven sizes, for LSTM, GRU and
-# ELMAN alike. Below 8 steps the products in bulk get too thin; above 128 nothing more is gained.
-CHUNK_BYTES = 1 << 20
-SHORTEST_CHUNK, LONGEST_CHUNK = 8, 128
-
-
-def cache_sized_chunk(length: int, step_bytes: int) -> int:
+def tuned_chunk(length: int, step_bytes: int) -> int:
     """Steps a chunk, K, for T = `length` steps with `step_bytes` of pre-activations each.
 
-    A divisor of T where there is one within a factor of two below the wish, so that no rest is
-    left to compile for itself; and two chunks at least where T divides so, since a single one
-    holds ∂a and all else that the backward pass makes for the whole of T (at B, T, I, H = 16, 64,
-    64, 64 the GRU's temporaries are 3.5 MiB with one, 2.8 with two, 2.9 by autodiff).
+    As `tuning` has it for the platform: a divisor of T where there is one within a factor of two
+    below the wish, so that no rest is left to compile for itself; on a CPU two chunks at least
+    where T divides so.
     """
-    wish = CHUNK_BYTES // max(step_bytes, 1)
-    wish = min(max(wish, SHORTEST_CHUNK), LONGEST_CHUNK)
-    if length >= 2 * SHORTEST_CHUNK:
-        longest = min(wish, length // 2)
+    tuned = tuning.here()
+    wish = tuned.chunk_bytes // max(step_bytes, 1)
+    wish = min(max(wish, tuned.shortest_chunk), tuned.longest_chunk)
+    if length >= 2 * tuned.shortest_chunk:
+        longest = min(wish, length // tuned.fewest_chunks)
         divisors = [k for k in range((longest + 1) // 2, longest + 1) if length % k == 0]
         if divisors:
             return divisors[-1]

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.agreement import Disagreement, compare
+from benchmarks.agreement import TOLERANCE, Disagreement, compare, tolerance
+from benchmarks.problems import LayerProblem, Size, TrainProblem
+from benchmarks.suites import SUITES
 
 
 def test_errors_are_relative_norms():
@@ -29,3 +31,13 @@ def test_zero_gradients_are_compared_absolutely():
     assert compare(zero, zero, tolerance=1e-6) == {"hs": 0.0}
     with pytest.raises(Disagreement):
         compare({"hs": np.ones(2)}, zero, tolerance=1e-2)
+
+
+def test_every_compared_problem_has_a_tolerance():
+    suites = SUITES.values()
+    problems = [p for suite in suites for p in suite.problems(suite.cells, None, True)]
+    assert {p.kind for p in problems if p.compared} <= TOLERANCE.keys()
+    size = Size(1, 2, 3, 4)
+    assert tolerance(LayerProblem("lstm", size)) == 1e-5
+    assert tolerance(TrainProblem("elman", size)) == TOLERANCE["train"]
+    assert tolerance(TrainProblem("elman", size, 1, "min-char-rnn")) == TOLERANCE["min-char-rnn"]

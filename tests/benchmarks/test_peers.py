@@ -10,9 +10,12 @@ import pytest
 
 import jaxrnn as rnn
 from benchmarks.agreement import compare
+from benchmarks.command import takes
+from benchmarks.contest import absent
 from benchmarks.environment import installed_version
 from benchmarks.peers import OURS, PEERS
-from benchmarks.peers.cudnn import flat_weights
+from benchmarks.peers.cudnn import flat_weights, with_second_bias
+from benchmarks.peers.peer import DEVICE_OF
 from benchmarks.problems import REFERENCE, LayerProblem, Size, TrainProblem
 
 SIZE = Size(2, 5, 3, 4)
@@ -91,6 +94,7 @@ def test_cudnn_weights_are_in_its_order():
 
     params, carry, xs, _ = LayerProblem("lstm", SIZE).arrays()
     flat = flat_weights(jax.tree.map(jax.numpy.asarray, params))
+    flat = with_second_bias(flat, SIZE.hidden_size)
     weights = cudnn_rnn.unpack_lstm_weights(flat, SIZE.input_size, SIZE.hidden_size, 1, False)
     hs, _, _ = cudnn_rnn.lstm_ref(
         xs.swapaxes(0, 1),
@@ -106,3 +110,33 @@ def test_cudnn_weights_are_in_its_order():
     )
     _, expected = rnn.unroll(rnn.LSTM, params, carry, xs)
     np.testing.assert_allclose(hs.swapaxes(0, 1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [LayerProblem("lstm", SIZE), TrainProblem("lstm", SIZE)],
+    ids=lambda problem: problem.kind,
+)
+def test_cudnn_computes_and_trains_what_the_others_do(problem, monkeypatch):
+    """With its reference in the kernel's place; two trained biases would learn twice as fast."""
+    from jax.experimental import rnn as cudnn_rnn
+
+    def on_a_cpu(xs, h, c, weights, lengths, **sizes):
+        shape = [sizes[name] for name in ("input_size", "hidden_size", "num_layers")]
+        parts = cudnn_rnn.unpack_lstm_weights(weights, *shape, sizes["bidirectional"])
+        return cudnn_rnn.lstm_ref(xs, h, c, *parts, lengths, **sizes)
+
+    monkeypatch.setattr(cudnn_rnn, "lstm", on_a_cpu)
+    compare(results("cudnn", problem), expected_results(problem), tolerance=1e-5)
+
+
+def test_cudnn_is_offered_on_cuda_alone():
+    assert [PEERS["cudnn"].runs_on(platform) for platform in DEVICE_OF] == [
+        platform == "cuda" for platform in DEVICE_OF
+    ]
+    problem = LayerProblem("lstm", SIZE)
+    assert absent("cudnn", "rocm", problem) == "does not run on rocm"
+    assert absent("cudnn", "cuda", problem) is None
+    assert not takes("cudnn", "rocm", [problem])
+    assert takes("cudnn", "cuda", [problem])
+    assert PEERS["torch"].runs_on("rocm")

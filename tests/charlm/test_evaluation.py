@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from oracles import random_params
 
-from jaxrnn import charlm
-from jaxrnn.charlm import evaluation
+from jaxrnn import charlm, tuning
 from jaxrnn.charlm.placement import make_mesh
 
 V = 6
@@ -50,7 +49,8 @@ def test_neither_devices_nor_blocks_change_the_value(
 ):
     config, params, tokens = trained
     expected = charlm.evaluate(config, params, tokens, batch_size=3, length=20)
-    monkeypatch.setattr(evaluation, "OPERATIONS_A_BLOCK", operations)
+    tuned = dataclasses.replace(tuning.CPU, block_operations=operations)
+    monkeypatch.setattr(tuning, "here", lambda: tuned)
     asked = []
     value = charlm.evaluate(
         config, params, tokens, batch_size=3, length=2, mesh=make_mesh(devices),
@@ -62,7 +62,8 @@ def test_neither_devices_nor_blocks_change_the_value(
 
 def test_it_stops_between_blocks(trained, monkeypatch):
     config, params, tokens = trained
-    monkeypatch.setattr(evaluation, "OPERATIONS_A_BLOCK", 0)
+    tuned = dataclasses.replace(tuning.CPU, block_operations=0)
+    monkeypatch.setattr(tuning, "here", lambda: tuned)
     answers = iter([False, False, True])
     value = charlm.evaluate(config, params, tokens, length=10, should_stop=lambda: next(answers))
     assert value is None

@@ -292,6 +292,10 @@ def test_what_differs_between_the_processes_is_said_in_all(text, tmp_path):
         assert (
             "train: --seq-length: expected the same in all processes, got 10 in process 0" in error
         )
+    for error in fails(text, *start, own={0: ["--deterministic"]}):
+        assert "--deterministic: expected the same in all processes, got True in process 0" in error
+    for error in fails(text, *start, "--device", "tpu"):
+        assert "train: --device: expected what JAX finds here: cpu" in error
     errors = fails(*start, own={0: [str(text)], 1: [str(other)]})
     for error in errors:
         assert "TEXT's SHA-256: expected the same in all processes" in error

@@ -10,8 +10,7 @@ import pytest
 from oracles import OPTIONS, cells, random_options, random_problem, worst_relative
 
 import jaxrnn as rnn
-import jaxrnn.recurrence.bptt as driver
-from jaxrnn.recurrence import products
+from jaxrnn import tuning
 
 # What the driver does alike for all cells: one with two fields in its carry, and one whose
 # recurrent gradient is in two parts; the slow run has all.
@@ -76,14 +75,16 @@ def test_nothing_to_read_has_a_gradient(length, batch, recompute):
 
 @pytest.mark.parametrize("tokens", [False, True])
 def test_inputs_projected_step_by_step(monkeypatch, tokens):
-    monkeypatch.setattr(driver, "PROJECTED_BYTES", 0)
+    tuned = dataclasses.replace(tuning.CPU, projected_bytes=0)
+    monkeypatch.setattr(tuning, "here", lambda: tuned)
+    jax.clear_caches()
     problem = random_problem("gru", tokens=tokens)
     by_autodiff = gradient(all_steps, rnn.unroll_autodiff, "gru", problem)
     assert worst_relative(gradient(all_steps, rnn.unroll, "gru", problem), by_autodiff) < 1e-10
 
 
 def test_a_large_vocabulary_is_summed_by_scatter():
-    vocabulary = products.ONE_HOT_VOCABULARY + 1
+    vocabulary = tuning.CPU.one_hot_vocabulary + 1
     problem = random_problem("lstm", tokens=True, inputs=vocabulary)
     by_autodiff = gradient(all_steps, rnn.unroll_autodiff, "lstm", problem)
     assert worst_relative(gradient(all_steps, rnn.unroll, "lstm", problem), by_autodiff) < 1e-10

@@ -2,14 +2,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxrnn import tuning
 from jaxrnn.recurrence.time_chunks import (
-    CHUNK_BYTES,
-    cache_sized_chunk,
     chunk_starts,
     join_time,
     scan_chunks,
     split_time,
+    tuned_chunk,
 )
+from jaxrnn.tuning import MIB
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 6, 7])
@@ -51,13 +52,29 @@ def test_scan_visits_chunks_in_order(chunk_length, reverse):
     [
         (25, 1600, 25),  # all of it fits, and 25 has no half
         (64, 1600, 32),  # all of it fits; two chunks take less memory
-        (50, CHUNK_BYTES // 10, 10),  # a divisor
-        (100, CHUNK_BYTES // 8, 5),  # 8 is none of 100's divisors
-        (101, CHUNK_BYTES // 8, 8),  # a prime length leaves a rest
+        (50, MIB // 10, 10),  # a divisor
+        (100, MIB // 8, 5),  # 8 is none of 100's divisors
+        (101, MIB // 8, 8),  # a prime length leaves a rest
         (4096, 1, 128),  # the longest
-        (128, 100 * CHUNK_BYTES, 8),  # the shortest
-        (3, 100 * CHUNK_BYTES, 3),
+        (128, 100 * MIB, 8),  # the shortest
+        (3, 100 * MIB, 3),
     ],
 )
-def test_chunk_length(length, step_bytes, expected):
-    assert cache_sized_chunk(length, step_bytes) == expected
+def test_chunk_length_on_a_cpu(length, step_bytes, expected, monkeypatch):
+    monkeypatch.setattr(tuning, "here", lambda: tuning.CPU)
+    assert tuned_chunk(length, step_bytes) == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "step_bytes", "expected"),
+    [
+        (64, 1600, 64),  # the whole
+        (100_000, 1600, 100_000),
+        (1000, MIB, 250),  # a divisor of what fits the memory
+        (1009, MIB, 256),  # a prime length leaves a rest
+        (3, 1 << 30, 3),
+    ],
+)
+def test_chunk_length_on_an_accelerator(length, step_bytes, expected, monkeypatch):
+    monkeypatch.setattr(tuning, "here", lambda: tuning.GPU)
+    assert tuned_chunk(length, step_bytes) == expected
