@@ -171,6 +171,28 @@ def taught(p: Problem) -> Any:
     return teach, shaped((T, B), "int32"), shaped((B,), "int32")
 
 
+def rtrl(part: str) -> Any:
+    """Row: a part of learning online, or `unroll_rtrl`'s gradient by all that has one."""
+
+    def row(p: Problem) -> Any:
+        if part == "unroll_rtrl":
+
+            def loss(params: Any, carry: Any, xs: Any) -> Any:
+                return total(rnn.unroll_rtrl(p.network, params, carry, xs))
+
+            return jax.grad(loss, (0, 1)), p.params, p.carry, p.xs
+        init = functools.partial(rnn.rtrl_init, p.network)
+        if part == "rtrl_init":
+            return init, p.params, p.carry
+        state = jax.eval_shape(init, p.params, p.carry)
+        if part == "rtrl_step":
+            return functools.partial(rnn.rtrl_step, p.network), p.params, state, p.x
+        return functools.partial(rnn.rtrl_gradient, p.network), state, p.carry.h
+
+    return row
+
+
+OF_ONE_CELL = ("unroll_rtrl", "rtrl_init", "rtrl_step", "rtrl_gradient")
 # Public name -> rows; a row makes (function, shapes of its arguments ...) of a problem.
 LIBRARY = {
     "init": [lambda p: (lambda key: rnn.init(p.network, key, I, H, dtype=p.dtype), key())],
@@ -186,6 +208,9 @@ LIBRARY = {
     ],
     "unroll_autodiff": [values(rnn.unroll_autodiff), gradient(rnn.unroll_autodiff)],
     "unroll_truncated": [gradient(rnn.unroll_truncated, forward_steps=3, backward_steps=6)],
+    "solve_parallel": [values(rnn.solve_parallel), values(rnn.solve_parallel, jacobian="diagonal")],
+    "unroll_parallel": [gradient(rnn.unroll_parallel, *OPTIONS["all"][1:])],
+    **{name: [rtrl(name)] for name in OF_ONE_CELL},
     "trace": [values(rnn.trace)],
     "draw_masks": [lambda p: (p.draw_masks, p.params, key())],
     "weight_drop": [weights_dropped],
@@ -335,8 +360,8 @@ MIXED = {
 }
 # Values and tables; what makes arrays in NumPy, or reads files; what is computed on the CPU.
 NOTHING_TO_LOWER = {
-    "Bidirectional", "Cell", "Directions", "GradientReport", "Masks", "Stack", "TeacherForcing",
-    "Trace", "output_size", "register", "gradcheck",
+    "Bidirectional", "Cell", "Directions", "GradientReport", "Masks", "RTRLState", "Solution",
+    "Stack", "TeacherForcing", "Trace", "output_size", "register", "gradcheck",
 }  # fmt: skip
 NOTHING_IN_CHARLM_TO_LOWER = {
     "Config", "Corpus", "Params", "TrainState", "Vocab", "bits", "make_mesh", "make_streams",
@@ -406,6 +431,8 @@ def test_the_library_lowers_for_every_cell(name, cell, dtype, tokens):
 def test_the_library_lowers_for_networks(name, network, dtype):
     if "directional" in repr(NETWORKS[network]).lower() and name in FORWARDS_ONLY:
         pytest.skip("runs forwards only")
+    if name in OF_ONE_CELL:
+        pytest.skip("takes one cell")
     for row in LIBRARY[name]:
         check(row, Problem(NETWORKS[network], dtype))
 

