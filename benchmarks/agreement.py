@@ -9,6 +9,7 @@ from benchmarks.problems import Arrays
 TOLERANCE = {
     "layer": 1e-5,
     "memory": 3e-5,
+    "parallel": 1e-5,
     "sequences": 1e-4,
     "train": 5e-5,
     "min-char-rnn": 3e-4,

@@ -241,6 +241,13 @@ class LongProblem(MemoryProblem):
         return f"{self.cell} long {self.size}"
 
 
+@dataclass(frozen=True)
+class ParallelProblem(LayerProblem):
+    """A `LayerProblem` for ways to run all steps at once; its net is one that forgets."""
+
+    kind: ClassVar[str] = "parallel"
+
+
 class ModelArrays(NamedTuple):
     """A character model: layers' parameters, readout, zero carries; a text [W·T + 1, B]."""
 

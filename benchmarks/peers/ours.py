@@ -3,6 +3,7 @@
 from functools import partial
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_parallel import prepare_parallel
 from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
 from benchmarks.peers.jax_sampling import prepare_charlm_sampling
 from benchmarks.peers.jax_sequences import prepare_sequences
@@ -33,5 +34,6 @@ PEER = Peer(
         "sequences": prepare_sequences("unroll"),
         "compile": prepare_compile(build),
         "memory": prepare_memory(build),
+        "parallel": prepare_parallel(build),
     },
 )

@@ -7,6 +7,7 @@ product inside the loop, and autodiff's own residuals.
 from typing import Any
 
 from benchmarks.peers.jax_layers import JaxLayer, prepare_layer
+from benchmarks.peers.jax_parallel import prepare_parallel
 from benchmarks.peers.jax_programs import prepare_compile, prepare_memory
 from benchmarks.peers.jax_sampling import prepare_loop_sampling
 from benchmarks.peers.jax_training import prepare_training
@@ -39,5 +40,6 @@ PEER = Peer(
         "sample": prepare_loop_sampling,
         "compile": prepare_compile(build),
         "memory": prepare_memory(build),
+        "parallel": prepare_parallel(build),
     },
 )

@@ -4,6 +4,7 @@ from benchmarks.suites import (
     compilation,
     layer,
     memory,
+    parallel,
     processes,
     sample,
     scaling,
@@ -14,6 +15,16 @@ from benchmarks.suites.suite import Suite
 
 SUITES: dict[str, Suite] = {
     module.SUITE.name: module.SUITE
-    for module in (layer, train, sample, sequences, compilation, memory, scaling, processes)
+    for module in (
+        layer,
+        train,
+        sample,
+        sequences,
+        compilation,
+        memory,
+        scaling,
+        processes,
+        parallel,
+    )
 }
 """Name → suite."""
