@@ -12,8 +12,8 @@ the same product of Jacobians carries the gradient.
 It also says what Newton's method over time (`jaxrnn.solve_parallel`) has to expect (Gonzalez,
 Kozachkov, Zoltowski, Clarkson and Linderman 2025, "Predictability enables parallelization of
 nonlinear state space models"): with λ < 0 an error of the first guess dies away along the sequence,
-with λ > 0 it grows. It is measured along the states that the network goes through, and the method
-starts from others: λ < 0 is necessary, not sufficient (`jaxrnn demo parallel`).
+with λ > 0 it grows. Along the states that the network goes through that is necessary; few
+iterations suffice where λ < 0 along the first guess too (measured by `jaxrnn demo parallel`).
 """
 
 from typing import Any, NamedTuple
@@ -58,7 +58,14 @@ _MEANING = {
 
 
 def largest_lyapunov_exponent(
-    cell: Network, params: Any, carry: Any, xs: Array, key: Array, *, settle: int | None = None
+    cell: Network,
+    params: Any,
+    carry: Any,
+    xs: Array,
+    key: Array,
+    *,
+    along: Any = None,
+    settle: int | None = None,
 ) -> Predictability:
     """How fast neighbouring states of a network draw together, or drift apart, along a sequence.
 
@@ -68,6 +75,8 @@ def largest_lyapunov_exponent(
         carry: its carry before the first step, fields [H].
         xs: [T, I], or token ids [T].
         key: a `jax.random.key`, of the change that is followed.
+        along: the carry before each step, fields [T, H], such as a guess; None: those that the
+            network goes through.
         settle: steps at the beginning that do not count, in which the change turns to where it
             grows most; None: a tenth of them.
 
@@ -91,7 +100,7 @@ def largest_lyapunov_exponent(
     if not 0 <= settle < length:
         rule = f"from 0 to {length - 1}, one less than the steps"
         raise ValueError(sentence("largest_lyapunov_exponent", "settle", rule, settle))
-    growth = np.asarray(_growth(cell, params, carry, xs, key), np.float64)
+    growth = np.asarray(_growth(cell, params, carry, xs, key, along), np.float64)
     exponent = float(growth[settle:].mean())
     kind = _KINDS[direction(float(np.exp(exponent)))]
     words = f"Largest Lyapunov exponent {exponent:+.3f} nats a step. {_MEANING[kind]}"
@@ -99,9 +108,10 @@ def largest_lyapunov_exponent(
 
 
 @jax.jit
-def _growth(cell: Network, params: Any, carry: Any, xs: Array, key: Array) -> Array:
-    def one_step(state: tuple[Any, Any], x: Array) -> tuple[tuple[Any, Any], Array]:
-        carry, change = state
+def _growth(cell: Network, params: Any, carry: Any, xs: Array, key: Array, along: Any) -> Array:
+    def one_step(state: tuple[Any, Any], now: tuple[Array, Any]) -> tuple[tuple[Any, Any], Array]:
+        (carry, change), (x, given) = state, now
+        carry = carry if given is None else given
 
         def run(carry: Any) -> Any:
             return step(cell, params, carry, x)[0]
@@ -119,7 +129,7 @@ def _growth(cell: Network, params: Any, carry: Any, xs: Array, key: Array) -> Ar
     )
     size = _length(change)
     first = jax.tree.map(lambda c: c / size, change)
-    return jax.lax.scan(one_step, (carry, first), xs)[1]
+    return jax.lax.scan(one_step, (carry, first), (xs, along))[1]
 
 
 def _length(tree: Any) -> Array:
