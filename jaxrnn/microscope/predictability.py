@@ -122,11 +122,10 @@ def _growth(cell: Network, params: Any, carry: Any, xs: Array, key: Array, along
         unit = jax.tree.map(lambda c: jnp.where(size > 0, c / size, c), changed)
         return (after, unit), jnp.log(size)
 
-    leaves, structure = jax.tree.flatten(carry)
+    leaves = jax.tree.leaves(carry)
     keys = jax.random.split(key, len(leaves))
-    change = structure.unflatten(
-        [jax.random.normal(k, c.shape, c.dtype) for k, c in zip(keys, leaves, strict=True)]
-    )
+    drawn = [jax.random.normal(k, c.shape, c.dtype) for k, c in zip(keys, leaves, strict=True)]
+    change = jax.tree.unflatten(jax.tree.structure(carry), drawn)
     size = _length(change)
     first = jax.tree.map(lambda c: c / size, change)
     return jax.lax.scan(one_step, (carry, first), (xs, along))[1]

@@ -86,12 +86,9 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
     Returns:
         The outcome with OnlineData; about a quarter of a minute on one core.
     """
-    cell_key, answer_key, text_key = jax.random.split(key, 3)
-    cell = init(GRU, cell_key, input_size=4, hidden_size=UNITS, dtype=jnp.float32)
-    gate = jnp.arange(3 * UNITS) // UNITS
-    cell = cell._replace(b_h=jnp.where(gate == 1, jnp.float32(KEEPING), cell.b_h))
-    w_hy = 0.1 * jax.random.normal(answer_key, (UNITS, 2), jnp.float32)
-    weights = _Weights(cell, w_hy, jnp.zeros(2, jnp.float32))
+    weights_key, text_key = jax.random.split(key)
+    weights = _first_weights(weights_key)
+    cell = weights.cell
     carry = zero_carry(GRU, cell, (STREAMS,))
     exact = rtrl_init(GRU, cell, carry)
     diagonal = rtrl_init(GRU, cell, carry, approximation="snap1")
@@ -140,6 +137,15 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
     )
     data = OnlineData(readers, window, _example(text_key))
     return Experiment("online", claim, measurements, holds, verdict, data)
+
+
+def _first_weights(key: Array) -> _Weights:
+    cell_key, answer_key = jax.random.split(key)
+    cell = init(GRU, cell_key, input_size=4, hidden_size=UNITS, dtype=jnp.float32)
+    gate = jnp.arange(3 * UNITS) // UNITS  # r, z, n
+    cell = cell._replace(b_h=jnp.where(gate == 1, jnp.float32(KEEPING), cell.b_h))
+    w_hy = 0.1 * jax.random.normal(answer_key, (UNITS, 2), jnp.float32)
+    return _Weights(cell, w_hy, jnp.zeros(2, jnp.float32))
 
 
 def episode(key: Array) -> tuple[Array, Array]:

@@ -107,7 +107,8 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
     with jax.enable_x64(True):
         nets = {"trained GRU": _trained_net(config, params, tokens)}
         nets |= _untrained_nets(untrained_key)
-        total, trials = sum(len(net.factors) for net in nets.values()), []
+        total = sum(len(net.factors) for net in nets.values())
+        trials: list[Trial] = []
         for name, net in nets.items():
             for factor in net.factors:
                 progress("solving", len(trials), total)
@@ -150,10 +151,10 @@ def _outcome(data: ParallelData) -> Experiment:
     verdict += _named("Below 0 and not settled", astray) + _named("Above and settled", surprising)
     verdict += (
         "The exponent is that of the states which a net goes through, and Newton's method sets out "
-        f"from others. Where it is below 0 along the first guess too, as in {len(both)} nets, "
+        f"from others, here zeros. Where it is below 0 along those too, as in {len(both)} nets, "
         f"{'all' if len(at_once) == len(both) else len(at_once)} settle, in {_span(at_once)} "
-        "iterations: where w_hh is so large that a net holds on to what it read, states between "
-        "those that it holds part."
+        "iterations. Where w_hh is so large that a net holds on to what it read, zeros lie between "
+        "the states that it can hold, and neighbours of zeros drift apart."
     )
     claim = (
         "The sign of the largest Lyapunov exponent decides: below 0 Newton's method over time "

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool, Span
-from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
+from jaxrnn.microscope.pages.plots import SERIES, legend_below, plot, plot_page
 from jaxrnn.microscope.pages.tables import findings, passages, table
 
 MOST_POINTS = 1_000
@@ -81,10 +81,11 @@ def curves_page(
     for label, level in (levels or {}).items():
         dashed = {"line_color": "#888888", "line_dash": "dashed"}
         drawn.add_layout(Span(location=level, dimension="width", **dashed))
-        drawn.line([], [], legend_label=label, **dashed)
+        # A line without points has no mark in the legend.
+        drawn.line([np.nan], [np.nan], legend_label=label, **dashed)
     drawn.legend.click_policy = "hide"
     if legend == "below":
-        drawn.add_layout(drawn.legend[0], "below")
+        legend_below(drawn)
     else:
         drawn.legend.location = legend
     body = _BODY.format(

@@ -16,7 +16,7 @@ from jaxrnn.microscope.pages.bokeh_parts import (
     Range1d,
     Span,
 )
-from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
+from jaxrnn.microscope.pages.plots import SERIES, legend_below, plot, plot_page
 from jaxrnn.microscope.pages.tables import findings
 
 POWERS = 16
@@ -130,7 +130,7 @@ def _errors(settlings: Sequence[Settling], limit: int) -> Any:
         drawn.scatter("iteration", "error", source=source, color=colour, size=5)
         tooltips = [("", name), ("iteration", "@iteration"), ("error", "@error{0.0e+0}")]
         drawn.add_tools(HoverTool(renderers=[line], tooltips=tooltips))
-    drawn.add_layout(drawn.legend[0], "below")
+    legend_below(drawn)
     return drawn
 
 
@@ -168,7 +168,7 @@ def _exponents(trials: Sequence[Trial], limit: int) -> Any:
                 ("", "@ended"),
             ]
             drawn.add_tools(HoverTool(renderers=[points], tooltips=tooltips))
-    drawn.add_layout(drawn.legend[0], "below")
+    legend_below(drawn)
     return drawn
 
 
