@@ -49,11 +49,11 @@ class Predictability(NamedTuple):
 _KINDS = {"vanishes": "predictable", "stays": "neither", "explodes": "chaotic"}
 _MEANING = {
     "predictable": "Neighbouring states draw together, as Newton's method over time "
-    "(`solve_parallel`) needs it to settle in few iterations.",
+    "(jaxrnn.solve_parallel) needs it to settle in few iterations.",
     "neither": "Neighbouring states keep their distance, and Newton's method over time "
-    "(`solve_parallel`) may take many iterations.",
+    "(jaxrnn.solve_parallel) may take many iterations.",
     "chaotic": "Neighbouring states drift apart, which is chaos: Newton's method over time "
-    "(`solve_parallel`) does not settle, and the sequence is run step by step.",
+    "(jaxrnn.solve_parallel) does not settle, and the sequence is run step by step.",
 }
 
 

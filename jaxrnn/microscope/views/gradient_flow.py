@@ -72,13 +72,13 @@ def gradient_flow_view(
             words = ""
             if field == "h":
                 words = _what_makes_it(subject, last, layer, flows[-1], stretch.text, start, end)
-                words = f"{words} {_predictability(subject, last, layer, stretch)}"
+                words = f"{words}\n{_predictability(subject, last, layer, stretch)}"
             histograms = gradient_histograms(np.stack([array[-1] for array in arrays]))
             models[name] = FlowOverTraining((*history,), histograms, flows, words)
             factors = f"{flows[0].factor_a_step:.3f} before training, {flows[-1].factor_a_step:.3f}"
             lines.append(f"  {name}: {factors} after")
             if field == "h":
-                lines.append(f"    {words}")
+                lines += [f"    {line}" for line in words.split("\n")]
     progress("gradients", total, total)
     page = partial(
         gradient_flow_page,
@@ -158,12 +158,18 @@ def _predictability(subject: Subject, params: Any, layer: int, stretch: Stretch)
     config, text = subject.run.config, known_around(subject, stretch, FOLLOWED)
     tokens = jnp.asarray(subject.run.vocab.encode(text))
     zero = charlm.zero_carry(config, params, ())
-    found = largest_lyapunov_exponent(
-        config.cells[layer],
-        params.layers[layer],
-        zero[layer],
-        layer_inputs(config, params, zero, tokens)[layer],
-        jax.random.key(0),
-        settle=min(WARM_UP, len(text) // 2),
+    xs = layer_inputs(config, params, zero, tokens)[layer]
+    guess = jax.tree.map(lambda c: jnp.zeros((len(text), *c.shape), c.dtype), zero[layer])
+    found, at_guess = (
+        largest_lyapunov_exponent(
+            config.cells[layer], params.layers[layer], zero[layer], xs, jax.random.key(0),
+            along=along, settle=min(WARM_UP, len(text) // 2),
+        )
+        for along in (None, guess)
+    )  # fmt: skip
+    first = f"{at_guess.exponent:+.3f}".replace("-", "−")
+    return (
+        f"Along {len(text):,} characters: {found.words[0].lower()}{found.words[1:]} Along zeros, "
+        f"its first guess, the exponent is {first}; few iterations can be expected where both are "
+        "below 0."
     )
-    return f"Along {len(text):,} characters: {found.words[0].lower()}{found.words[1:]}"
