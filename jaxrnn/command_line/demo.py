@@ -16,6 +16,8 @@ NAMES = {
     "connectivity": "how far back the predictions of an RNN and an LSTM look",
     "embedding-or-one-hot": "whether a character model reads better through an embedding table",
     "last-or-every-step": "a loss at the last step only against one at every step",
+    "parallel": "Newton's method over time, and the Lyapunov exponent that decides it",
+    "online": "learning while reading: RTRL past the window of truncated backpropagation",
 }
 READ_TEXT = ("gradients", "connectivity", "embedding-or-one-hot", "last-or-every-step")
 

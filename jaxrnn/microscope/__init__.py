@@ -7,6 +7,7 @@ What happened:
 
 Measurements of it:
     gradient_flow       how gradients shrink or grow with distance; Jacobians; spectra
+    predictability      whether neighbouring states draw together: the Lyapunov exponent
     connectivity        how much each earlier character mattered, by five definitions
     gate_statistics     open and closed gates, dead and saturated units
     probes, unit_search what the units encode, by measurement on held-out text
@@ -42,6 +43,7 @@ _MODULES = (
     "interventions",
     "languages",
     "pages",
+    "predictability",
     "probes",
     "surprise",
     "traces",

@@ -13,7 +13,9 @@ from jaxrnn.microscope.experiments.embedding_or_one_hot import EmbeddingData
 from jaxrnn.microscope.experiments.five_shapes import FiveShapesData
 from jaxrnn.microscope.experiments.gradients import GradientsData
 from jaxrnn.microscope.experiments.last_or_every_step import LossData
+from jaxrnn.microscope.experiments.online import LENGTH, PLACES, UNITS, OnlineData
 from jaxrnn.microscope.experiments.order import SENTENCES, TOKENS, OrderData
+from jaxrnn.microscope.experiments.parallel import LIMIT, ParallelData
 from jaxrnn.microscope.experiments.parentheses import ParenthesesData
 from jaxrnn.microscope.training_step import record
 
@@ -70,7 +72,7 @@ def shapes_page(experiment: Experiment) -> str:
         title="The five shapes of recurrent networks",
         claim=experiment.claim,
         verdict=f"{_outcome(experiment)}. {experiment.verdict}",
-        rows=_rows(experiment),
+        rows=_rows_with_expected(experiment),
     )
 
 
@@ -154,6 +156,59 @@ def loss_page(experiment: Experiment) -> str:
     )
 
 
+def parallel_page(experiment: Experiment) -> str:
+    """Newton's iterates of three networks, and iterations against the exponent."""
+    from jaxrnn.microscope.pages.newton import newton_page
+
+    data: ParallelData = experiment.data
+    return newton_page(
+        data.settlings,
+        data.trials,
+        limit=LIMIT,
+        title="Newton's method over time",
+        claim=experiment.claim,
+        verdict=f"{_outcome(experiment)}. {experiment.verdict}",
+        rows=_rows_with_expected(experiment),
+    )
+
+
+def online_page(experiment: Experiment) -> str:
+    """How many questions are answered right as learning goes on."""
+    from jaxrnn.microscope.pages.curves import curves_page
+
+    data: OnlineData = experiment.data
+    return curves_page(
+        {
+            f"{reader.name}, {reader.memory / 1024:.3g} KiB": [reader.right]
+            for reader in data.readers
+        },
+        title="Learning while reading",
+        description=(
+            "Real-time recurrent learning (RTRL) carries along how much every parameter has "
+            "influenced the state, so that a gradient is there at every step and nothing of the "
+            "past is kept. Truncated backpropagation through time (BPTT) keeps the last steps and "
+            f"runs back through them. Here a GRU of {UNITS} units reads letters; one of the first "
+            f"{PLACES} of every {LENGTH} is marked, and in the end it is asked which it was."
+        ),
+        x_label="questions asked, an update after each",
+        y_label="share of right answers",
+        levels={"chance": 0.5},
+        smooth=20,
+        legend="below",
+        caption=(
+            "The share of right answers, a mean of 20 questions to 16 streams each, and beside "
+            "each name the memory that the gradient takes. All four start from the same "
+            "parameters, read the same letters and learn from every answer with the same optimizer."
+        ),
+        claim=experiment.claim,
+        verdict=f"{_outcome(experiment)}. {experiment.verdict}",
+        rows=_rows_with_expected(experiment),
+        texts={
+            "What a stream reads up to a question: which letter stood in brackets?": data.example
+        },
+    )
+
+
 PAGES: dict[str, Callable[[Experiment], str]] = {
     "alternating": binary_page,
     "counting": binary_page,
@@ -164,6 +219,8 @@ PAGES: dict[str, Callable[[Experiment], str]] = {
     "connectivity": connected_page,
     "embedding-or-one-hot": embedding_page,
     "last-or-every-step": loss_page,
+    "parallel": parallel_page,
+    "online": online_page,
 }
 """The page of every experiment."""
 
@@ -201,6 +258,11 @@ def _rows(experiment: Experiment) -> list[tuple[str, str]]:
     return [
         (each.name, f"{each.value:.4g} {each.unit}".strip()) for each in experiment.measurements
     ]
+
+
+def _rows_with_expected(experiment: Experiment) -> list[tuple[str, str, str]]:
+    rows = zip(_rows(experiment), experiment.measurements, strict=True)
+    return [(name, value, measured.expected) for (name, value), measured in rows]
 
 
 def _title(experiment: Experiment) -> str:

@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import dimensions
 from jaxrnn.errors import sentence
-from jaxrnn.networks import step
+from jaxrnn.networks.unrolling import check_backward
+from jaxrnn.recurrence.influence import run_moment
+from jaxrnn.recurrence.jacobians import Whole
+from jaxrnn.recurrence.sequences import Fixed, Timed
 
 Array = jax.Array
 Matrix = NDArray[np.float64]
@@ -183,6 +185,9 @@ def step_jacobians(cell: Cell, params: Any, carry: Any, xs: Array) -> Array:
         [T, N, N] for a Carry of N numbers, its fields in their order (h, c): entry [t, i, j] is
         ∂carry_t[i]/∂carry_{t−1}[j]. For a cell with one field this is ∂h_t/∂h_{t−1}.
 
+    Raises:
+        TypeError: a cell without `backward`.
+
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn as rnn
         >>> params = rnn.init(rnn.LSTM, jax.random.key(0), input_size=3, hidden_size=4)
@@ -190,16 +195,14 @@ def step_jacobians(cell: Cell, params: Any, carry: Any, xs: Array) -> Array:
         >>> step_jacobians(rnn.LSTM, params, carry, jnp.array([0, 2, 1])).shape
         (3, 8, 8)
     """
-    flat, unravel = ravel_pytree(carry)
+    check_backward("step_jacobians", cell)
 
-    def one_step(state: Array, x: Array) -> Array:
-        return ravel_pytree(step(cell, params, unravel(state), x)[0])[0]
+    def one_step(before: Any, x: Array) -> tuple[Any, Array]:
+        after, at = run_moment(cell, params, Fixed(), before, Timed(x))
+        (jacobian,) = Whole.jacobian(cell, params, at)
+        return after, jacobian
 
-    def keep(state: Array, x: Array) -> tuple[Array, Array]:
-        return one_step(state, x), state
-
-    before = jax.lax.scan(keep, flat, xs)[1]
-    return jax.vmap(jax.jacfwd(one_step))(before, xs)
+    return jax.lax.scan(one_step, carry, xs)[1]
 
 
 def product_singular_values(jacobians: ArrayLike) -> Matrix:

@@ -104,6 +104,12 @@ def test_show_gradient_flow_of_several_runs(folder, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "before training" in printed
     assert "w_hh by gate, largest singular value (spectral radius): r " in printed
+    assert printed.count(": largest Lyapunov exponent −") == 2
+    assert printed.count("Along zeros, its first guess, the exponent is −") == 2
+    assert (
+        "nats a step. Neighbouring states draw together"
+        in embedded(out, "flow")["models"][0]["words"]
+    )
 
 
 def test_gradient_flow_shows_every_checkpoint_that_is_kept(folder, tmp_path):

@@ -151,7 +151,7 @@ def test_no_shapes_is_a_sentence():
 @pytest.mark.browser
 def test_one_drawing_of_a_shape_is_shown_at_a_time(browser, tmp_path):
     page = five_shapes_page(
-        shapes(), title="<Shapes>", claim="It <is>.", verdict="So.", rows=[("a", "1")]
+        shapes(), title="<Shapes>", claim="It <is>.", verdict="So.", rows=[("a", "1", "2")]
     )
     browser.open(write_page(tmp_path / "page.html", page), width=390, height=844)
     browser.wait("return document.body.dataset.ready === 'yes'")

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("bokeh")
 from jaxrnn.microscope.connectivity import rank_agreement
+from jaxrnn.microscope.experiments.parallel import Settling, Trial
 from jaxrnn.microscope.gradient_flow import (
     FlowOverTraining,
     flow_of_gradients,
@@ -14,6 +15,7 @@ from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_pa
 from jaxrnn.microscope.pages.curves import curves_page
 from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 from jaxrnn.microscope.pages.html import write_page
+from jaxrnn.microscope.pages.newton import newton_page
 from jaxrnn.microscope.pages.training import training_page
 
 HOSTILE = "a</script>\x00\u202eש🙂\"'&<!--map-->\n"
@@ -315,3 +317,69 @@ def test_curves_in_the_browser(browser, tmp_path):
 def test_curves_without_values_are_a_sentence():
     with pytest.raises(ValueError, match="one variant or more, each with a curve"):
         curves_page({"a": []}, title="")
+
+
+@pytest.mark.browser
+def test_curves_of_a_claim_in_the_browser(browser, tmp_path):
+    page = curves_page(
+        {"a": [[1.0, 2.0]]},
+        title="Curves",
+        levels={"chance": 1.5},
+        legend="below",
+        caption="Two <points>.",
+        claim="It is.",
+        verdict="So.",
+        rows=[("gain", "1", "2")],
+    )
+    ready(browser, page, tmp_path, width=390, height=844)
+    assert browser.find("main").text.splitlines()[-8:] == [
+        "Two <points>.", "Claimed", "It is.", "Found", "So.", "Measured", "measured expected",
+        "gain 1 2",
+    ]  # fmt: skip
+    legend = "return [...everyModel()].filter(m => m.type === 'Legend').map(m => m.location)"
+    assert browser.run(legend) == ["top_left"]
+    assert browser.overflow() <= 0
+    assert browser.console() == []
+
+
+def newton_example():
+    draw = np.random.default_rng(3)
+    trials = [
+        Trial("<GRU>", 1.0, -0.25, -0.1, 3, True, 0.0),
+        Trial("<GRU>", 2.0, -0.75, 0.4, 9, False, 0.0),
+        Trial("ELMAN", 3.0, 0.22, 1.1, 9, False, 0.0),
+    ]
+    errors = [10.0 ** -draw.uniform(0, 20, (trial.iterations + 1, 40)) for trial in trials]
+    return [Settling(*each) for each in zip(trials, errors, strict=True)], trials
+
+
+@pytest.mark.browser
+def test_newton_in_the_browser(browser, tmp_path):
+    settlings, trials = newton_example()
+    words = {"title": "<Newton>", "claim": "It <is>.", "verdict": "So."}
+    page = newton_page(settlings, trials, limit=9, rows=[("<a>", "1", "2")], **words)
+    ready(browser, page, tmp_path, width=390, height=844)
+    headings = [each.text for each in browser.all("p > b")]
+    assert headings == ["<GRU>", "<GRU> with w_hh × 2", "ELMAN with w_hh × 3"]
+    assert "exponent −0.25: settled after 3 iterations." in browser.find("main").text
+    assert "not settled after 9 iterations, and run step by step." in browser.find("main").text
+    sources = "[...everyModel()].filter(m => m.type === 'ColumnDataSource')"
+    (power,) = browser.run(
+        f"return {sources}.filter(m => m.data.power?.[0].shape?.[0] === 4)"
+        ".map(m => Array.from(m.data.power[0]))"
+    )
+    expected = np.maximum(np.log10(settlings[0].errors), -16)
+    np.testing.assert_allclose(power, expected.ravel(), rtol=1e-6)
+    places = browser.run(
+        f"return {sources}.filter(m => m.data.ended?.length)"
+        ".map(m => [m.data.ended[0], Array.from(m.data.place)])"
+    )
+    assert ["settled", [3]] in places
+    assert all(place > 9 for ended, some in places for place in some if ended != "settled")
+    rows = [row.text for row in browser.all("table tr")]
+    assert rows == ["measured expected", "<a> 1 2"]
+    assert browser.overflow() <= 0
+    assert browser.console() == []
+    assert browser.distinct_colours() > 20
+    with pytest.raises(ValueError, match="trials: expected at least one"):
+        newton_page(settlings, [], limit=9, **words)

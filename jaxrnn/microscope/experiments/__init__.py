@@ -9,7 +9,9 @@ from jaxrnn.microscope.experiments import (
     five_shapes,
     gradients,
     last_or_every_step,
+    online,
     order,
+    parallel,
     parentheses,
 )
 from jaxrnn.microscope.experiments.record import (
@@ -30,6 +32,8 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "connectivity": connectivity.run,
     "embedding-or-one-hot": embedding_or_one_hot.run,
     "last-or-every-step": last_or_every_step.run,
+    "parallel": parallel.run,
+    "online": online.run,
 }
 """Every experiment by name: `EXPERIMENTS[name](key, progress)` returns an Experiment."""
 

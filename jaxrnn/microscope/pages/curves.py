@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool, Span
-from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
-from jaxrnn.microscope.pages.tables import passages, table
+from jaxrnn.microscope.pages.plots import SERIES, legend_below, plot, plot_page
+from jaxrnn.microscope.pages.tables import findings, passages, table
 
 MOST_POINTS = 1_000
 
@@ -27,7 +27,10 @@ def curves_page(
     levels: Mapping[str, float] | None = None,
     smooth: int = 1,
     legend: str = "top_right",
-    rows: Sequence[tuple[str, str]] = (),
+    caption: str = "",
+    claim: str = "",
+    verdict: str = "",
+    rows: Sequence[tuple[str, ...]] = (),
     rows_heading: str = "",
     texts: Mapping[str, str] | None = None,
 ) -> str:
@@ -42,8 +45,11 @@ def curves_page(
         x: [N], where the values stand; None: 1 … N of each curve.
         levels: values to mark with a dashed line, by what they mean.
         smooth: values that a point is the mean of, itself and those before it.
-        legend: where it stands, in Bokeh's words.
-        rows: of a table below: what was measured, and the value.
+        legend: where it stands, in Bokeh's words; "below" is below the plot.
+        caption: what the plot shows, below it.
+        claim: what was claimed, below the plot.
+        verdict: what came out.
+        rows: of a table below: what was measured, the value, and beside a claim what was expected.
         rows_heading: what stands over the table.
         texts: to read below, e.g. samples, by what they are.
 
@@ -75,13 +81,18 @@ def curves_page(
     for label, level in (levels or {}).items():
         dashed = {"line_color": "#888888", "line_dash": "dashed"}
         drawn.add_layout(Span(location=level, dimension="width", **dashed))
-        drawn.line([], [], legend_label=label, **dashed)
+        # A line without points has no mark in the legend.
+        drawn.line([np.nan], [np.nan], legend_label=label, **dashed)
     drawn.legend.click_policy = "hide"
-    drawn.legend.location = legend
+    if legend == "below":
+        legend_below(drawn)
+    else:
+        drawn.legend.location = legend
     body = _BODY.format(
         title=html.escape(title),
         description=html.escape(description),
-        rows=table(rows, rows_heading),
+        caption=html.escape(caption),
+        rows=findings(claim, verdict, rows) if claim else table(rows, rows_heading),
         texts=passages(texts or {}),
     )
     return plot_page(title, body, {"curves": drawn}, assets=("still.js",))
@@ -113,6 +124,7 @@ _BODY = """<header>
 </header>
 <main>
 <div class="plot"><!--curves--></div>
+<p class="quiet">{caption}</p>
 {rows}
 {texts}
 </main>"""

@@ -11,7 +11,7 @@ from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.five_shapes import LearnedShape
 from jaxrnn.microscope.experiments.five_shapes.task import percent
 from jaxrnn.microscope.pages.html import page
-from jaxrnn.microscope.pages.tables import table
+from jaxrnn.microscope.pages.tables import findings
 from jaxrnn.microscope.pages.unrolled import sketch_svg, unrolled_svg
 
 _SKETCHES = {
@@ -32,7 +32,7 @@ def five_shapes_page(
     title: str,
     claim: str = "",
     verdict: str = "",
-    rows: Sequence[tuple[str, str]] = (),
+    rows: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """A page that draws networks of the five shapes at work, before and after training.
 
@@ -41,7 +41,7 @@ def five_shapes_page(
         title: of the page.
         claim: a paragraph below the drawings: what was claimed.
         verdict: and one that says what came out.
-        rows: of a table below: what was measured, and the value.
+        rows: of a table below: what was measured, the value, and what was expected.
 
     Returns:
         HTML.
@@ -65,17 +65,9 @@ red and struck out, and the right one stands above it.</span></p>
 </header>
 <main>
 {"".join(map(_section, shapes))}
-<section>{_end(claim, verdict, rows)}</section>
+<section>{findings(claim, verdict, rows)}</section>
 </main>"""
     return page(title, body, assets=("plots.css", "five_shapes.css", "page.js", "five_shapes.js"))
-
-
-def _end(claim: str, verdict: str, rows: Sequence[tuple[str, str]]) -> str:
-    said = [("Claimed", claim), ("Found", verdict)]
-    text = "".join(
-        f"<h2>{head}</h2><p>{html.escape(paragraph)}</p>" for head, paragraph in said if paragraph
-    )
-    return f"{text}{table(rows, 'Measured')}"
 
 
 def _identifier(shape: LearnedShape) -> str:

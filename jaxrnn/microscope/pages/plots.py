@@ -109,6 +109,14 @@ def plot(**options: Any) -> Any:
     return drawn
 
 
+def legend_below(drawn: Any) -> None:
+    """Puts the legend under a figure, where it covers nothing, and makes room for it."""
+    (legend,) = drawn.legend
+    legend.location = "top_left"
+    drawn.add_layout(legend, "below")
+    drawn.height += 24 * len(legend.items)
+
+
 def calls(function: str) -> Any:
     """A Bokeh callback that calls a function of the page's script: `(cb_obj, cb_data)`."""
     return CustomJS(code=f"window.{function}?.(cb_obj, cb_data)")

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn import charlm
 from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.gradient_flow import (
     FlowOverTraining,
@@ -19,19 +22,25 @@ from jaxrnn.microscope.gradient_flow import (
     step_jacobians,
 )
 from jaxrnn.microscope.gradient_traces import state_gradients
+from jaxrnn.microscope.predictability import largest_lyapunov_exponent
 from jaxrnn.microscope.traces import layer_inputs
 from jaxrnn.microscope.views.subject import (
+    WARM_UP,
     Stretch,
     Subject,
     View,
     carry_before,
     encoded,
+    known_around,
     layer_number,
     read,
 )
 
 JACOBIANS = 24
 """Steps whose Jacobians are taken; of 192 units their singular values take a second or two."""
+
+FOLLOWED = 1_000
+"""Characters along which the Lyapunov exponent is measured, where the text has as many."""
 
 
 def gradient_flow_view(
@@ -63,12 +72,13 @@ def gradient_flow_view(
             words = ""
             if field == "h":
                 words = _what_makes_it(subject, last, layer, flows[-1], stretch.text, start, end)
+                words = f"{words}\n{_predictability(subject, last, layer, stretch)}"
             histograms = gradient_histograms(np.stack([array[-1] for array in arrays]))
             models[name] = FlowOverTraining((*history,), histograms, flows, words)
             factors = f"{flows[0].factor_a_step:.3f} before training, {flows[-1].factor_a_step:.3f}"
             lines.append(f"  {name}: {factors} after")
             if field == "h":
-                lines.append(f"    {words}")
+                lines += [f"    {line}" for line in words.split("\n")]
     progress("gradients", total, total)
     page = partial(
         gradient_flow_page,
@@ -140,4 +150,26 @@ def _what_makes_it(
         f"{measured} w_hh by gate, largest singular value (spectral radius): {values}; yet the "
         f"gradient {direction(factor)}, by {factor:.3f} a step: where gates carry the state "
         "along, w_hh does not decide it."
+    )
+
+
+def _predictability(subject: Subject, params: Any, layer: int, stretch: Stretch) -> str:
+    """The layer's Lyapunov exponent along the text around the stretch, and what it means."""
+    config, text = subject.run.config, known_around(subject, stretch, FOLLOWED)
+    tokens = jnp.asarray(subject.run.vocab.encode(text))
+    zero = charlm.zero_carry(config, params, ())
+    xs = layer_inputs(config, params, zero, tokens)[layer]
+    guess = jax.tree.map(lambda c: jnp.zeros((len(text), *c.shape), c.dtype), zero[layer])
+    found, at_guess = (
+        largest_lyapunov_exponent(
+            config.cells[layer], params.layers[layer], zero[layer], xs, jax.random.key(0),
+            along=along, settle=min(WARM_UP, len(text) // 2),
+        )
+        for along in (None, guess)
+    )  # fmt: skip
+    first = f"{at_guess.exponent:+.3f}".replace("-", "−")
+    return (
+        f"Along {len(text):,} characters: {found.words[0].lower()}{found.words[1:]} Along zeros, "
+        f"its first guess, the exponent is {first}; few iterations can be expected where both are "
+        "below 0."
     )
