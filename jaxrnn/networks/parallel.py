@@ -193,7 +193,7 @@ def _tolerance(name: str, params: Any, tolerance: Any) -> float:
     if tolerance is None:
         return rounding ** (2 / 3)
     least = 8 * rounding
-    if not isinstance(tolerance, int | float) or not tolerance >= least:
+    if not isinstance(tolerance, int | float) or not least <= tolerance < math.inf:
         kind = floats[0].name if floats else "float32"
         expected = f"a number of at least {least:.1e}, which {kind} can reach"
         raise ValueError(sentence(name, "tolerance", expected, tolerance))

@@ -91,16 +91,6 @@ class Method:
     max_iterations: int
 
 
-class _State(NamedTuple):
-    """Of the iteration: states [T, *B, ·], the moments that they lead to, and how far it is."""
-
-    states: Any
-    at: Moment
-    iterations: Array
-    residual: Array
-    last_step: Array
-
-
 def solve_cell(
     cell: Cell,
     params: Any,

@@ -253,6 +253,7 @@ def test_it_can_be_put_in_wherever_something_unrolls():
         ({"jacobian": "block"}, ValueError, "jacobian: expected one of 'full', 'diagonal', got 'b"),
         ({"tolerance": 1e-16}, ValueError, r"at least 1.8e-15, which float64 can reach, got 1e-16"),
         ({"tolerance": float("nan")}, ValueError, "tolerance: expected a number"),
+        ({"tolerance": float("inf")}, ValueError, "tolerance: expected a number"),
         ({"max_iterations": 0}, ValueError, "max_iterations: expected an integer of at least 1"),
         ({"guess": jnp.zeros(3)}, TypeError, "guess: expected the Carry of the cell 'gru' after"),
     ],

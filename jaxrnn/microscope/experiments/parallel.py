@@ -211,7 +211,11 @@ def _try(name: str, net: _Net, factor: float, key: Array) -> Trial:
         largest_lyapunov_exponent(net.cell, params, carry, net.xs, key, along=along).exponent
         for along in (None, guess)
     )
-    _, hs, solution = solve_parallel(net.cell, params, carry, net.xs, max_iterations=LIMIT)
+    # From zeros, so that the first guess is the same for all; by itself `solve_parallel` runs the
+    # steps a few times first.
+    _, hs, solution = solve_parallel(
+        net.cell, params, carry, net.xs, max_iterations=LIMIT, guess=guess
+    )
     difference = jnp.max(jnp.abs(hs - unroll(net.cell, params, carry, net.xs)[1]))
     return Trial(
         name, factor, exponent, at_guess, int(solution.iterations), bool(solution.converged),
