@@ -5,6 +5,9 @@ cell's `forward`, from the definitions of lengths, resets, direction and masks. 
 cells; that `forward` itself is the paper's is in `recurrence/test_equations.py`.
 """
 
+import dataclasses
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +28,14 @@ def cells(*ordinary):
 
 def normal(random, shape, dtype=jnp.float64, scale=1.0):
     return jnp.asarray(scale * random.normal(size=shape), dtype)
+
+
+def renamed(cell):
+    """The cell under a name of its own, so that whatever was traced of it is not taken again."""
+    return dataclasses.replace(cell, name=f"{cell.name}_{next(_numbers)}")
+
+
+_numbers = itertools.count()
 
 
 def random_like(tree, seed=0, scale=0.5, dtype=jnp.float64):

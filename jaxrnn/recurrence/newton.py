@@ -103,7 +103,7 @@ def solve_cell(
 ) -> tuple[tuple[Any, Solution], Array]:
     """((the carry after the last step, how it went), the states h [T, *B, H])."""
     length = timed.xs.shape[0]
-    carries, found = _solve(cell, method, params, carry, timed, fixed, jax.lax.stop_gradient(guess))
+    carries, found = _solve(cell, method, params, carry, timed, fixed, guess)
     last = jax.tree.map(lambda c: c[-1], carries) if length else carry
     return (last, Solution(*found, carries)), carries.h
 

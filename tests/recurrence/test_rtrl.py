@@ -10,6 +10,7 @@ from oracles import OPTIONS, cells, random_options, random_problem, worst_relati
 
 import jaxrnn as rnn
 from jaxrnn.networks import online
+from jaxrnn.recurrence.memory import device_memory
 
 
 def last_loss(h):
@@ -209,6 +210,10 @@ def test_what_it_refuses():
     cut = state._replace(influence=state.influence._replace(b_h=jnp.zeros((2, 3, 12))))
     with pytest.raises(ValueError, match=r"rtrl_step: state.influence.b_h: expected \[2\] \+ rows"):
         rnn.rtrl_step(rnn.GRU, params, cut, xs[0])
+
+
+def test_the_memory_of_this_machine():
+    assert 2**28 < device_memory() < 2**50
 
 
 def test_an_influence_that_does_not_fit_the_memory(monkeypatch):
