@@ -46,6 +46,7 @@ class Predictability(NamedTuple):
     words: str
 
 
+_NAME = "largest_lyapunov_exponent"
 _KINDS = {"vanishes": "predictable", "stays": "neither", "explodes": "chaotic"}
 _MEANING = {
     "predictable": "Neighbouring states draw together, as Newton's method over time "
@@ -84,7 +85,7 @@ def largest_lyapunov_exponent(
         A Predictability.
 
     Raises:
-        ValueError: no step left to measure.
+        ValueError: no step left to measure; a batch; states that are not finite.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn as rnn
@@ -97,11 +98,21 @@ def largest_lyapunov_exponent(
     """
     length = xs.shape[0]
     settle = length // 10 if settle is None else settle
+    if any(jnp.ndim(field) != 1 for field in jax.tree.leaves(carry)):
+        got = ", ".join(str(list(jnp.shape(field))) for field in jax.tree.leaves(carry))
+        hint = "take one sequence at a time"
+        raise ValueError(sentence(_NAME, "carry", "fields [H], without a batch", got, hint))
+    if not length:
+        raise ValueError(sentence(_NAME, "xs", "at least one step", xs))
     if not 0 <= settle < length:
         rule = f"from 0 to {length - 1}, one less than the steps"
-        raise ValueError(sentence("largest_lyapunov_exponent", "settle", rule, settle))
+        raise ValueError(sentence(_NAME, "settle", rule, settle))
     growth = np.asarray(_growth(cell, params, carry, xs, key, along), np.float64)
     exponent = float(growth[settle:].mean())
+    if np.isnan(exponent) or exponent == np.inf:
+        first = int(np.argmax(~(growth < np.inf)))
+        got = f"one that is not at step {first}"
+        raise ValueError(sentence(_NAME, "xs", "inputs whose states are finite", got))
     kind = _KINDS[direction(float(np.exp(exponent)))]
     words = f"Largest Lyapunov exponent {exponent:+.3f} nats a step. {_MEANING[kind]}"
     return Predictability(exponent, growth, kind, words.replace("-", "−", 1))

@@ -3,12 +3,10 @@
 They check; the influences are in `recurrence.influence`.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
@@ -19,6 +17,7 @@ from jaxrnn.recurrence.checks import check_carry, check_inputs, check_params
 from jaxrnn.recurrence.influence import (
     Derivative,
     carried_on,
+    check_fits,
     derivative,
     gathered,
     layout_of,
@@ -27,8 +26,14 @@ from jaxrnn.recurrence.influence import (
     run_moment,
     unroll_cell_online,
 )
-from jaxrnn.recurrence.jacobians import OwnParts, Whole, check_elementwise, is_elementwise
-from jaxrnn.recurrence.memory import device_memory
+from jaxrnn.recurrence.jacobians import (
+    Layout,
+    OwnParts,
+    Whole,
+    check_elementwise,
+    has_own_parts,
+    is_elementwise,
+)
 from jaxrnn.recurrence.products import exact
 from jaxrnn.recurrence.sequences import Fixed, Timed
 
@@ -59,6 +64,7 @@ def unroll_rtrl(
     reset_carry: Any = None,
     reverse: bool = False,
     masks: Any = None,
+    dropout_key: Array | None = None,
 ) -> tuple[Any, Array]:
     """Values as `unroll`; the same gradient by real-time recurrent learning, forwards in time.
 
@@ -77,13 +83,15 @@ def unroll_rtrl(
         reset_carry: a carry, or None for zeros.
         reverse: whether time runs backwards.
         masks: of `draw_masks`.
+        dropout_key: as `unroll` has it; between the layers of a cell there is nothing to drop.
 
     Returns:
         (carry after the last step, hs [T, *B, H]).
 
     Raises:
         TypeError: a network, a cell without `backward`, the gradient of the inputs.
-        ValueError: a shape that does not fit; an influence that does not fit the memory.
+        ValueError: a shape that does not fit; where a gradient is asked for, an influence that does
+            not fit the memory.
 
     Source: Williams and Zipser 1989; Irie, Gopalakrishnan and Schmidhuber 2023 (elementwise cells).
 
@@ -99,12 +107,10 @@ def unroll_rtrl(
     """
     name = "unroll_rtrl"
     _check_cell(name, cell)
-    if isinstance(carry, cell.Carry) and isinstance(params, cell.Params):
-        check_params(name, cell, params)
-        _check_memory(name, cell, params, carry.h.shape[:-1], None)
     return run(
         Way(name, unroll_cell_online), cell, params, carry, _without_gradient(xs), lengths=lengths,
         resets=resets, reset_carry=reset_carry, reverse=reverse, masks=masks,
+        dropout_key=dropout_key,
     )  # fmt: skip
 
 
@@ -163,12 +169,13 @@ def rtrl_init(
     check_params(name, cell, params)
     batch = carry.h.shape[:-1] if isinstance(carry, cell.Carry) else ()
     check_carry(name, cell, params, carry, batch)
-    if approximation == "snap1" and not (cell.unitwise and len(set(cell.carry_sizes)) == 1):
+    if approximation == "snap1" and not has_own_parts(cell):
         expected = f"None for {cell!r}, where a parameter moves all units in a single step"
         hint = "a layer norm or a projection mixes the units at once"
         raise ValueError(sentence(name, "approximation", expected, repr(approximation), hint))
-    _check_memory(name, cell, params, batch, approximation)
-    return RTRLState(carry, no_influence(cell, params, batch, layout_of(cell, approximation)))
+    layout = layout_of(cell, approximation)
+    check_fits(name, cell, params, batch, layout)
+    return RTRLState(carry, no_influence(cell, params, batch, layout))
 
 
 def rtrl_step(cell: Cell, params: Any, state: RTRLState, x: Array) -> tuple[RTRLState, Array]:
@@ -176,7 +183,7 @@ def rtrl_step(cell: Cell, params: Any, state: RTRLState, x: Array) -> tuple[RTRL
 
     The parameters may change between steps, as when they learn from each: the influence is then
     that of a trajectory of parameters, which is near the gradient as long as the changes are small
-    (Williams and Zipser 1989, section 3).
+    (Williams and Zipser 1989). A new episode begins with the state of `rtrl_init`.
 
     Args:
         cell: a cell.
@@ -185,7 +192,7 @@ def rtrl_step(cell: Cell, params: Any, state: RTRLState, x: Array) -> tuple[RTRL
         x: [*B, I], or token ids [*B].
 
     Returns:
-        (state, h [*B, H]).
+        (state, h [*B, H]); the influence in float32 or wider.
 
     Raises:
         TypeError, ValueError: a shape, dtype or state that does not fit.
@@ -240,7 +247,7 @@ def rtrl_gradient(cell: Cell, state: RTRLState, d_h: Array) -> Any:
         (4,)
     """
     _check_cell("rtrl_gradient", cell)
-    if not isinstance(state, RTRLState) or not isinstance(state.carry, cell.Carry):
+    if not _is_state_of(cell, state):
         raise _no_state("rtrl_gradient", cell, state)
     h = state.carry.h
     if not hasattr(d_h, "shape") or d_h.shape != h.shape or d_h.dtype != h.dtype:
@@ -251,14 +258,16 @@ def rtrl_gradient(cell: Cell, state: RTRLState, d_h: Array) -> Any:
 
 @jax.jit
 def _gradient(cell: Cell, state: RTRLState, d_h: Array) -> Any:
-    params = jax.tree.map(lambda p: p[(0,) * d_h.ndim], state.influence)
+    params = jax.tree.map(
+        lambda p: jax.ShapeDtypeStruct(p.shape[d_h.ndim :], p.dtype), state.influence
+    )
     layout, wide = _layout(cell, params, state), exact(params)
     d = jax.tree.map(lambda c: jnp.zeros(c.shape, wide), state.carry)._replace(h=d_h.astype(wide))
     gradient = gathered(cell, d, Derivative(None, None, state.influence), layout)
     return jax.tree.map(lambda g: g.astype(d_h.dtype), gradient.params)
 
 
-def _layout(cell: Cell, params: Any, state: RTRLState) -> type[Whole] | type[OwnParts]:
+def _layout(cell: Cell, params: Any, state: RTRLState) -> Layout:
     """What the influence's rows are; where there is one of each kind, H = 1, they are the same."""
     rows = state.influence.w_xh.shape[state.carry.h.ndim - 1]
     own = is_elementwise(cell) or rows != rows_of(cell, params, Whole)
@@ -275,15 +284,23 @@ def _check_cell(function: str, cell: Any) -> None:
 
 
 def _check_state(function: str, cell: Cell, params: Any, state: Any) -> None:
-    if not isinstance(state, RTRLState) or not isinstance(state.influence, cell.Params):
+    if not _is_state_of(cell, state):
         raise _no_state(function, cell, state)
     check_params(function, cell, params)
     batch = state.carry.h.shape[:-1]
-    rows = {rows_of(cell, params, layout) for layout in (Whole, OwnParts)}
+    rows = rows_of(cell, params, _layout(cell, params, state))
     for field, p, w in zip(cell.Params._fields, state.influence, params, strict=True):
-        if p.shape not in {(*batch, count, *w.shape) for count in rows}:
-            expected = f"{list(batch)} + rows + {list(w.shape)}, as params have it"
+        if p.shape != (*batch, rows, *w.shape):
+            expected = f"{[*batch, rows, *w.shape]}, as carry and params have it"
             raise ValueError(sentence(function, f"state.influence.{field}", expected, p))
+
+
+def _is_state_of(cell: Cell, state: Any) -> bool:
+    return (
+        isinstance(state, RTRLState)
+        and isinstance(state.carry, cell.Carry)
+        and isinstance(state.influence, cell.Params)
+    )
 
 
 def _no_state(function: str, cell: Cell, state: Any) -> TypeError:
@@ -292,32 +309,3 @@ def _no_state(function: str, cell: Cell, state: Any) -> TypeError:
         got = "that of another cell"
     hint = "jaxrnn.rtrl_init(cell, params, carry) makes the first"
     return TypeError(sentence(function, "state", f"the RTRLState of {cell!r}", got, hint))
-
-
-def _check_memory(
-    function: str, cell: Cell, params: Any, batch: tuple[int, ...], approximation: str | None
-) -> None:
-    """Raises unless the influence fits twice: before a step and after it."""
-    layout, sizes = layout_of(cell, approximation), cell.sizes_of(params)
-    most = device_memory() // 2
-    number = int(np.prod(batch, dtype=np.int64)) * exact(params).itemsize
-
-    def needed(units: int, layout: Any = layout) -> int:
-        scaled = {k: v if k == "I" else max(v * units // sizes["H"], 1) for k, v in sizes.items()}
-        entries = sum(math.prod(shape) for shape in cell.params_of(scaled))
-        widths = cell.carry_of(scaled)
-        return number * entries * (len(widths) if layout is OwnParts else sum(widths))
-
-    if needed(sizes["H"]) <= most:
-        return
-    low, high = 0, sizes["H"]
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if needed(middle) <= most else (low, middle)
-    expected = f"an influence of at most {most:,} bytes, half of the memory"
-    hint = f"H of at most {low} would fit" if low else "a smaller batch would fit"
-    snap1 = needed(sizes["H"], OwnParts)
-    if layout is Whole and snap1 <= most:
-        hint += f'; so would approximation="snap1" of rtrl_init, with {snap1:,}'
-    got = f"one of {needed(sizes['H']):,} bytes"
-    raise ValueError(sentence(function, "params", expected, got, hint))

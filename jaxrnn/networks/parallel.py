@@ -5,11 +5,13 @@ They check and lead the sequence through the network, layer after layer; Newton'
 """
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import sentence
@@ -41,7 +43,9 @@ def unroll_parallel(
     """Values and gradient as `unroll`, all steps at once: by Newton's method over time.
 
     Where Newton's method does not converge, the sequence is run step by step: what comes out is
-    never an unflagged wrong answer. `solve_parallel` has the same arguments and says how it went.
+    never an unflagged wrong answer. It is decided for the whole batch: one sequence that does not
+    converge, or holds NaN, has all of it run so. `solve_parallel` has the same arguments and says
+    how it went. Reverse mode only, as `unroll`.
 
     Args:
         cell: a cell, `Stack` or `Bidirectional`.
@@ -55,18 +59,20 @@ def unroll_parallel(
         reverse: whether time runs backwards.
         masks: of `draw_masks`.
         dropout_key: for the dropout between a stack's layers.
-        jacobian: "full", whose iterations take memory T·B·n² and arithmetic T·B·n³ for n numbers in
-            the carry; or "diagonal", of each unit only what it does to itself, T·B·n, for more
-            iterations. Of an elementwise cell (`INDRNN`) both are the same and exact. The gradient
-            takes T·B·n² with either.
-        tolerance: of a solution, relative to 1 + |state|; None: ε^(2/3) for the rounding ε of the
-            params' dtype, 4e-11 in float64, 2e-5 in float32. The error itself is far smaller, as
-            the last step is squared once more.
+        jacobian: "full" (Newton, DEER), whose iterations take memory T·B·n² and arithmetic T·B·n³
+            for n numbers in the carry; or "diagonal" (quasi-DEER), of each unit only what it does
+            to itself, of an LSTM's unit 2×2 numbers: T·B·n, for more iterations. Its last one,
+            which decides whether it is a solution, is Newton's, and so is the gradient. Of an
+            elementwise cell (`INDRNN`) both are the same and exact.
+        tolerance: of a solution, for the last step and what it leaves, relative to 1 + |state|;
+            None: ε^(2/3) for the rounding ε of the params' dtype, 4e-11 in float64, 2e-5 in
+            float32. Where the net forgets the error is far smaller, as each step squares it; where
+            it is close to chaos, rounding itself grows to that, here and in `unroll`.
         max_iterations: at least 1; None: T / log₂ T, beyond which the steps one by one are fewer
             than the rounds of the scans, but at least 16.
         guess: the carry after each step, fields [T, *B, H], to start from, such as
-            `solution.carries` of the parameters before an update; None: what a few steps make of
-            zeros.
+            `solution.carries` of the parameters before an update; of a `Stack` a tuple of them, a
+            layer each. None: what a few steps make of zeros.
 
     Returns:
         (carry after the last step, hs [T, *B, H]).
@@ -176,7 +182,8 @@ def _solve(
         length = xs.shape[0] if hasattr(xs, "shape") and xs.shape else 1
         max_iterations = max(16, math.ceil(length / math.log2(max(length, 2))))
     check_size(name, "max_iterations", max_iterations)
-    method = Method(jacobian, _tolerance(name, params, tolerance), int(max_iterations))
+    most = min(int(max_iterations), np.iinfo(np.int32).max)
+    method = Method(jacobian, _tolerance(name, params, tolerance), most)
     way = Way(name, solve_cell, (("method", method),), bring_back=_bring_back)
     results, hs = run(way, cell, params, carry, xs, **sequence)
 
@@ -188,15 +195,16 @@ def _solve(
 
 def _tolerance(name: str, params: Any, tolerance: Any) -> float:
     dtypes = [w.dtype for w in jax.tree.leaves(params) if hasattr(w, "dtype")]
-    floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
-    rounding = max((float(jnp.finfo(dtype).eps) for dtype in floats), default=1e-7)
+    floats = [jnp.finfo(dtype) for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
+    coarsest = max(floats, key=lambda info: float(info.eps), default=jnp.finfo(jnp.float32))
+    rounding = float(coarsest.eps)
     if tolerance is None:
         return rounding ** (2 / 3)
     least = 8 * rounding
-    if not isinstance(tolerance, int | float) or not least <= tolerance < math.inf:
-        kind = floats[0].name if floats else "float32"
-        expected = f"a number of at least {least:.1e}, which {kind} can reach"
-        raise ValueError(sentence(name, "tolerance", expected, tolerance))
+    number = isinstance(tolerance, numbers.Real) and not isinstance(tolerance, bool)
+    if not number or not least <= tolerance < math.inf:
+        expected = f"a finite number of at least {least:.1e}, which {coarsest.dtype} can reach"
+        raise ValueError(sentence(name, "tolerance", expected, repr(tolerance)))
     return float(tolerance)
 
 

@@ -9,7 +9,7 @@ import jax
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
-from jaxrnn.errors import plainly, sentence
+from jaxrnn.errors import plainly
 from jaxrnn.networks.thread import thread
 from jaxrnn.networks.values import Network, check_network
 from jaxrnn.networks.ways import Way, check_backward, refuse_bidirectional, run
@@ -146,18 +146,10 @@ def unroll(
     way = Way("unroll", unroll_cell, options)
     check_network("unroll", cell)
     check_backward("unroll", cell)
-    try:
-        return run(
-            way, cell, params, carry, xs, lengths=lengths, resets=resets, reset_carry=reset_carry,
-            reverse=reverse, masks=masks, dropout_key=dropout_key,
-        )  # fmt: skip
-    except TypeError as error:
-        if "custom_vjp" not in str(error):
-            raise
-        hint = "jaxrnn.unroll_autodiff takes the same (cell, params, carry, xs) and has it"
-        raise TypeError(
-            sentence("unroll", "differentiation", "reverse mode", "forward mode (jvp)", hint)
-        ) from error
+    return run(
+        way, cell, params, carry, xs, lengths=lengths, resets=resets, reset_carry=reset_carry,
+        reverse=reverse, masks=masks, dropout_key=dropout_key,
+    )  # fmt: skip
 
 
 def unroll_autodiff(

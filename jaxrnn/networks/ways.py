@@ -100,8 +100,16 @@ def run(
     trees = {"params": params, "carry": carry, "reset_carry": reset_carry, "masks": masks}
     if guess is not None:
         trees["guess"] = guess
-    with plainly(way.name):
-        return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
+    try:
+        with plainly(way.name):
+            return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+        hint = "jaxrnn.unroll_autodiff takes the same (cell, params, carry, xs) and has it"
+        raise TypeError(
+            sentence(way.name, "differentiation", "reverse mode", "forward mode (jvp)", hint)
+        ) from error
 
 
 def _check_dropout_key(function: str, key: Any, xs: Any) -> None:

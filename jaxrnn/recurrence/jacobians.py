@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
-from jaxrnn.cells.cell import Array
+from jaxrnn.cells.cell import Array, dimensions
 from jaxrnn.cells.contract import check_unitwise
 from jaxrnn.recurrence.products import exact, own_product_T
 from jaxrnn.recurrence.sequences import Fixed, Step, Timed, run_step_T
@@ -54,10 +54,20 @@ class Rows(NamedTuple):
     left: Any
 
 
+def has_own_parts(cell: Cell) -> bool:
+    """Whether in a single step every parameter moves one unit, that of its last axis, alone.
+
+    So it is where units work by themselves but for the products, and all sizes but the inputs' are
+    H: a projection's or a layer norm's parameters move all units at once.
+    """
+    sizes = {*cell.carry_sizes, *(dimensions(text)[-1][1] for text in cell.param_shapes)}
+    return cell.unitwise and sizes == {"H"}
+
+
 def is_elementwise(cell: Cell) -> bool:
     """Whether no unit sees another within the recurrence, so that J is its own parts exactly."""
     shapes = cell.param_shapes._replace(w_xh="")
-    return cell.unitwise and all(len(text.split()) < 2 for text in shapes)
+    return has_own_parts(cell) and all(len(text.split()) < 2 for text in shapes)
 
 
 def check_elementwise(function: str, cell: Cell) -> None:
@@ -183,6 +193,9 @@ class OwnParts:
             rows = [jax.lax.map(lambda u, i=i, g=group: row(i, g, u), units) for i in group]
             parts.append(jnp.moveaxis(jnp.stack(rows, -2), 0, -3))
         return tuple(parts)
+
+
+Layout = type[Whole] | type[OwnParts]
 
 
 def _as_last(vector: Array, like: Array) -> Array:

@@ -11,6 +11,8 @@ an affine recurrence, which an associative scan does in log₂ T rounds (Lim, Zh
 vanishes for one more step with every iteration, so that T iterations always suffice; how few do is
 a matter of the net: few where it forgets, all of them where it is chaotic.
 
+Of a quasi-Newton method the step says little about the error, so that its last one is Newton's own.
+
 Two safeguards, after each of Newton's steps: the states are clipped to a box, and the cell is run
 once from them, which brings back what is outside of the range of its nonlinearities.
 
@@ -34,7 +36,14 @@ from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.recurrence.autodiff import scan_carries
 from jaxrnn.recurrence.checks import is_token_ids
-from jaxrnn.recurrence.jacobians import Moment, OwnParts, Whole, affine_scan, is_elementwise
+from jaxrnn.recurrence.jacobians import (
+    Layout,
+    Moment,
+    OwnParts,
+    Whole,
+    affine_scan,
+    is_elementwise,
+)
 from jaxrnn.recurrence.products import exact, parameter_gradients, project
 from jaxrnn.recurrence.sequences import (
     Fixed,
@@ -62,8 +71,8 @@ class Solution(NamedTuple):
     """How Newton's method over time went.
 
     Attributes:
-        converged: bool; where false, the sequence was run step by step.
-        iterations: int32, of Newton's method.
+        converged: bool, of the whole batch; where false, the sequences were run step by step.
+        iterations: int32, of Newton's method; the runs that it begins with are not counted.
         residual: the largest |f(s_{t−1}, x_t) − s_t| / (1 + |s_t|) at its end.
         last_step: the largest |δ_t| / (1 + |s_t|) of the last iteration.
         carries: the carry after each step, fields [T, *B, H]: the `guess` of a next call.
@@ -159,10 +168,10 @@ def _iterate(
 ) -> _Iterate:
     wide, dtype = exact(params), carry.h.dtype
     own = method.jacobian == "diagonal" or is_elementwise(cell)
-    layout = OwnParts if own else Whole
+    layout: Layout = OwnParts if own else Whole
     run_all = functools.partial(_run_all, cell, params, carry, timed, fixed)
 
-    def one_more(now: _Iterate) -> _Iterate:
+    def one_more(now: _Iterate, layout: Layout = layout) -> _Iterate:
         carries, made = cast(now.carries, wide), cast(now.at.step.after, wide)
         residual = layout.pack(cell, jax.tree.map(jnp.subtract, made, carries))
         jacobian = layout.jacobian(cell, params, now.at)
@@ -196,7 +205,13 @@ def _iterate(
     unknown = jnp.asarray(jnp.inf, wide)
     first = _Iterate(guess, run_all(guess), jnp.int32(0), unknown, unknown)
     first, _ = same_axes((first, first.at.step.after))
-    return jax.lax.while_loop(go_on, one_more, first)
+    end = jax.lax.while_loop(go_on, one_more, first)
+    if layout is Whole or is_elementwise(cell):
+        return end
+    # The unit's own parts leave out how errors pass from unit to unit: the states may be a solution
+    # to every digit and far from the one that belongs to this carry.
+    whole = functools.partial(one_more, layout=Whole)
+    return jax.lax.cond(_is_solution(method, end), whole, lambda end: end, end)
 
 
 def _is_solution(method: Method, now: _Iterate) -> Array:
@@ -263,7 +278,7 @@ def _backward(
     wide = exact(params)
     d_carries = cast(d_outputs[0], wide)
     at = _run_all(cell, params, carry, timed, fixed, carries)
-    layout = OwnParts if is_elementwise(cell) else Whole
+    layout: Layout = OwnParts if is_elementwise(cell) else Whole
 
     def at_once() -> Any:
         adjoint = tuple(

@@ -345,9 +345,9 @@ def test_curves_of_a_claim_in_the_browser(browser, tmp_path):
 def newton_example():
     draw = np.random.default_rng(3)
     trials = [
-        Trial("<GRU>", 1.0, -0.25, -0.1, 3, True, 0.0),
-        Trial("<GRU>", 2.0, -0.75, 0.4, 9, False, 0.0),
-        Trial("ELMAN", 3.0, 0.22, 1.1, 9, False, 0.0),
+        Trial("<GRU>", 1.0, -0.25, -0.1, 3, True, 3, 0.0),
+        Trial("<GRU>", 2.0, -0.75, 0.4, 9, False, 3, 0.0),
+        Trial("ELMAN", 3.0, 0.22, 1.1, 9, False, 3, 0.0),
     ]
     errors = [10.0 ** -draw.uniform(0, 20, (trial.iterations + 1, 40)) for trial in trials]
     return [Settling(*each) for each in zip(trials, errors, strict=True)], trials

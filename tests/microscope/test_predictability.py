@@ -1,7 +1,10 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import random_problem
 
 import jaxrnn as rnn
 from jaxrnn.microscope.gradient_flow import product_singular_values, step_jacobians
@@ -79,3 +82,14 @@ def test_a_step_has_to_be_left():
     params = rnn.init(rnn.ELMAN, KEY, input_size=3, hidden_size=4, dtype=jnp.float64)
     with pytest.raises(ValueError, match=r"settle: expected from 0 to 9, .* got 10"):
         along(rnn.ELMAN, params, jnp.ones((10, 3)), settle=10)
+
+
+def test_what_it_refuses():
+    params, carry, xs = random_problem("gru", batch=())
+    find = functools.partial(largest_lyapunov_exponent, rnn.GRU, params, key=jax.random.key(0))
+    with pytest.raises(ValueError, match=r"carry: expected fields \[H\], without a batch"):
+        find(carry=rnn.GRU.Carry(jnp.zeros((2, 4))), xs=xs[:, None])
+    with pytest.raises(ValueError, match="xs: expected at least one step"):
+        find(carry=carry, xs=xs[:0])
+    with pytest.raises(ValueError, match="states are finite, got one that is not at step 3"):
+        find(carry=carry, xs=xs.at[3].set(jnp.nan))

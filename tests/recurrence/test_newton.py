@@ -152,6 +152,35 @@ def test_a_small_residual_alone_is_no_solution():
     assert int(twice.iterations) == 2
 
 
+def test_a_small_step_of_a_quasi_newton_method_is_no_solution():
+    """Of a chaotic net whose units do nothing to themselves, the states of a neighbour."""
+    params, carry, xs = chaotic(300)
+    params = params._replace(w_hh=params.w_hh * (1 - jnp.eye(16)))
+    neighbour = params._replace(b_h=params.b_h + 4e-13)
+    guess = rnn.trace(rnn.ELMAN, neighbour, carry, xs).carries
+    _, hs, solution = rnn.solve_parallel(
+        rnn.ELMAN, params, carry, xs, guess=guess, jacobian="diagonal"
+    )
+    expected = rnn.unroll(rnn.ELMAN, params, carry, xs)[1]
+    assert float(jnp.max(jnp.abs(guess.h - expected))) > 0.1
+    assert not solution.converged
+    assert float(solution.last_step) > 0.1
+    np.testing.assert_allclose(hs, expected, rtol=1e-9)
+
+
+def test_a_large_bound_on_the_iterations_is_one():
+    solution = rnn.solve_parallel(rnn.GRU, *random_problem("gru"), max_iterations=2**40)[2]
+    assert solution.converged
+
+
+def test_there_is_no_forward_mode():
+    params, carry, xs = random_problem("gru")
+    for run in (rnn.unroll, rnn.unroll_parallel, rnn.unroll_rtrl):
+        along = lambda p, run=run: run(rnn.GRU, p, carry, xs)[1]  # noqa: E731
+        with pytest.raises(TypeError, match=f"{run.__name__}: differentiation: expected reverse"):
+            jax.jvp(along, (params,), (params,))
+
+
 def test_a_guess_is_where_it_starts():
     params, carry, xs = random_problem("lstm", length=12)
     given = {"lengths": jnp.asarray([12, 5]), "reverse": True}
@@ -251,9 +280,10 @@ def test_it_can_be_put_in_wherever_something_unrolls():
     ("given", "kind", "message"),
     [
         ({"jacobian": "block"}, ValueError, "jacobian: expected one of 'full', 'diagonal', got 'b"),
-        ({"tolerance": 1e-16}, ValueError, r"at least 1.8e-15, which float64 can reach, got 1e-16"),
-        ({"tolerance": float("nan")}, ValueError, "tolerance: expected a number"),
-        ({"tolerance": float("inf")}, ValueError, "tolerance: expected a number"),
+        ({"tolerance": 1e-16}, ValueError, "at least 1.8e-15, which float64 can reach, got 1e-16"),
+        ({"tolerance": float("nan")}, ValueError, "tolerance: expected a finite number"),
+        ({"tolerance": float("inf")}, ValueError, "tolerance: expected a finite number"),
+        ({"tolerance": True}, ValueError, "tolerance: expected a finite number"),
         ({"max_iterations": 0}, ValueError, "max_iterations: expected an integer of at least 1"),
         ({"guess": jnp.zeros(3)}, TypeError, "guess: expected the Carry of the cell 'gru' after"),
     ],

@@ -1,6 +1,7 @@
 """Real-time recurrent learning: the gradient of backpropagation through time, found forwards."""
 
 import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from oracles import OPTIONS, cells, random_options, random_problem, worst_relative
 
 import jaxrnn as rnn
-from jaxrnn.networks import online
+from jaxrnn.recurrence import influence
 from jaxrnn.recurrence.memory import device_memory
 
 
@@ -90,6 +91,13 @@ def jacobian_of_state(cell, params, carry, xs):
         return jnp.concatenate(list(last), -1)
 
     return jax.jacrev(state)(params)
+
+
+def test_of_no_sequences_the_gradient_is_zero():
+    params, carry, xs = random_problem("gru", batch=(0,))
+    state, hs = run_online(rnn.GRU, params, carry, xs)
+    gradient = rnn.rtrl_gradient(rnn.GRU, state, hs[-1])
+    jax.tree.map(lambda g, w: np.testing.assert_array_equal(g, jnp.zeros_like(w)), gradient, params)
 
 
 def test_the_influence_is_the_derivative_of_the_carry():
@@ -205,10 +213,12 @@ def test_what_it_refuses():
         rnn.rtrl_step(rnn.GRU, params, carry, xs[0])
     with pytest.raises(TypeError, match="RTRLState of the cell 'lstm', got that of another cell"):
         rnn.rtrl_gradient(rnn.LSTM, state, carry.h)
+    with pytest.raises(TypeError, match="RTRLState of the cell 'gru', got that of another cell"):
+        rnn.rtrl_step(rnn.GRU, params, state._replace(carry=None), xs[0])
     with pytest.raises(ValueError, match=r"d_h: expected float64\[2, 4\], as state.carry.h"):
         rnn.rtrl_gradient(rnn.GRU, state, jnp.zeros(4))
     cut = state._replace(influence=state.influence._replace(b_h=jnp.zeros((2, 3, 12))))
-    with pytest.raises(ValueError, match=r"rtrl_step: state.influence.b_h: expected \[2\] \+ rows"):
+    with pytest.raises(ValueError, match=r"rtrl_step: state.influence.b_h: expected \[2, 4, 12\]"):
         rnn.rtrl_step(rnn.GRU, params, cut, xs[0])
 
 
@@ -216,16 +226,56 @@ def test_the_memory_of_this_machine():
     assert 2**28 < device_memory() < 2**50
 
 
+def test_where_a_parameter_moves_more_than_one_unit_there_is_no_snap1():
+    """A recurrence of rank P: w_hp's columns are no units."""
+
+    class Params(NamedTuple):
+        w_xh: Any
+        w_hp: Any
+        w_ph: Any
+
+    def forward(product, params, carry, a):
+        p = product("w_hp", carry.h)
+        h = jnp.tanh(a + product("w_ph", p))
+        return rnn.ELMAN.Carry(h), p, a
+
+    def backward(product_T, params, carry, p, new, d):
+        d_a = d.h * (1 - new.h * new.h)
+        d_p = product_T("w_ph", d_a)
+        return rnn.ELMAN.Carry(product_T("w_hp", d_p)), (d_a, d_p)
+
+    def pairs(carry, p, left):
+        d_a, d_p = left
+        return d_a, {"w_hp": (carry.h, d_p), "w_ph": (p, d_a)}
+
+    low_rank = rnn.Cell(
+        name="low_rank", gates=("h",), nonlinearities=(jnp.tanh,),
+        param_shapes=Params("I H", "H P", "P H"), carry_sizes=rnn.ELMAN.Carry("H"),
+        forward=forward, backward=backward, pairs=pairs, recurrent=("w_hp",),
+    )  # fmt: skip
+    params, carry, xs = random_problem(low_rank)
+    state, hs = run_online(low_rank, params, carry, xs)
+    by_hand = jax.grad(lambda p: last_loss(rnn.unroll(low_rank, p, carry, xs)[1][-1]))(params)
+    assert worst_relative(rnn.rtrl_gradient(low_rank, state, jnp.cos(hs[-1])), by_hand) < 1e-12
+    with pytest.raises(ValueError, match="where a parameter moves all units in a single step"):
+        rnn.rtrl_init(low_rank, params, carry, approximation="snap1")
+
+
 def test_an_influence_that_does_not_fit_the_memory(monkeypatch):
     params, carry, xs = random_problem("gru")
     entries = sum(w.size for w in params)
     needed = 2 * 4 * entries * 8  # B, n, |θ|, float64
-    monkeypatch.setattr(online, "device_memory", lambda: 2 * needed)
+    monkeypatch.setattr(influence, "device_memory", lambda: 3 * needed)
     rnn.rtrl_init(rnn.GRU, params, carry)
-    monkeypatch.setattr(online, "device_memory", lambda: 2 * needed - 2)
-    message = f"at most {needed - 1:,} bytes, half of the memory, got one of {needed:,} bytes"
-    for run in (rnn.rtrl_init, lambda *a: rnn.unroll_rtrl(*a, xs)):
+    monkeypatch.setattr(influence, "device_memory", lambda: 3 * needed - 3)
+    message = f"at most {needed - 1:,} bytes, a third of the memory, got one of {needed:,} bytes"
+    unrolled = lambda p: jnp.sum(rnn.unroll_rtrl(rnn.GRU, p, carry, xs)[1])  # noqa: E731
+    unrolled(params)  # no gradient, no influence
+    for run in (lambda p: rnn.rtrl_init(rnn.GRU, p, carry), jax.grad(unrolled)):
         with pytest.raises(ValueError, match=message) as caught:
-            run(rnn.GRU, params, carry)
+            run(params)
         assert "H of at most 3 would fit" in str(caught.value)
-        assert f'"snap1" of rtrl_init, with {needed // 4:,}' in str(caught.value)
+        assert f'"snap1" of jaxrnn.rtrl_init, with {needed // 4:,} bytes' in str(caught.value)
+    params, carry, _ = random_problem("gru_layernorm")
+    with pytest.raises(ValueError, match=r"H of at most \d would fit$"):
+        rnn.rtrl_init(rnn.GRU_LAYERNORM, params, carry)
