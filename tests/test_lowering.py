@@ -1,4 +1,4 @@
-"""Every public function lowers for GPUs and TPUs, asked on a CPU.
+"""Every public function lowers for GPUs and TPUs, asked on a CPU; kernels: recurrence/test_kernel.
 
 Nothing is compiled or run: `jax.jit(f).trace(*shapes).lower(lowering_platforms=(platform,))` fails
 where a primitive has no rule for the platform, or one that refuses its dtype or shapes.
@@ -475,6 +475,7 @@ def test_the_programs_that_the_platform_itself_would_trace_lower(cell, platform,
         Model(charlm.Config(V, cell, H), "float32"),
     )
     rows = [(values(rnn.unroll), problem), (gradient(rnn.unroll, *OPTIONS["all"]), problem)]
+    rows += [(gradient(rnn.unroll_parallel), problem), (rtrl("unroll_rtrl"), problem)]
     with jax.enable_x64(False):
         for row, case in [*rows, (train_step(), model)]:
             function, *shapes = row(case)

@@ -142,6 +142,8 @@ def solve_parallel(
     Raises:
         TypeError, ValueError: whatever `unroll_parallel` raises.
 
+    Sources: as `unroll_parallel`.
+
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn as rnn
         >>> params = rnn.init(rnn.LSTM, jax.random.key(0), input_size=3, hidden_size=4)
