@@ -7,8 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxrnn.charlm.baselines import NGrams, count_ngrams, ngram_surprisals
     from jaxrnn.charlm.corpus import Corpus, python_documentation, read_text, split
-    from jaxrnn.charlm.evaluation import evaluate
+    from jaxrnn.charlm.evaluation import evaluate, surprisals
+    from jaxrnn.charlm.loading import TrainedModel, load
+    from jaxrnn.charlm.loss_groups import Group, character_classes, group_losses
     from jaxrnn.charlm.losses import (
         LOSSES,
         bits,
@@ -30,8 +33,11 @@ if TYPE_CHECKING:
     from jaxrnn.charlm.vocabulary import Vocab
 
 _HOME = {
+    "baselines": ("NGrams", "count_ngrams", "ngram_surprisals"),
     "corpus": ("Corpus", "python_documentation", "read_text", "split"),
-    "evaluation": ("evaluate",),
+    "evaluation": ("evaluate", "surprisals"),
+    "loading": ("TrainedModel", "load"),
+    "loss_groups": ("Group", "character_classes", "group_losses"),
     "losses": (
         "LOSSES",
         "bits",
@@ -53,21 +59,29 @@ __all__ = [
     "LOSSES",
     "Config",
     "Corpus",
+    "Group",
+    "NGrams",
     "Params",
     "TrainState",
+    "TrainedModel",
     "Vocab",
     "apply",
     "bits",
+    "character_classes",
+    "count_ngrams",
     "cross_entropy",
     "evaluate",
+    "group_losses",
     "init",
     "initial_state",
     "last_cross_entropy",
+    "load",
     "make_mesh",
     "make_streams",
     "make_train_step",
     "make_train_windows",
     "nats",
+    "ngram_surprisals",
     "number_of_windows",
     "python_documentation",
     "read_text",
@@ -77,6 +91,7 @@ __all__ = [
     "step",
     "stream",
     "summed_cross_entropy",
+    "surprisals",
     "window",
     "zero_carry",
 ]
