@@ -106,8 +106,11 @@ def ngram_surprisals(ngrams: NGrams, tokens: ArrayLike) -> NDArray[np.float64]:
     ids = _checked("ngram_surprisals", tokens, ngrams.vocab_size, least=2)
     before = np.zeros(len(ids), np.int64)
     probability = np.full(len(ids), 1 / ngrams.vocab_size)
-    rows = []
+    rows: list[NDArray[np.float64]] = []
     for keys, counts, followers, distinct in ngrams.lengths:
+        if not len(keys):  # the training text is shorter than this
+            rows.append(rows[-1])
+            continue
         known = before >= 0
         wanted = before * ngrams.vocab_size + ids
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "train": "train a character model on a text",
     "sample": "write new text with a trained model",
+    "evaluate": "measure how well a trained model predicts a text, beside stated baselines",
     "gradcheck": "check hand-derived gradients against jax.grad and central differences",
     "show": "make a page of what happens inside a trained model",
     "demo": "run an experiment: what was claimed, what was measured, and its page",

@@ -62,7 +62,9 @@ def test_what_cannot_be_counted_is_said():
         charlm.count_ngrams([], V, order=1)
     with pytest.raises(ValueError, match="count_ngrams: order: expected an integer of at least 1"):
         charlm.count_ngrams([1], V, order=0)
-    with pytest.raises(ValueError, match=r"count_ngrams: tokens: expected ids from 0 to 4, got .*5"):
+    with pytest.raises(
+        ValueError, match=r"count_ngrams: tokens: expected ids from 0 to 4, got .*5"
+    ):
         charlm.count_ngrams([1, 5], V, order=2)
     with pytest.raises(TypeError, match="ngram_surprisals: tokens: expected integer"):
         charlm.ngram_surprisals(charlm.count_ngrams([1], V, order=1), "text")
