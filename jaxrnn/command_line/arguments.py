@@ -111,7 +111,7 @@ def cell_names() -> list[str]:
     return [name for source in sources for name in re.findall(r'^    name="(\w+)",$', source, re.M)]
 
 
-def add_import(parser: argparse.ArgumentParser) -> None:
+def add_import(parser: argparse._ActionsContainer) -> None:
     """Adds `--import FILE`, which runs the file at once, so that its cells are known by name."""
     parser.add_argument(
         "--import",

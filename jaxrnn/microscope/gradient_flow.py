@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import dimensions
 from jaxrnn.errors import sentence
-from jaxrnn.networks.unrolling import check_backward
+from jaxrnn.networks.ways import check_backward
 from jaxrnn.recurrence.influence import run_moment
 from jaxrnn.recurrence.jacobians import Whole
 from jaxrnn.recurrence.sequences import Fixed, Timed
