@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from jaxrnn.charlm.model import Config, Params, apply, init, step, zero_carry
     from jaxrnn.charlm.placement import make_mesh
-    from jaxrnn.charlm.sampling import sample, sample_many, stream
+    from jaxrnn.charlm.sampling import sample, sample_many, stream, until
     from jaxrnn.charlm.streams import make_streams, number_of_windows, window
     from jaxrnn.charlm.training import (
         TrainState,
@@ -48,7 +48,7 @@ _HOME = {
     ),
     "model": ("Config", "Params", "apply", "init", "step", "zero_carry"),
     "placement": ("make_mesh",),
-    "sampling": ("sample", "sample_many", "stream"),
+    "sampling": ("sample", "sample_many", "stream", "until"),
     "streams": ("make_streams", "number_of_windows", "window"),
     "training": ("TrainState", "initial_state", "make_train_step", "make_train_windows"),
     "vocabulary": ("Vocab",),
@@ -92,6 +92,7 @@ __all__ = [
     "stream",
     "summed_cross_entropy",
     "surprisals",
+    "until",
     "window",
     "zero_carry",
 ]

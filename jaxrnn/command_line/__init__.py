@@ -6,6 +6,7 @@ for is imported, and its `make_parser` imports nothing heavy, so that help comes
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
         words, code = explained(error)
-        print(f"jaxrnn: {words}", file=sys.stderr)
+        print(f"jaxrnn: {_in_options(command, words)}", file=sys.stderr)
         return code
 
 
@@ -99,6 +100,26 @@ def explained(error: Exception) -> tuple[str, int]:
         "comes with its traceback.",
         OWN_FAULT,
     )
+
+
+def _in_options(command: str, said: str) -> str:
+    """A library function's sentence in the words of the command line.
+
+    The library speaks of its functions and their arguments: `read_text: encoding: expected …`.
+    Where the command has an option of that name, or the argument is what its help calls TEXT or
+    RUN, it becomes `train: --encoding: expected …`.
+    """
+    found = re.match(r"\w+: (\w+): (?=expected )", said)
+    module = sys.modules.get(f"jaxrnn.command_line.{command}")
+    if found is None or module is None:
+        return said
+    argument = found[1]
+    option = "--" + argument.replace("_", "-")
+    if option in module.make_parser()._option_string_actions:
+        argument = option
+    elif not argument.isupper():
+        return said
+    return f"{command}: {argument}: {said[found.end() :]}"
 
 
 def normalise(parser: "argparse.ArgumentParser", arguments: Sequence[str]) -> list[str]:
