@@ -115,8 +115,9 @@ def _in_options(command: str, said: str) -> str:
         return said
     argument = found[1]
     option = "--" + argument.replace("_", "-")
-    if option in module.make_parser()._option_string_actions:
-        argument = option
+    known = module.make_parser()._option_string_actions
+    if option in known:
+        argument = known[option].option_strings[0]
     elif not argument.isupper():
         return said
     return f"{command}: {argument}: {said[found.end() :]}"

@@ -23,7 +23,7 @@ def choose_settings(
     """
     values = dict(PRESETS[preset or "default"])
     charrnn = preset == "char-rnn"
-    file, given = (resolve_names(options or {}, charrnn) for options in (file, given))
+    file, given = (resolve_names(some or {}, charrnn) for some in (file, given))
     values |= one_end(file)
     if parent is not None:
         for name in MODEL:
@@ -33,12 +33,12 @@ def choose_settings(
                 rule = f"{kept}, as the model of --init-from has it"
                 raise ValueError(sentence("train", option(name), rule, wanted))
             values[name] = kept
-    if parent is None and "num_layers" not in given:
+    for options in (file, given) if parent is None else ():
         several = max(
-            len(given.get("model", "").split(",")),
-            len(given["rnn_size"]) if isinstance(given.get("rnn_size"), tuple) else 1,
+            len(options.get("model", "").split(",")),
+            len(options["rnn_size"]) if isinstance(options.get("rnn_size"), tuple) else 1,
         )
-        if several > 1:
+        if several > 1 and "num_layers" not in options:
             values["num_layers"] = several
     settings = Settings(**values | one_end(given) | _no_stray_weight_decay(values, given))
     check_effect(settings, given)
