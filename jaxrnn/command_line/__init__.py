@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
         words, code = explained(error)
-        print(f"jaxrnn: {_in_options(command, words)}", file=sys.stderr)
+        print(f"jaxrnn: {in_options(command, words)}", file=sys.stderr)
         return code
 
 
@@ -102,12 +102,16 @@ def explained(error: Exception) -> tuple[str, int]:
     )
 
 
-def _in_options(command: str, said: str) -> str:
+def in_options(command: str, said: str) -> str:
     """A library function's sentence in the words of the command line.
 
     The library speaks of its functions and their arguments: `read_text: encoding: expected …`.
     Where the command has an option of that name, or the argument is what its help calls TEXT or
     RUN, it becomes `train: --encoding: expected …`.
+
+    >>> from jaxrnn.command_line import train
+    >>> in_options("train", "Config: hidden_size: expected at least 1, got 0.")
+    'train: --rnn-size: expected at least 1, got 0.'
     """
     found = re.match(r"\w+: (\w+): (?=expected )", said)
     module = sys.modules.get(f"jaxrnn.command_line.{command}")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jaxrnn.charlm.runs import Run
 
 SPLITS = ("train", "validation", "rest")
+# The best on the last tenth of tinyshakespeare: 1.77, 1.67, 1.70 nats with n of 4, 5, 6.
+NGRAM = 5
 OF_ALL = "all texts together"
 MODEL = "the model"
 
@@ -53,9 +55,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ngram",
         type=whole_number,
-        default=5,
+        default=NGRAM,
         metavar="N",
-        help="n of the longest n-gram to compare with (default: 5)",
+        help=f"n of the longest n-gram to compare with (default: {NGRAM})",
     )
     parser.add_argument(
         "--batch-size",

@@ -91,6 +91,10 @@ def run(options: argparse.Namespace) -> int:
             work = _resume(corpus, old, settings, peers)
         again = f"jaxrnn train --out {path} --resume{backend.repeated(device, deterministic)}"
         peers.advice = f"{again} goes on from the last checkpoint."
+        longest = work.plan.total_steps // 10
+        if given.get("warmup_steps", 0) > longest:
+            wanted = f"not over --warmup-steps {given['warmup_steps']:,}"
+            peers.say(f"The rate rises over {longest:,} steps, a tenth of the run, {wanted}.")
         if peers.count > 1:
             peers.agree({"the state to train from": _checksum(work)})
         return _train(work, peers, again)

@@ -81,8 +81,8 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--config",
         metavar="FILE",
-        help="take options from this TOML file, one a line, as in rnn_size = 128; options of the "
-        "command line come on top. Every run writes its own into RUN/settings.toml",
+        help="take options from this TOML file, one a line, as in rnn_size = 128, or from those of "
+        "a run, RUN/settings.toml; options of the command line come on top",
     )
     group.add_argument(
         "--resume", action="store_true", help="go on with the run in --out RUN where it stopped"

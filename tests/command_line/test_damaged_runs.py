@@ -24,7 +24,7 @@ OPTIONS = """--rnn-size 4 --num-layers 1 --seq-length 10 --batch-size 2 --schedu
     --devices 1""".split()  # noqa: SIM905
 COMMANDS = {
     "sample": ["sample", "RUN", "--length", "30"],
-    "count": ["sample", "RUN", "--length", "10", "--count", "2", "--greedy"],
+    "count": ["sample", "RUN", "--length", "10", "--count", "2", "--top-k", "1"],
     "gates": ["show", "RUN", "--view", "gates", "--to", "20", "--out", "PAGE"],
     "training": ["show", "RUN", "--view", "training", "--out", "PAGE"],
     "train": ["train", "--out", "RUN", "--resume", "--max-steps", "26", "--sample-every", "0"],

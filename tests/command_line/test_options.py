@@ -94,6 +94,15 @@ def test_no_option_of_train_is_ignored(options, named, because, trained, text, t
     assert not (tmp_path / "run").exists()
 
 
+def test_a_warm_up_that_is_cut_short_is_said(text, tmp_path, capsys):
+    arguments = ["train", str(text), *TINY, "--warmup-steps"]
+    assert main([*arguments, "2", "--out", str(tmp_path / "cut")]) == 0
+    told = capsys.readouterr().out
+    assert "The rate rises over 1 steps, a tenth of the run, not over --warmup-steps 2." in told
+    assert main([*arguments, "1", "--out", str(tmp_path / "whole")]) == 0
+    assert "rises" not in capsys.readouterr().out
+
+
 def test_an_encoding_of_no_text(capsys):
     assert "train: --encoding" in fails(capsys, "train", "--encoding", "latin-1")
     assert "show: --encoding" in fails(capsys, "show", "no-run", "--encoding", "latin-1")
