@@ -93,8 +93,8 @@ def run(options: argparse.Namespace) -> int:
         peers.advice = f"{again} goes on from the last checkpoint."
         longest = work.plan.total_steps // 10
         if given.get("warmup_steps", 0) > longest:
-            wanted = f"not over --warmup-steps {given['warmup_steps']:,}"
-            peers.say(f"The rate rises over {longest:,} steps, a tenth of the run, {wanted}.")
+            wanted = f"not over {given['warmup_steps']:,} steps, as --warmup-steps says"
+            peers.say(f"The rate rises over a tenth of the run, {longest:,}, {wanted}.")
         if peers.count > 1:
             peers.agree({"the state to train from": _checksum(work)})
         return _train(work, peers, again)

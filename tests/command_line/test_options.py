@@ -98,7 +98,7 @@ def test_a_warm_up_that_is_cut_short_is_said(text, tmp_path, capsys):
     arguments = ["train", str(text), *TINY, "--warmup-steps"]
     assert main([*arguments, "2", "--out", str(tmp_path / "cut")]) == 0
     told = capsys.readouterr().out
-    assert "The rate rises over 1 steps, a tenth of the run, not over --warmup-steps 2." in told
+    assert "The rate rises over a tenth of the run, 1, not over 2 steps" in told
     assert main([*arguments, "1", "--out", str(tmp_path / "whole")]) == 0
     assert "rises" not in capsys.readouterr().out
 
