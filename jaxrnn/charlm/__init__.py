@@ -7,8 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxrnn.charlm.baselines import NGrams, count_ngrams, ngram_surprisals
     from jaxrnn.charlm.corpus import Corpus, python_documentation, read_text, split
-    from jaxrnn.charlm.evaluation import evaluate
+    from jaxrnn.charlm.evaluation import evaluate, surprisals
+    from jaxrnn.charlm.loading import TrainedModel, load
+    from jaxrnn.charlm.loss_groups import Group, character_classes, group_losses
     from jaxrnn.charlm.losses import (
         LOSSES,
         bits,
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     )
     from jaxrnn.charlm.model import Config, Params, apply, init, step, zero_carry
     from jaxrnn.charlm.placement import make_mesh
-    from jaxrnn.charlm.sampling import sample, sample_many, stream
+    from jaxrnn.charlm.sampling import sample, sample_many, stream, until
     from jaxrnn.charlm.streams import make_streams, number_of_windows, window
     from jaxrnn.charlm.training import (
         TrainState,
@@ -30,8 +33,11 @@ if TYPE_CHECKING:
     from jaxrnn.charlm.vocabulary import Vocab
 
 _HOME = {
+    "baselines": ("NGrams", "count_ngrams", "ngram_surprisals"),
     "corpus": ("Corpus", "python_documentation", "read_text", "split"),
-    "evaluation": ("evaluate",),
+    "evaluation": ("evaluate", "surprisals"),
+    "loading": ("TrainedModel", "load"),
+    "loss_groups": ("Group", "character_classes", "group_losses"),
     "losses": (
         "LOSSES",
         "bits",
@@ -42,7 +48,7 @@ _HOME = {
     ),
     "model": ("Config", "Params", "apply", "init", "step", "zero_carry"),
     "placement": ("make_mesh",),
-    "sampling": ("sample", "sample_many", "stream"),
+    "sampling": ("sample", "sample_many", "stream", "until"),
     "streams": ("make_streams", "number_of_windows", "window"),
     "training": ("TrainState", "initial_state", "make_train_step", "make_train_windows"),
     "vocabulary": ("Vocab",),
@@ -53,21 +59,29 @@ __all__ = [
     "LOSSES",
     "Config",
     "Corpus",
+    "Group",
+    "NGrams",
     "Params",
     "TrainState",
+    "TrainedModel",
     "Vocab",
     "apply",
     "bits",
+    "character_classes",
+    "count_ngrams",
     "cross_entropy",
     "evaluate",
+    "group_losses",
     "init",
     "initial_state",
     "last_cross_entropy",
+    "load",
     "make_mesh",
     "make_streams",
     "make_train_step",
     "make_train_windows",
     "nats",
+    "ngram_surprisals",
     "number_of_windows",
     "python_documentation",
     "read_text",
@@ -77,6 +91,8 @@ __all__ = [
     "step",
     "stream",
     "summed_cross_entropy",
+    "surprisals",
+    "until",
     "window",
     "zero_carry",
 ]

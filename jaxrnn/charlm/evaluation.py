@@ -1,4 +1,4 @@
-"""How well a model predicts a text that it has not seen, in nats per character."""
+"""How well a model predicts a text that it has not seen, on average and character by character."""
 
 import functools
 import math
@@ -8,7 +8,7 @@ from typing import Any, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn import tuning
 from jaxrnn.charlm import model
@@ -125,6 +125,73 @@ def evaluate(
         )  # fmt: skip
         total += float(np.sum(np.asarray(jax.device_get(sums), np.float64)))
     return total / predictions
+
+
+def surprisals(
+    config: model.Config,
+    params: model.Params,
+    tokens: ArrayLike,
+    *,
+    batch_size: int = 1,
+    length: int = 100,
+) -> NDArray[np.float64]:
+    """−ln p of every character of a text but the first; their mean is `evaluate`'s.
+
+    Args:
+        config: the model.
+        params: its parameters.
+        tokens: [N] token ids in [0, V), at least 2.
+        batch_size: B, streams that the text is read as; one, with the carry from the first
+            character to the last, is the exact figure.
+        length: T, steps in a window; changes speed and memory, not the result.
+
+    Returns:
+        [N − 1] nats.
+
+    Raises:
+        ValueError: fewer than 2 tokens, an id outside [0, V), anything but one axis, or a size
+            that is no integer of at least 1.
+        TypeError: tokens that are not integers.
+
+    >>> import jax
+    >>> config = model.Config(vocab_size=2, cell="elman", hidden_size=4, num_layers=1)
+    >>> nothing = jax.tree.map(jnp.zeros_like, model.init(config, jax.random.key(0)))
+    >>> print(surprisals(config, nothing, [1, 0, 1]).round(4))
+    [0.6931 0.6931]
+    """
+    for name, size in (("batch_size", batch_size), ("length", length)):
+        check_size("surprisals", name, size)
+    ids = token_ids("surprisals", tokens)
+    predictions = len(ids) - 1
+    if predictions < 1:
+        raise ValueError(sentence("surprisals", "tokens", "at least 2 tokens", f"{len(ids)}"))
+    if not 0 <= ids.min() <= ids.max() < config.vocab_size:
+        rule = f"ids from 0 to {config.vocab_size - 1:,}"
+        got = f"ids from {ids.min()} to {ids.max()}"
+        raise ValueError(sentence("surprisals", "tokens", rule, got))
+    batch_size = min(batch_size, predictions)
+    span = -(-predictions // batch_size)
+    length = min(length, span)
+    starts = span * np.arange(batch_size)
+    carry = _zero_carry(config, params, None, batch_size)
+    values = []
+    for first in range(0, span, length):
+        steps = first + np.arange(length + 1)
+        now = ids[np.minimum(starts + steps[:, None], predictions)].astype(np.int32)
+        carry, nats_now = _nats_of_a_window(
+            config, params, carry, *jax.device_put((now[:-1], now[1:]))
+        )
+        values.append(jax.device_get(nats_now))
+    by_stream = np.concatenate(values)[:span].T
+    return by_stream.reshape(-1)[:predictions].astype(np.float64)
+
+
+@jax.jit
+def _nats_of_a_window(
+    config: model.Config, params: model.Params, carry: Any, inputs: Array, targets: Array
+) -> tuple[Any, Array]:
+    carry, logits = model.apply(config, params, carry, inputs)
+    return carry, nats(logits, targets)
 
 
 def _windows_in_a_block(params: model.Params, windows: int, characters: int) -> int:

@@ -18,7 +18,7 @@ from jaxrnn.charlm.run_folder import Run
 from jaxrnn.charlm.settings import MOST_STEPS, Settings
 from jaxrnn.charlm.streams import make_streams, number_of_windows
 from jaxrnn.errors import sentence
-from jaxrnn.optimizers import make_optimizer, make_schedule
+from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
 
 Array = jax.Array
 
@@ -66,14 +66,19 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
         ValueError: the text is too short, or a setting is not known.
     """
     settings = run.settings
+    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES)):
+        chosen = getattr(settings, name)
+        if chosen not in known:
+            raise ValueError(sentence("train", f"--{name}", f"one of {', '.join(known)}", chosen))
     training_text, validation_text = split(corpus.text, settings.train_frac, settings.val_frac)
     tokens = run.vocab.encode(training_text)
     try:
         streams = make_streams(tokens, settings.batch_size, settings.seq_length)
     except ValueError as error:
         share = f" ({settings.train_frac:.0%} of {len(corpus.text):,})"
+        rule = str(error).partition("tokens: ")[2]
         raise ValueError(
-            f"The text {corpus.source} is too short to train on{share}. {error}"
+            f"train: TEXT: {corpus.source} is too short to train on{share}: {rule}"
         ) from None
     windows = number_of_windows(streams, settings.seq_length)
     ends = [MOST_STEPS]
@@ -101,8 +106,6 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
         clip_value=settings.grad_clip,
         clip_norm=settings.grad_clip_norm,
     )
-    if settings.loss not in LOSSES:
-        raise ValueError(sentence("train", "--loss", f"one of {', '.join(LOSSES)}", settings.loss))
     dispatch = dispatch_size(run)
     # A 20th of the run between two validations, a 5th between samples, in whole dispatches.
     twentieth, fifth = (max(1, total_steps // parts // dispatch) * dispatch for parts in (20, 5))

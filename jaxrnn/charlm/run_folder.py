@@ -16,6 +16,7 @@ from jaxrnn.charlm.checkpoints import Identity, Manifest
 from jaxrnn.charlm.files import BrokenFileError, UnsavedError
 from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.settings import ADJUSTABLE, Settings
+from jaxrnn.charlm.settings_toml import settings_toml
 from jaxrnn.charlm.vocabulary import Vocab
 from jaxrnn.networks import Stack
 
@@ -85,7 +86,7 @@ class Run:
         return [path for _, path in sorted(self._steps(checkpoints.MANIFEST), reverse=True)]
 
     def write_config(self) -> None:
-        """Writes config.json.
+        """Writes settings.toml, which is for people, and config.json, by which the run goes.
 
         Raises:
             UnsavedError: it could not be written; the old one is kept.
@@ -97,14 +98,18 @@ class Run:
             "vocabulary": self.vocab.characters,
             "text": {"source": self.source, "sha256": self.sha256},
         }
-        path, data = self.path / "config.json", strict_json.seal(facts)
-        kept = "The old one is kept." if path.exists() else "The folder is no run yet."
-        try:
-            files.write_atomically(path, data)
-        except OSError as error:
-            if path.exists() and path.read_bytes() == data:
-                kept = "It is there, but a power cut might take it."
-            raise _unsaved(f"{path} could not be written", error, kept) from error
+        config = self.path / "config.json"
+        for path, data in (
+            (self.path / "settings.toml", settings_toml(self.settings, self.source)),
+            (config, strict_json.seal(facts)),
+        ):
+            kept = "The old one is kept." if config.exists() else "The folder is no run yet."
+            try:
+                files.write_atomically(path, data)
+            except OSError as error:
+                if config.exists() and path.exists() and path.read_bytes() == data:
+                    kept = "It is there, but a power cut might take it."
+                raise _unsaved(f"{path} could not be written", error, kept) from error
 
     def save(self, tree: Any, facts: Mapping[str, Any], best: bool) -> None:
         """Writes the checkpoint of a step, and best.json if it is the best; keeps the last two.
@@ -157,7 +162,7 @@ class Run:
         """Removes what a kill left: files half written, and arrays that no manifest names."""
         for folder in (self.path, self.folder):
             for file in sorted(folder.glob(f".*{files.TEMPORARY}")):
-                if re.fullmatch(r"\.(config|best|step-\d+|metrics)\.\w+\.tmp", file.name):
+                if re.fullmatch(r"\.(config|settings|best|step-\d+|metrics)\.\w+\.tmp", file.name):
                     file.unlink(missing_ok=True)
         self._remove_orphans()
 

@@ -2,6 +2,7 @@
 
     config.json            settings, vocabulary, which text, so that it can be found again, the
                            run's id, and a checksum of all that
+    settings.toml          the settings once more, for people and for `train --config`
     metrics.jsonl          one JSON object a line: losses, validations, samples
     .lock                  held by the process that trains
     checkpoints/

@@ -8,7 +8,7 @@ and the beginning of a longer one.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -172,6 +172,44 @@ def stream(
         config, params, vocab, key, count, length, prime, choice, carry, STREAM_STEPS
     )
     return (vocab.decode(tokens[:, 0]) for tokens in chunks)
+
+
+def until(pieces: Iterable[str], stop: str) -> Iterator[str]:
+    """Pieces of text up to a string, which is left out; what comes after it is not asked for.
+
+    Args:
+        pieces: of a text, as `stream` returns them.
+        stop: where the text ends, at least one character.
+
+    Returns:
+        Pieces; together they are the text before `stop` first stands in it, or all of it.
+
+    Raises:
+        TypeError: anything but a string to stop at.
+        ValueError: an empty one.
+
+    >>> "".join(until(["one, t", "wo, th", "ree"], ", th"))
+    'one, two'
+    """
+    check_text("sample", "stop", stop)
+    if not stop:
+        raise ValueError(sentence("sample", "stop", "at least one character", repr(stop)))
+    return _until(pieces, stop)
+
+
+def _until(pieces: Iterable[str], stop: str) -> Iterator[str]:
+    held = ""
+    for piece in pieces:
+        held += piece
+        text, found, _ = held.partition(stop)
+        if found:
+            yield text
+            return
+        # The end of what is here may be the beginning of the string.
+        begun = next((n for n in range(len(stop) - 1, 0, -1) if held.endswith(stop[:n])), 0)
+        yield held[: len(held) - begun]
+        held = held[len(held) - begun :]
+    yield held
 
 
 def _check(

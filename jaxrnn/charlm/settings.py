@@ -144,9 +144,11 @@ class Settings:
         self._require("val_frac", 0 <= self.val_frac < 1, "from 0 to below 1")
         if self.train_frac + self.val_frac > 1 + 1e-9:
             share = round(1 - self.train_frac, 6)
-            self._require("val_frac", False, f"at most {share} beside train_frac {self.train_frac}")
+            self._require(
+                "val_frac", False, f"at most {share} beside --train-frac {self.train_frac}"
+            )
         if self.max_steps is None and self.max_epochs is None:
-            self._require("max_steps", False, "a number where max_epochs is None")
+            self._require("max_steps", False, "a number where there is no --max-epochs")
         distribution, scale = self.weight_distribution
         self._require(
             "initializer",

@@ -6,6 +6,7 @@ for is imported, and its `make_parser` imports nothing heavy, so that help comes
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "train": "train a character model on a text",
     "sample": "write new text with a trained model",
+    "evaluate": "measure how well a trained model predicts a text, beside stated baselines",
     "gradcheck": "check hand-derived gradients against jax.grad and central differences",
     "show": "make a page of what happens inside a trained model",
     "demo": "run an experiment: what was claimed, what was measured, and its page",
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("JAXRNN_TRACEBACK"):
             raise
         words, code = explained(error)
-        print(f"jaxrnn: {words}", file=sys.stderr)
+        print(f"jaxrnn: {in_options(command, words)}", file=sys.stderr)
         return code
 
 
@@ -98,6 +100,31 @@ def explained(error: Exception) -> tuple[str, int]:
         "comes with its traceback.",
         OWN_FAULT,
     )
+
+
+def in_options(command: str, said: str) -> str:
+    """A library function's sentence in the words of the command line.
+
+    The library speaks of its functions and their arguments: `read_text: encoding: expected …`.
+    Where the command has an option of that name, or the argument is what its help calls TEXT or
+    RUN, it becomes `train: --encoding: expected …`.
+
+    >>> from jaxrnn.command_line import train
+    >>> in_options("train", "Config: hidden_size: expected at least 1, got 0.")
+    'train: --rnn-size: expected at least 1, got 0.'
+    """
+    found = re.match(r"\w+: (\w+): (?=expected )", said)
+    module = sys.modules.get(f"jaxrnn.command_line.{command}")
+    if found is None or module is None:
+        return said
+    argument = found[1]
+    option = "--" + argument.replace("_", "-")
+    known = module.make_parser()._option_string_actions
+    if option in known:
+        argument = known[option].option_strings[0]
+    elif not argument.isupper():
+        return said
+    return f"{command}: {argument}: {said[found.end() :]}"
 
 
 def normalise(parser: "argparse.ArgumentParser", arguments: Sequence[str]) -> list[str]:

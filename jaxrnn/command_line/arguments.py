@@ -3,28 +3,80 @@
 import argparse
 import importlib
 import importlib.util
+import math
 import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxrnn.errors import sentence
 
+if TYPE_CHECKING:
+    from jaxrnn.charlm.corpus import Corpus
+
 LARGEST_SEED = 2**32 - 1
+
+
+def whole_number(text: str) -> int:
+    """A whole number, also as 1e4.
+
+    >>> whole_number("500"), whole_number("1e4"), whole_number("2.5e3")
+    (500, 10000, 2500)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    # Above 2**53 a float is no longer every whole number.
+    if not (value.is_integer() and abs(value) <= 2**53):
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number such as 500 or 1e4, got {shorten(text)}"
+        )
+    return int(value)
 
 
 def seed(text: str) -> int:
     """A number that `jax.random.key` takes, with 64-bit numbers or without.
 
-    >>> seed("123")
-    123
+    >>> seed("123"), seed("1e4")
+    (123, 10000)
     """
-    if not text.isdecimal() or int(text) > LARGEST_SEED:
+    number = whole_number(text)
+    if not 0 <= number <= LARGEST_SEED:
         raise argparse.ArgumentTypeError(
-            f"expected a whole number from 0 to {LARGEST_SEED}, got {text}"
+            f"expected a whole number from 0 to {LARGEST_SEED}, got {shorten(text)}"
         )
-    return int(text)
+    return number
+
+
+def shorten(text: str) -> str:
+    """At most 60 characters of what was given."""
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def read_text(path: str, encoding: str | None, argument: str) -> "Corpus":
+    """The text of a file, or of standard input where the path is `-`.
+
+    Args:
+        path: as it was given.
+        encoding: a codec's name; None: utf-8.
+        argument: what the path is called, for the sentences of errors.
+
+    Raises:
+        ValueError, OSError: as `charlm.read_text`.
+    """
+    from jaxrnn.charlm import corpus
+
+    encoding = encoding or "utf-8"
+    if path == "-":
+        raw, source = sys.stdin.buffer.read(), "standard input"
+        return corpus.decode(raw, encoding, source, argument)
+    return corpus.read_text(path, encoding, argument)
 
 
 def file_to_write(command: str, out: str | None, default: str | Path) -> Path:
@@ -59,7 +111,7 @@ def cell_names() -> list[str]:
     return [name for source in sources for name in re.findall(r'^    name="(\w+)",$', source, re.M)]
 
 
-def add_import(parser: argparse.ArgumentParser) -> None:
+def add_import(parser: argparse._ActionsContainer) -> None:
     """Adds `--import FILE`, which runs the file at once, so that its cells are known by name."""
     parser.add_argument(
         "--import",

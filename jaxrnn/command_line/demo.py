@@ -3,7 +3,7 @@
 import argparse
 
 from jaxrnn.command_line import backend
-from jaxrnn.command_line.arguments import file_to_write, seed
+from jaxrnn.command_line.arguments import file_to_write, read_text, seed
 from jaxrnn.errors import sentence
 
 NAMES = {
@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"a text for {', '.join(READ_TEXT)}; default: Python's own documentation",
     )
     parser.add_argument(
-        "--encoding", default="utf-8", metavar="NAME", help="of the text file (utf-8)"
+        "--encoding", metavar="NAME", help="the encoding of the text file (default: utf-8)"
     )
     backend.add_device(parser)
     return parser
@@ -55,12 +55,14 @@ def run(options: argparse.Namespace) -> int:
     if options.text is not None and options.name not in READ_TEXT:
         rule, got = f"one of {', '.join(READ_TEXT)} beside --text", options.name
         raise ValueError(sentence("demo", "NAME", rule, got))
+    if options.encoding is not None and options.text is None:
+        rule = "a text beside it, --text FILE"
+        raise ValueError(sentence("demo", "--encoding", rule, "none"))
     out = file_to_write("demo", options.out, f"{options.name}.html")
     if out.suffix.lower() not in ("", ".html", ".htm"):
         rule = "a page ending in .html"
         raise ValueError(sentence("demo", "--out", rule, str(out)))
     backend.configure(options.device)
-    from jaxrnn.charlm import corpus
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
     from jaxrnn.command_line.task_bar import TaskBar
     from jaxrnn.microscope.demos import run_demo
@@ -71,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     use_compilation_cache()
     text = None
     if options.text is not None:
-        text = corpus.read_text(options.text, options.encoding, argument="--text").text
+        text = read_text(options.text, options.encoding, "--text").text
     with TaskBar() as bar:
         experiment, page = run_demo(options.name, options.seed, bar, text)
     write_page(out, page)

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from jaxrnn.charlm.settings import Settings
+from jaxrnn.command_line.arguments import whole_number
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def devices(text: str) -> int | str:
     (2, 'all')
     """
     try:
-        return ALL if text == ALL else int(text)
-    except ValueError:
+        return ALL if text == ALL else whole_number(text)
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"expected a number, or {ALL}, got {text}") from None
 
 

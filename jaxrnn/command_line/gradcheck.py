@@ -3,7 +3,7 @@
 import argparse
 
 from jaxrnn.command_line import backend
-from jaxrnn.command_line.arguments import add_import, seed
+from jaxrnn.command_line.arguments import add_import, seed, whole_number
 from jaxrnn.errors import sentence
 
 
@@ -16,10 +16,10 @@ def make_parser() -> argparse.ArgumentParser:
         "differences, on the CPU. Exit code 1 where one is wrong.",
     )
     parser.add_argument("--cell", "--model", help="this cell only, e.g. lstm; default: every cell")
-    parser.add_argument("--input-size", type=int, default=3, metavar="I")
-    parser.add_argument("--hidden-size", type=int, default=4, metavar="H")
-    parser.add_argument("--batch-size", type=int, default=2, metavar="B")
-    parser.add_argument("--length", type=int, default=7, metavar="T", help="time steps")
+    parser.add_argument("--input-size", type=whole_number, default=3, metavar="I")
+    parser.add_argument("--hidden-size", type=whole_number, default=4, metavar="H")
+    parser.add_argument("--batch-size", type=whole_number, default=2, metavar="B")
+    parser.add_argument("--length", type=whole_number, default=7, metavar="T", help="time steps")
     parser.add_argument(
         "--options",
         default="",

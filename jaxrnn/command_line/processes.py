@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from jaxrnn.command_line import clusters, explained, meeting
+from jaxrnn.command_line import clusters, explained, in_options, meeting
 from jaxrnn.command_line.peers import Introduction, Peers, SaidByAllError
 from jaxrnn.errors import sentence
 
@@ -149,6 +149,7 @@ def _all_or_none(peers: Peers) -> Iterator[Peers]:
         if os.environ.get("JAXRNN_TRACEBACK"):
             sys.excepthook(type(error), error, error.__traceback__)
         words, code = explained(error)
+        words = in_options("train", words)
         peers.leave(words, code, own_words=words)
 
 

@@ -4,7 +4,11 @@ import argparse
 import sys
 
 from jaxrnn.command_line import backend
-from jaxrnn.command_line.arguments import add_import, seed
+from jaxrnn.command_line.arguments import add_import, read_text, seed, whole_number
+from jaxrnn.errors import sentence
+
+TEMPERATURE = 0.8
+SEED = 123
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -19,19 +23,30 @@ def make_parser() -> argparse.ArgumentParser:
         "--prime",
         "--primetext",
         metavar="TEXT",
-        help="what the text goes on from; default: a new line, where the model knows it",
+        help="what the text goes on from, - for standard input (default: a new line, where the "
+        "model knows it)",
     )
     parser.add_argument(
         "--temperature",
         type=float,
-        default=0.8,
         metavar="X",
-        help="above 1 more varied, below 1 more careful (0.8)",
+        help=f"above 1 more varied, below 1 more careful (default: {TEMPERATURE})",
     )
     parser.add_argument(
-        "--length", type=int, default=2000, metavar="N", help="characters to write (2000)"
+        "--length",
+        type=whole_number,
+        default=2000,
+        metavar="N",
+        help="characters to write (default: 2000)",
     )
-    parser.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest only")
+    parser.add_argument(
+        "--stop",
+        metavar="TEXT",
+        help="end before this text, if it comes before --length characters",
+    )
+    parser.add_argument(
+        "--top-k", type=whole_number, metavar="K", help="draw from the K likeliest only"
+    )
     parser.add_argument(
         "--top-p",
         type=float,
@@ -42,15 +57,17 @@ def make_parser() -> argparse.ArgumentParser:
         "--greedy", action="store_true", help="always the likeliest character: temperature 0"
     )
     parser.add_argument(
-        "--sample",
-        type=int,
-        choices=(0, 1),
-        default=1,
-        help="char-rnn's switch: 0 is --greedy",
+        "--sample", type=int, choices=(0, 1), help="char-rnn's switch: 0 is --greedy"
     )
-    parser.add_argument("--seed", type=seed, default=123, metavar="N", help="of the drawing (123)")
     parser.add_argument(
-        "--count", type=int, default=1, metavar="N", help="texts, one after the other (1)"
+        "--seed", type=seed, metavar="N", help=f"the seed of the drawing (default: {SEED})"
+    )
+    parser.add_argument(
+        "--count",
+        type=whole_number,
+        default=1,
+        metavar="N",
+        help="texts, one after the other (default: 1)",
     )
     backend.add_device(parser)
     backend.add_deterministic(parser)
@@ -60,6 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the text to standard output."""
+    temperature = _temperature(options)
     backend.configure(options.device, options.deterministic)
     import jax
 
@@ -71,16 +89,27 @@ def run(options: argparse.Namespace) -> int:
     trained = runs.open_run(options.run)
     if trained.settings.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    params, carry = runs.load_sampler(trained, lambda note: print(note, file=sys.stderr))
+    shown = options.prime or ""
+    if options.prime == "-":
+        shown = read_text("-", None, "--prime").text
     newline = "\n" if "\n" in trained.vocab else ""
-    prime = newline if options.prime is None else options.prime
-    temperature = 0.0 if options.greedy or options.sample == 0 else options.temperature
-    key = jax.random.key(options.seed)
+    prime = newline if options.prime is None else shown
+    if temperature == 0 and prime and options.seed is not None:
+        rule = "no such option where the likeliest character is taken each time"
+        raise ValueError(sentence("sample", "--seed", rule, options.seed))
+    unknown = sorted(set(options.stop or "") - set(trained.vocab.characters))
+    if unknown:
+        rule = f"the {len(trained.vocab)} characters that the model knows"
+        raise ValueError(sentence("sample", "--stop", rule, ", ".join(map(repr, unknown))))
+    params, carry = runs.load_sampler(trained, lambda note: print(note, file=sys.stderr))
+    key = jax.random.key(SEED if options.seed is None else options.seed)
     arguments = (trained.config, params, trained.vocab, key)
     more = {"top_k": options.top_k, "top_p": options.top_p, "carry": carry}
     if options.count == 1:
         pieces = sampling.stream(*arguments, options.length, prime, temperature, **more)
-        sys.stdout.write(options.prime or "")
+        if options.stop is not None:
+            pieces = sampling.until(pieces, options.stop)
+        sys.stdout.write(shown)
         for piece in pieces:
             sys.stdout.write(piece)
             sys.stdout.flush()
@@ -90,5 +119,33 @@ def run(options: argparse.Namespace) -> int:
         *arguments, options.count, options.length, prime, temperature, **more
     )
     for number, text in enumerate(texts, 1):
-        print(f"--- {number} ---\n{options.prime or ''}{text}")
+        written = text if options.stop is None else "".join(sampling.until([text], options.stop))
+        print(f"--- {number} ---\n{shown}{written}")
     return 0
+
+
+def _temperature(options: argparse.Namespace) -> float:
+    """0 where the likeliest character is taken each time.
+
+    Raises:
+        ValueError: an option beside it would then change nothing.
+    """
+    given = vars(options)
+    if options.greedy and options.sample == 1:
+        raise ValueError(sentence("sample", "--sample", "0 beside --greedy", 1))
+    greedy = "--greedy" if options.greedy else "--sample 0" if options.sample == 0 else ""
+    if greedy and options.temperature:
+        rule = f"no such option beside {greedy}, which is temperature 0"
+        raise ValueError(sentence("sample", "--temperature", rule, options.temperature))
+    greedy = greedy or ("--temperature 0" if options.temperature == 0 else "")
+    if greedy:
+        for name in ("top_k", "top_p"):
+            if given[name] is not None:
+                rule = f"no such option beside {greedy}, which takes the likeliest character"
+                name, value = f"--{name.replace('_', '-')}", given[name]
+                raise ValueError(sentence("sample", name, rule, value))
+        if options.count > 1 and options.prime != "":
+            rule = f"1 beside {greedy}, with which all texts are the same"
+            raise ValueError(sentence("sample", "--count", rule, options.count))
+        return 0.0
+    return TEMPERATURE if options.temperature is None else float(options.temperature)

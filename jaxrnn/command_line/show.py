@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxrnn.command_line import backend
-from jaxrnn.command_line.arguments import add_import, file_to_write
+from jaxrnn.command_line.arguments import add_import, file_to_write, read_text, whole_number
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
@@ -83,12 +83,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="the page, or a still picture where it ends in .png, .svg or .pdf; default: VIEW.html "
         "in the folder of the run",
     )
-    parser.add_argument("--from", type=int, metavar="N", help="first character (0)")
+    parser.add_argument("--from", type=whole_number, metavar="N", help="first character (0)")
     parser.add_argument(
-        "--to", type=int, metavar="N", help="after the last one; default: by the view"
+        "--to", type=whole_number, metavar="N", help="after the last one; default: by the view"
     )
     parser.add_argument(
-        "--layer", type=int, metavar="N", help="counted from 1; default: the last one"
+        "--layer", type=whole_number, metavar="N", help="counted from 1; default: the last one"
     )
     parser.add_argument(
         "--units", metavar="LIST", help="of the activations, e.g. 0-15,40; default: all"
@@ -118,6 +118,9 @@ def run(options: argparse.Namespace) -> int:
             others = [view for view, takes in VIEWS.items() if name in takes]
             rule = f"one of the views {', '.join(others)} beside --{name}"
             raise ValueError(sentence("show", "--view", rule, options.view))
+    if options.encoding is not None and options.text is None:
+        rule = "a text beside it, --text FILE"
+        raise ValueError(sentence("show", "--encoding", rule, "none"))
     units = None if options.units is None else parse_units(options.units)
     backend.configure(options.device)
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
@@ -192,13 +195,9 @@ def _layer(number: int) -> int:
 
 
 def _text(options: argparse.Namespace, subject: "Subject") -> tuple[str, str]:
-    from jaxrnn.charlm import corpus
     from jaxrnn.microscope import views
 
-    encoding = options.encoding or "utf-8"
     if options.text is None:
         return views.held_out_text(subject.run)
-    if options.text == "-":
-        raw, source = sys.stdin.buffer.read(), "standard input"
-        return corpus.decode(raw, encoding, source, argument="--text").text, source
-    return corpus.read_text(options.text, encoding, argument="--text").text, Path(options.text).name
+    corpus = read_text(options.text, options.encoding, "--text")
+    return corpus.text, Path(corpus.source).name

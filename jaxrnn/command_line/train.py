@@ -10,10 +10,18 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxrnn.charlm.settings import ADJUSTABLE, PRESETS, Settings
+from jaxrnn.charlm.settings import ADJUSTABLE, Settings
 from jaxrnn.command_line import backend, devices, processes
 from jaxrnn.command_line.peers import Peers, SaidByAllError
+from jaxrnn.command_line.settings_file import read_settings
 from jaxrnn.command_line.train_options import make_parser
+from jaxrnn.command_line.train_settings import (
+    check_effect,
+    choose_settings,
+    one_end,
+    option,
+    resolve_names,
+)
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
@@ -21,32 +29,38 @@ if TYPE_CHECKING:
     from jaxrnn.charlm.runs import Run
     from jaxrnn.charlm.training_loop import Work
 
-__all__ = ["choose_settings", "make_parser", "run"]
-
-# What a model is; `--init-from` takes these from the other run.
-MODEL = ("model", "rnn_size", "num_layers", "proj_size", "embed_size", "dtype")
+__all__ = ["make_parser", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
     """Trains; 0 at the end of the run or of its minutes, 130 after Ctrl-C, 143 after SIGTERM."""
     given = vars(options).copy()
     given.pop("import", None)
-    text, out = given.pop("text", None), given.pop("out", None)
-    preset, init_from = given.pop("preset", None), given.pop("init_from", None)
-    resume, asked = given.pop("resume", False), given.pop("devices", None)
-    count = given.pop("num_processes", None)
-    coordinator, process = given.pop("coordinator", None), given.pop("process_id", None)
-    device, deterministic = given.pop("device", None), given.pop("deterministic", False)
+    config = given.pop("config", None)
+    file = {} if config is None else read_settings(config, make_parser)
+
+    def take(name: str, default: Any = None) -> Any:
+        in_file = file.pop(name, default)
+        return given.pop(name, in_file)
+
+    if "encoding" in given and not ({"text", "resume"} & (given.keys() | file.keys())):
+        rule = "a TEXT beside it, since Python's own documentation needs none"
+        raise ValueError(sentence("train", "--encoding", rule, given["encoding"]))
+    text, out, resume = take("text"), take("out"), take("resume", False)
+    preset, init_from, asked = take("preset"), take("init_from"), take("devices")
+    coordinator, count, process = take("coordinator"), take("num_processes"), take("process_id")
+    device, deterministic = take("device"), take("deterministic", False)
     place = processes.place(coordinator, count, process)
     old = parent = None
     if resume:
-        for option, value in (("--preset", preset), ("--init-from", init_from)):
+        for name, value in (("--preset", preset), ("--init-from", init_from)):
             if value is not None:
-                raise ValueError(sentence("train", option, "no such option beside --resume", value))
-        old, settings = _run_to_resume(out, given)
+                raise ValueError(sentence("train", name, "no such option beside --resume", value))
+        old, settings = _run_to_resume(out, one_end(file) | one_end(given))
+        check_effect(settings, given)
     else:
         parent = _opened(init_from)
-        settings = choose_settings(preset, given, None if parent is None else parent.settings)
+        settings = choose_settings(preset, given, None if parent is None else parent.settings, file)
     kept = None if old is None else old.settings.devices
     if isinstance(asked, int):
         settings = dataclasses.replace(settings, devices=asked)
@@ -77,6 +91,10 @@ def run(options: argparse.Namespace) -> int:
             work = _resume(corpus, old, settings, peers)
         again = f"jaxrnn train --out {path} --resume{backend.repeated(device, deterministic)}"
         peers.advice = f"{again} goes on from the last checkpoint."
+        longest = work.plan.total_steps // 10
+        if given.get("warmup_steps", 0) > longest:
+            wanted = f"not over {given['warmup_steps']:,} steps, as --warmup-steps says"
+            peers.say(f"The rate rises over a tenth of the run, {longest:,}, {wanted}.")
         if peers.count > 1:
             peers.agree({"the state to train from": _checksum(work)})
         return _train(work, peers, again)
@@ -94,20 +112,20 @@ def _run_to_resume(out: str | None, given: dict[str, Any]) -> "tuple[Run, Settin
     if out is None:
         raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
     old = runs.open_run(out)
-    given = _resolve_names(given, {})
+    given = resolve_names(given)
     for name, value in given.items():
         kept = getattr(old.settings, name)
         if name not in ADJUSTABLE and value != kept:
             raise ValueError(
                 sentence(
                     "train",
-                    "--" + name.replace("_", "-"),
+                    option(name),
                     f"{kept}, as the run {old.path} has it",
                     value,
                     "leave the option out to resume, or start a new run, maybe with --init-from",
                 )
             )
-    return old, dataclasses.replace(old.settings, devices=1, **_one_end(given))
+    return old, dataclasses.replace(old.settings, devices=1, **one_end(given))
 
 
 def _what_all_share(settings: Settings, own: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +134,7 @@ def _what_all_share(settings: Settings, own: dict[str, Any]) -> dict[str, Any]:
 
     import jaxrnn
 
-    named = {f"--{name.replace('_', '-')}": v for name, v in vars(settings).items()}
+    named = {option(name): value for name, value in vars(settings).items()}
     versions = {"jax's version": version("jax"), "jaxlib's version": version("jaxlib")}
     return named | own | versions | {"jaxrnn's version": jaxrnn.__version__}
 
@@ -218,64 +236,6 @@ def _checksum(work: "Work") -> str:
     for leaf in jax.device_get(jax.tree.leaves(work.everything)):
         digest.update(leaf.tobytes())
     return digest.hexdigest()
-
-
-def choose_settings(
-    preset: str | None, given: dict[str, Any], parent: Settings | None = None
-) -> Settings:
-    """The preset's settings, then those of the parent's model, then those given.
-
-    Raises:
-        ValueError: a given size differs from the parent's, or a value is out of range.
-    """
-    values = dict(PRESETS[preset or "default"])
-    given = _resolve_names(given, values, charrnn=preset == "char-rnn")
-    if parent is not None:
-        for name in MODEL:
-            kept = getattr(parent, name)
-            if given.get(name, kept) != kept:
-                raise ValueError(
-                    sentence(
-                        "train",
-                        "--" + name.replace("_", "-"),
-                        f"{kept}, as the model of --init-from has it",
-                        given[name],
-                    )
-                )
-            values[name] = kept
-    if parent is None and "num_layers" not in given:
-        several = max(
-            len(given.get("model", "").split(",")),
-            len(given["rnn_size"]) if isinstance(given.get("rnn_size"), tuple) else 1,
-        )
-        if several > 1:
-            values["num_layers"] = several
-    return Settings(**values | _one_end(given) | _no_stray_weight_decay(values, given))
-
-
-def _resolve_names(
-    given: dict[str, Any], preset: dict[str, Any], charrnn: bool = False
-) -> dict[str, Any]:
-    # char-rnn calls the Elman network rnn, and its gru resets before the product.
-    names = {"rnn": "elman"} | ({"gru": "gru_reset_before"} if charrnn else {})
-    if "model" in given:
-        cells = given["model"].split(",")
-        return given | {"model": ",".join(names.get(cell, cell) for cell in cells)}
-    return given
-
-
-def _one_end(given: dict[str, Any]) -> dict[str, Any]:
-    """--max-epochs alone means no --max-steps, and the other way round."""
-    if ("max_steps" in given) == ("max_epochs" in given):
-        return given
-    other = "max_epochs" if "max_steps" in given else "max_steps"
-    return given | {other: None}
-
-
-def _no_stray_weight_decay(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The default preset's weight decay belongs to adamw; another optimizer has none."""
-    optimizer = given.get("optimizer", values.get("optimizer", "adamw"))
-    return {} if optimizer == "adamw" or "weight_decay" in given else {"weight_decay": 0.0}
 
 
 def _prepare_jax(settings: Settings, cpu_devices: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxrnn.charlm.settings import PRESETS, Settings
 from jaxrnn.command_line import backend
-from jaxrnn.command_line.arguments import add_import, cell_names, seed
+from jaxrnn.command_line.arguments import add_import, cell_names, seed, shorten, whole_number
 from jaxrnn.command_line.devices import devices
 
 
@@ -17,7 +17,8 @@ class _Parser(argparse.ArgumentParser):
             if action.dest == "model":
                 names = ", ".join(cell_names())
                 action.help = (
-                    f"the cell, with commas one for each layer: rnn (elman), {names} (gru)"
+                    "the cell, with commas one for each layer: rnn (which is elman), "
+                    f"{names} (default: gru)"
                 )
         return super().format_help()
 
@@ -28,12 +29,11 @@ def sizes(text: str) -> int | tuple[int, ...]:
     >>> sizes("128"), sizes("256,128")
     (128, (256, 128))
     """
-    numbers = text.split(",")
-    if not all(number.strip().isdecimal() for number in numbers):
-        raise argparse.ArgumentTypeError(
-            f"expected whole numbers such as 128 or 256,128, got {text}"
-        )
-    found = tuple(map(int, numbers))
+    try:
+        found = tuple(map(whole_number, text.split(",")))
+    except argparse.ArgumentTypeError:
+        rule = "expected whole numbers such as 128 or 256,128"
+        raise argparse.ArgumentTypeError(f"{rule}, got {shorten(text)}") from None
     return found if len(found) > 1 else found[0]
 
 
@@ -42,36 +42,69 @@ def make_parser() -> argparse.ArgumentParser:
     default = Settings()
     parser = _Parser(
         prog="jaxrnn train",
+        usage="jaxrnn train [TEXT] [--out RUN] [options]\n"
+        "       jaxrnn train --out RUN --resume [options]",
         description="Trains a character model on a text and keeps it, with checkpoints and "
         "metrics, in a folder RUN. Without TEXT it reads the documentation of the Python "
-        "language that Python itself contains. Options have char-rnn's names where they mean "
-        "the same; its spelling, -rnn_size 128, is taken too.",
+        "language that Python itself contains. Defaults are those of the preset default. "
+        "char-rnn's names and spelling, -rnn_size 128, are taken too, and 1e4 where a whole "
+        "number is wanted.",
         argument_default=argparse.SUPPRESS,
+        add_help=False,
     )
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="a text file")
-    add_import(parser)
-    parser.add_argument(
-        "--out", "--checkpoint-dir", metavar="RUN", help="the folder; default: a new one in runs/"
+
+    def add(group: Any, name: str, *aliases: str, help: str, shown: str = "", **more: Any) -> None:
+        value = getattr(default, name)
+        shown = shown or (
+            "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        )
+        flags = ["--" + flag.replace("_", "-") for flag in (name, *aliases)]
+        if more.get("type") is int:
+            more["type"] = whole_number
+        text = f"{help} (default: {shown})" if shown else help
+        group.add_argument(*flags, dest=name, help=text, **more)
+
+    group = parser.add_argument_group("the run")
+    group.add_argument("text", nargs="?", metavar="TEXT", help="a text file")
+    group.add_argument(
+        "--out",
+        "--checkpoint-dir",
+        metavar="RUN",
+        help="the folder to keep the run in (default: the first free of runs/1, runs/2, ...)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--preset",
         choices=PRESETS,
-        help="start from the settings of min-char-rnn or char-rnn; other options come on top",
+        help="which settings to start from: default, or those of Karpathy's min-char-rnn or "
+        "char-rnn; all other options come on top (default: default)",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--config",
+        metavar="FILE",
+        help="take options from this TOML file, one a line, as in rnn_size = 128, or from those of "
+        "a run, RUN/settings.toml; options of the command line come on top",
+    )
+    group.add_argument(
         "--resume", action="store_true", help="go on with the run in --out RUN where it stopped"
     )
-    parser.add_argument(
-        "--init-from", metavar="RUN", help="a new run that starts from the weights of this one"
+    group.add_argument(
+        "--init-from", metavar="RUN", help="start a new run from the weights of this one"
+    )
+    add_import(group)
+    group.add_argument("-h", "--help", action="help", help="show this help and exit")
+
+    group = parser.add_argument_group("length of the run (may change on resume)")
+    add(group, "max_steps", type=int, metavar="N", help="stop after N steps, a window each")
+    add(group, "max_epochs", type=float, metavar="X", help="stop after X passes over the text")
+    add(
+        group,
+        "max_minutes",
+        type=float,
+        metavar="X",
+        help="stop after X minutes, with a checkpoint to resume from (default: no limit)",
     )
 
-    def add(group: Any, name: str, *aliases: str, help: str, **more: Any) -> None:
-        value = getattr(default, name)
-        shown = "" if value is None else f" ({value})"
-        flags = ["--" + flag.replace("_", "-") for flag in (name, *aliases)]
-        group.add_argument(*flags, dest=name, help=help + shown, **more)
-
-    group = parser.add_argument_group("model (values in brackets: the default preset's)")
+    group = parser.add_argument_group("model")
     add(group, "model", "cell", help="the cell", metavar="CELL")
     add(
         group,
@@ -79,32 +112,156 @@ def make_parser() -> argparse.ArgumentParser:
         "hidden_size",
         type=sizes,
         metavar="H",
-        help="units in a layer; with commas, one for each: 256,128",
+        help="units in a layer; with commas, one number for each layer: 256,128",
     )
     add(group, "num_layers", type=int, metavar="L", help="layers")
-    add(group, "proj_size", type=int, metavar="P", help="outputs of lstm_projected; else half of H")
-    add(group, "embed_size", type=int, metavar="E", help="learn vectors of this size; else one-hot")
-    add(group, "dropout", type=float, metavar="P", help="drop layers' outputs with probability P")
+    add(
+        group,
+        "proj_size",
+        type=int,
+        metavar="P",
+        help="outputs of an lstm_projected layer",
+        shown="half of H",
+    )
+    add(
+        group,
+        "embed_size",
+        type=int,
+        metavar="E",
+        help="learn a vector of this size for each character",
+        shown="one-hot characters",
+    )
+    add(
+        group,
+        "dropout",
+        type=float,
+        metavar="P",
+        help="while training, drop each output of a layer with probability P",
+    )
     add(
         group,
         "initializer",
         metavar="HOW",
-        help="of weight matrices: cell (each cell's own), normal:0.01 or uniform:0.08",
+        help="how weight matrices are drawn: cell (each cell's own way), normal:0.01 (standard "
+        "deviation) or uniform:0.08 (bound)",
     )
     add(
         group,
         "dtype",
         metavar="DTYPE",
-        help="of the arithmetic: float32, float64, or bfloat16, which keeps parameters and "
-        "optimizer in float32",
+        help="the arithmetic: float32, float64, or bfloat16, which keeps parameters and optimizer "
+        "in float32",
     )
 
     group = parser.add_argument_group("text")
-    add(group, "encoding", metavar="NAME", help="of the file, e.g. latin-1")
-    add(group, "train_frac", type=float, metavar="X", help="share to train on, from the start")
-    add(group, "val_frac", type=float, metavar="X", help="share after that for validation")
+    add(group, "encoding", metavar="NAME", help="the encoding of TEXT, for example latin-1")
+    add(
+        group,
+        "train_frac",
+        type=float,
+        metavar="X",
+        help="the share of the text to train on, from its start",
+    )
+    add(
+        group,
+        "val_frac",
+        type=float,
+        metavar="X",
+        help="the share after that to validate on; what is left is a test part, which jaxrnn "
+        "evaluate RUN --split rest measures",
+    )
     add(group, "seq_length", type=int, metavar="T", help="characters in a window")
     add(group, "batch_size", type=int, metavar="B", help="streams of text side by side")
+
+    group = parser.add_argument_group("training")
+    add(group, "optimizer", metavar="NAME", help="adagrad, rmsprop, adam, adamw or sgd")
+    add(group, "learning_rate", "lr", type=float, metavar="X", help="the highest learning rate")
+    add(
+        group,
+        "schedule",
+        metavar="NAME",
+        help="how the learning rate changes: constant, cosine (down to 0 at the end) or epochs "
+        "(char-rnn's)",
+    )
+    add(
+        group,
+        "warmup_steps",
+        type=int,
+        metavar="N",
+        help="the rate first rises over N steps, at most a tenth of the run",
+    )
+    add(
+        group,
+        "learning_rate_decay",
+        type=float,
+        metavar="X",
+        help="with --schedule epochs: the factor of the rate after each epoch",
+    )
+    add(
+        group,
+        "learning_rate_decay_after",
+        type=int,
+        metavar="N",
+        help="with --schedule epochs: the first epoch that has the factor",
+    )
+    add(
+        group,
+        "decay_rate",
+        type=float,
+        metavar="X",
+        help="how slowly the mean of squared gradients forgets",
+        shown="0.95 with rmsprop, 0.999 with adam and adamw",
+    )
+    add(group, "weight_decay", type=float, metavar="X", help="adamw's pull of weights towards 0")
+    add(
+        group,
+        "grad_clip",
+        type=float,
+        metavar="X",
+        help="clip each entry of the gradient to ±X; 0 turns it off",
+    )
+    add(
+        group,
+        "grad_clip_norm",
+        type=float,
+        metavar="X",
+        help="scale the gradient down to this norm; 0 turns it off",
+    )
+    add(
+        group,
+        "loss",
+        metavar="NAME",
+        help="cross_entropy (mean over the window), summed_cross_entropy (sum over it) or "
+        "last_cross_entropy (its last character only)",
+    )
+    add(group, "seed", type=seed, metavar="N", help="the seed of everything random")
+
+    group = parser.add_argument_group("what it tells (may change on resume)")
+    add(
+        group,
+        "print_every",
+        type=int,
+        metavar="N",
+        help="steps from one line of metrics to the next",
+        shown="about 0.2 s of work",
+    )
+    add(
+        group,
+        "eval_val_every",
+        type=int,
+        metavar="N",
+        help="steps from one validation, with a checkpoint, to the next",
+        shown="a twentieth of the run",
+    )
+    add(
+        group,
+        "sample_every",
+        type=int,
+        metavar="N",
+        help="steps from one sample to the next; 0 turns them off",
+        shown="a fifth of the run",
+    )
+    add(group, "sample_length", type=int, metavar="N", help="characters of such a sample")
 
     group = parser.add_argument_group("devices and processes (may change on resume)")
     backend.add_device(group)
@@ -121,8 +278,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=devices,
         metavar="N|all",
         help="divide the streams over N devices, counted over all processes; on a CPU a device is "
-        "a core. Default: on a CPU as many cores as divide the batch and make it faster; otherwise "
-        "one GPU or TPU, or all of them where there are several processes",
+        "a core (default: on a CPU as many cores as divide the batch and make it faster; otherwise "
+        "one GPU or TPU, or all of them where there are several processes)",
     )
     group.add_argument(
         "--coordinator",
@@ -132,73 +289,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--num-processes",
-        type=int,
+        type=whole_number,
         metavar="N",
         help="how many processes; 1 ignores the cluster that started this one",
     )
-    group.add_argument("--process-id", type=int, metavar="I", help="which this is, from 0 to N - 1")
-
-    group = parser.add_argument_group("training")
-    add(
-        group,
-        "loss",
-        metavar="NAME",
-        help="cross_entropy (mean), summed_cross_entropy (sum over the window) or "
-        "last_cross_entropy (last character of the window only)",
+    group.add_argument(
+        "--process-id", type=whole_number, metavar="I", help="which this is, from 0 to N - 1"
     )
-    add(group, "optimizer", metavar="NAME", help="adagrad, rmsprop, adam, adamw or sgd")
-    add(group, "learning_rate", type=float, metavar="X", help="the highest rate")
-    add(
-        group,
-        "schedule",
-        metavar="NAME",
-        help="of the rate: constant, cosine (down to 0 at the end) or epochs (char-rnn's)",
-    )
-    add(
-        group,
-        "warmup_steps",
-        type=int,
-        metavar="N",
-        help="the rate rises over N steps, at most a tenth of the run",
-    )
-    add(group, "learning_rate_decay", type=float, metavar="X", help="epochs: factor an epoch")
-    add(
-        group,
-        "learning_rate_decay_after",
-        type=int,
-        metavar="N",
-        help="epochs: the first epoch with that factor",
-    )
-    add(
-        group,
-        "decay_rate",
-        type=float,
-        metavar="X",
-        help="memory of squared gradients in rmsprop (0.95), adam and adamw (0.999)",
-    )
-    add(group, "weight_decay", type=float, metavar="X", help="adamw's")
-    add(group, "grad_clip", type=float, metavar="X", help="clip each entry to ±X; 0: off")
-    add(
-        group,
-        "grad_clip_norm",
-        type=float,
-        metavar="X",
-        help="scale the gradient down to this norm; 0: off",
-    )
-    add(group, "seed", type=seed, metavar="N", help="of everything random")
-
-    group = parser.add_argument_group("length of the run, and what it tells (may change on resume)")
-    add(group, "max_steps", type=int, metavar="N", help="windows to train on")
-    add(group, "max_epochs", type=float, metavar="X", help="passes over the text, instead")
-    add(
-        group,
-        "max_minutes",
-        type=float,
-        metavar="X",
-        help="stop after so long, with a checkpoint to resume from",
-    )
-    add(group, "print_every", type=int, metavar="N", help="steps between two lines of metrics")
-    add(group, "eval_val_every", type=int, metavar="N", help="steps between two validations")
-    add(group, "sample_every", type=int, metavar="N", help="steps between two samples; 0: none")
-    add(group, "sample_length", type=int, metavar="N", help="characters of such a sample")
     return parser

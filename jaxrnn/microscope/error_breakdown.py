@@ -19,9 +19,9 @@ from collections import Counter
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxrnn.charlm.loss_groups import Group, group_losses
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.copying import SortedSuffixes, occurrences
-from jaxrnn.microscope.surprise import Group, group_losses
 
 CAUSES = ("n-gram", "memory", "rare word", "start of a word", "punctuation", "other")
 

@@ -101,3 +101,29 @@ def test_tiny_texts(trained):
     np.testing.assert_allclose(value, by_hand(config, params, np.array([1, 2]))[0], rtol=1e-12)
     with pytest.raises(ValueError, match="at least 2"):
         charlm.evaluate(config, params, [1])
+
+
+@pytest.mark.parametrize("length", [7, 60, 100])
+def test_surprisals_of_each_character(trained, length):
+    config, params, tokens = trained
+    values = charlm.surprisals(config, params, tokens, length=length)
+    np.testing.assert_allclose(values, by_hand(config, params, tokens), rtol=1e-12)
+
+
+def test_surprisals_of_several_streams_keep_the_order(trained):
+    config, params, tokens = trained
+    values = charlm.surprisals(config, params, tokens, batch_size=7, length=4)
+    parts = [by_hand(config, params, tokens[start : start + 10]) for start in range(0, 60, 9)]
+    np.testing.assert_allclose(values, np.concatenate(parts), rtol=1e-12)
+    mean = charlm.evaluate(config, params, tokens, batch_size=7, length=4)
+    np.testing.assert_allclose(values.mean(), mean, rtol=1e-12)
+
+
+def test_surprisals_say_what_they_do_not_take(trained):
+    config, params, tokens = trained
+    with pytest.raises(ValueError, match=r"surprisals: tokens: expected ids from 0 to 5, got .* 6"):
+        charlm.surprisals(config, params, np.append(tokens, V))
+    with pytest.raises(ValueError, match="surprisals: tokens: expected at least 2 tokens, got 1"):
+        charlm.surprisals(config, params, [1])
+    with pytest.raises(ValueError, match="surprisals: length: expected an integer of at least 1"):
+        charlm.surprisals(config, params, tokens, length=0)

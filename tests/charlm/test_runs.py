@@ -386,7 +386,7 @@ def test_a_link_to_a_run_is_a_run(run, tmp_path, shapes):
 
 
 def test_only_what_a_run_writes_is_removed(run):
-    mine = [".config.json.tmp", ".metrics.jsonl.tmp"]
+    mine = [".config.json.tmp", ".metrics.jsonl.tmp", ".settings.toml.tmp"]
     others = [".mine.tmp", "notes.tmp", ".config.json.tmp.old"]
     for name in mine + others:
         (run.path / name).write_bytes(b"")
@@ -395,7 +395,8 @@ def test_only_what_a_run_writes_is_removed(run):
     for name in inside + kept:
         (run.folder / name).write_bytes(b"")
     run.remove_unfinished()
-    assert {path.name for path in run.path.iterdir()} == {"checkpoints", "config.json", *others}
+    kept_here = {"checkpoints", "config.json", "settings.toml", *others}
+    assert {path.name for path in run.path.iterdir()} == kept_here
     assert not set(inside) & set(names(run))
     assert set(kept) < set(names(run))
 

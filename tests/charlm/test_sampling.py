@@ -294,3 +294,20 @@ def test_keep_likeliest_keeps_one_however_small_p_is(dtype):
     for p in (0.0, 5e-324, 1e-300, jnp.float32(1e-40)):
         kept = np.isfinite(np.asarray(jax.jit(keep_likeliest, static_argnums=1)(logits, None, p)))
         np.testing.assert_array_equal(kept, [[False, True, False], [True, True, False]])
+
+
+@pytest.mark.parametrize("text", ["aaab", "abaabab", "", "aa", "aab", "xaabaab"])
+def test_until_is_the_text_before_the_stop_however_it_is_cut(text):
+    for size in (1, 2, 3, 10):
+        pieces = (text[at : at + size] for at in range(0, len(text), size))
+        assert "".join(charlm.until(pieces, "aab")) == text.partition("aab")[0]
+
+
+def test_until_asks_for_no_more_than_it_needs():
+    pieces = iter(["one", " two", " three"])
+    assert "".join(charlm.until(pieces, "two")) == "one "
+    assert list(pieces) == [" three"]
+    with pytest.raises(ValueError, match="sample: stop: expected at least one character"):
+        charlm.until([], "")
+    with pytest.raises(TypeError, match="sample: stop: expected a string"):
+        charlm.until([], b"x")

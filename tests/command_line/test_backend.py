@@ -16,6 +16,7 @@ TINY = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size
 NEEDS = {
     "train": (),
     "sample": ("no-run",),
+    "evaluate": ("no-run",),
     "gradcheck": ("--cell", "elman", "--length", "1"),
     "show": ("no-run",),
     "demo": ("counting",),
@@ -51,7 +52,7 @@ def test_every_command_passes_the_device_on_before_all_else(command, monkeypatch
     assert checked == (command, "gpu")
 
 
-@pytest.mark.parametrize("command", ["train", "sample"])
+@pytest.mark.parametrize("command", ["train", "sample", "evaluate"])
 def test_deterministic_is_passed_on(command, monkeypatch, capsys):
     told = []
     monkeypatch.setattr(backend, "check", lambda *arguments: 1 / 0)

@@ -24,7 +24,8 @@ OPTIONS = """--rnn-size 4 --num-layers 1 --seq-length 10 --batch-size 2 --schedu
     --devices 1""".split()  # noqa: SIM905
 COMMANDS = {
     "sample": ["sample", "RUN", "--length", "30"],
-    "count": ["sample", "RUN", "--length", "10", "--count", "2", "--greedy"],
+    "count": ["sample", "RUN", "--length", "10", "--count", "2", "--top-k", "1"],
+    "evaluate": ["evaluate", "RUN", "--split", "train"],
     "gates": ["show", "RUN", "--view", "gates", "--to", "20", "--out", "PAGE"],
     "training": ["show", "RUN", "--view", "training", "--out", "PAGE"],
     "train": ["train", "--out", "RUN", "--resume", "--max-steps", "26", "--sample-every", "0"],
@@ -35,12 +36,13 @@ LOOKED_AT = ["config.json", "checkpoints/best.json", f"checkpoints/{BEST}.safete
 LIKELY = {
     "sample": LOOKED_AT,
     "count": LOOKED_AT,
+    "evaluate": LOOKED_AT,
     "gates": LOOKED_AT,
     "training": ["config.json", "metrics.jsonl"],
     "train": ["config.json", f"checkpoints/{LAST}.json", f"checkpoints/{LAST}.safetensors"],
 }
 # Of ten commands.
-SHARES = ["sample"] * 4 + ["count", "gates", "training"] + ["train"] * 3
+SHARES = ["sample"] * 3 + ["evaluate", "count", "gates", "training"] + ["train"] * 3
 
 
 @dataclasses.dataclass

@@ -11,7 +11,7 @@ import saved_runs
 import jaxrnn as rnn
 from jaxrnn.charlm import runs
 from jaxrnn.charlm.settings import Settings
-from jaxrnn.command_line import main, train
+from jaxrnn.command_line import main, train, train_settings
 
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(150))
 TINY = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size 4
@@ -222,21 +222,21 @@ def test_char_rnn_spelling_and_presets():
     words = "-rnn_size 200 --num_layers=3 -model gru -seq_length 20 --out my_run"
     given = vars(parser.parse_args(normalise(parser, words.split())))
     given.pop("out")
-    settings = train.choose_settings("char-rnn", given)
+    settings = train_settings.choose_settings("char-rnn", given)
     assert (settings.rnn_size, settings.num_layers, settings.seq_length) == (200, 3, 20)
     assert settings.model == "gru_reset_before"
     assert settings.decay_rate == 0.95
     assert settings.optimizer == "rmsprop"
-    assert train.choose_settings(None, {"model": "rnn"}).model == "elman"
-    assert train.choose_settings(None, {"model": "gru"}).model == "gru"
-    assert train.choose_settings(None, {"optimizer": "sgd"}).weight_decay == 0
-    assert train.choose_settings(None, {"max_epochs": 3.0}).max_steps is None
-    assert train.choose_settings("char-rnn", {"max_steps": 3}).max_epochs is None
-    assert train.choose_settings(None, {}) == Settings()
+    assert train_settings.choose_settings(None, {"model": "rnn"}).model == "elman"
+    assert train_settings.choose_settings(None, {"model": "gru"}).model == "gru"
+    assert train_settings.choose_settings(None, {"optimizer": "sgd"}).weight_decay == 0
+    assert train_settings.choose_settings(None, {"max_epochs": 3.0}).max_steps is None
+    assert train_settings.choose_settings("char-rnn", {"max_steps": 3}).max_epochs is None
+    assert train_settings.choose_settings(None, {}) == Settings()
 
 
 def test_karpathys_settings():
-    settings = train.choose_settings("min-char-rnn", {})
+    settings = train_settings.choose_settings("min-char-rnn", {})
     assert (settings.model, settings.rnn_size, settings.num_layers) == ("elman", 100, 1)
     assert (settings.seq_length, settings.batch_size) == (25, 1)
     assert (settings.learning_rate, settings.grad_clip) == (0.1, 5.0)

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from jaxrnn import charlm
+from jaxrnn.charlm import character_classes, group_losses
 from jaxrnn.microscope.probes import distance_since_newline
 from jaxrnn.microscope.surprise import (
-    character_classes,
-    group_losses,
     positions_in_word,
     softmax,
     top_alternatives,
@@ -37,7 +36,7 @@ def test_classes_of_any_script():
         "upper-case letter",
         "digit",
         "space",
-        "lower-case letter",
+        "letter without case",
         "punctuation",
     ]
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxrnn import charlm
-from jaxrnn.charlm import corpus, runs
+from jaxrnn.charlm import runs
+from jaxrnn.charlm.own_text import own_parts
 from jaxrnn.charlm.plan import first_params
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.traces import ModelTrace, encode_text, trace_model
@@ -239,16 +240,8 @@ def own_text(run: runs.Run) -> tuple[str, str]:
     Raises:
         ValueError: the text is not where it was, or is another one now.
     """
-    hint = "name a text: --text FILE"
-    try:
-        whole = corpus.read_source(run.source, run.settings.encoding)
-    except OSError:
-        rule, got = "the text of the run where it was", f"{run.source}, which is gone"
-        raise ValueError(sentence("show", "--text", rule, got, hint)) from None
-    if whole.sha256 != run.sha256:
-        rule, got = "the text that the run was trained on", f"{run.source}, which has changed"
-        raise ValueError(sentence("show", "--text", rule, got, hint))
-    return corpus.split(whole.text, run.settings.train_frac, run.settings.val_frac)
+    parts = own_parts(run, "show: --text", "name a text: --text FILE")
+    return parts.train, parts.validation
 
 
 def held_out_text(run: runs.Run) -> tuple[str, str]:

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxrnn.charlm import bits
+from jaxrnn.charlm.loss_groups import Group, character_classes, group_losses
 from jaxrnn.microscope.copying import sort_suffixes
 from jaxrnn.microscope.error_breakdown import errors_by_cause
 from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.surprise import (
-    Group,
-    character_classes,
-    group_losses,
     positions_in_word,
     top_alternatives,
 )
