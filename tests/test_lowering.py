@@ -349,6 +349,12 @@ CHARLM = {
         )
     ],
     "evaluate": [evaluated(1), evaluated(2)],
+    "surprisals": [
+        lambda m: (
+            functools.partial(evaluation._nats_of_a_window, m.config),
+            m.params, m.carry(B), m.tokens, m.tokens,
+        )
+    ],
     "sample": [*SAMPLING, first_carry],
     "sample_many": SAMPLING[:1],
     "stream": SAMPLING[:1],
@@ -364,8 +370,9 @@ NOTHING_TO_LOWER = {
     "Stack", "TeacherForcing", "Trace", "output_size", "register", "gradcheck",
 }  # fmt: skip
 NOTHING_IN_CHARLM_TO_LOWER = {
-    "Config", "Corpus", "Params", "TrainState", "Vocab", "bits", "make_mesh", "make_streams",
-    "number_of_windows", "python_documentation", "read_text", "split",
+    "Config", "Corpus", "Group", "NGrams", "Params", "TrainState", "TrainedModel", "Vocab", "bits",
+    "character_classes", "count_ngrams", "group_losses", "load", "make_mesh", "make_streams",
+    "ngram_surprisals", "number_of_windows", "python_documentation", "read_text", "split", "until",
 }  # fmt: skip
 
 
