@@ -12,7 +12,7 @@ import jaxrnn as rnn
 
 ROOT = Path(rnn.__file__).parent
 
-# A layer may import itself and what stands before it; the microscope hangs off the side.
+# A layer may import itself and what stands before it; exchange and microscope hang off the side.
 LAYERS = [
     {"errors", "precision", "tuning"},
     {"cells"},
@@ -20,6 +20,7 @@ LAYERS = [
     {"networks"},
     {"gradient_check", "optimizers", "shapes"},
     {"charlm"},
+    {"exchange"},
     {"microscope"},
     {"command_line"},
     {"__main__"},
@@ -55,6 +56,12 @@ def test_layers_import_one_way(path):
         parts = module.split(".")
         if parts[0] == "jaxrnn" and parts[1:] and any(parts[1] in layer for layer in LAYERS):
             assert rank(parts[1]) <= rank(mine), f"{path.name} imports {module}"
+
+
+def test_nothing_imports_exchange_but_the_command_line():
+    for path in ROOT.rglob("*.py"):
+        if path.relative_to(ROOT).parts[0] not in ("__init__.py", "exchange", "command_line"):
+            assert not any(name.startswith("jaxrnn.exchange") for name, _ in imports_of(path)), path
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
