@@ -1,7 +1,7 @@
 """What Keras, flax, haiku and equinox compute from drawn weights: cases, weights, outputs.
 
-None of them is a requirement of the tests, so their outputs are stored beside this file. Weights, by
-the library's names and in its shapes, and inputs are drawn again from the case's name. Made with
+None of them is a requirement of the tests, so their outputs are stored beside this file. Weights,
+by the library's names and in its shapes, and inputs are drawn again from the case's name. Made with
 keras 3.15.1 (float32), flax 0.12.8, dm-haiku 0.0.17, equinox 0.13.8 (float64), and made anew, where
 these are installed, by
 

@@ -56,7 +56,7 @@ def test_outputs_are_the_librarys(case):
 
 @by_name
 def test_what_goes_out_is_what_came_in(case):
-    weights, xs = draw_problem(case)
+    weights, _ = draw_problem(case)
     net, params = imported(case)
     back = exported(case, net, params)
     assert jax.tree.structure(back) == jax.tree.structure(weights)
@@ -114,7 +114,6 @@ def test_modules_themselves_are_read(case):
 
 @by_name
 def test_conversions_are_traced_and_transposed(case):
-    weights, _ = draw_problem(case)
     net, params = imported(case)
 
     @jax.jit
