@@ -233,7 +233,7 @@ def character_model(problem: TrainProblem, model: ModelArrays) -> Any:
             hs, carry = self.recurrent(functional.one_hot(tokens, vocabulary).float(), carry)
             return self.readout(hs), carry
 
-    net = Stack([CELLS[problem.cell]] * len(model.layers))
+    net = Stack((CELLS[problem.cell],) * len(model.layers))
     state = exchange.to_torch(net, tuple(model.layers), prefix="recurrent")
     state |= {"readout.weight": model.w_hy.T, "readout.bias": model.b_y}
     network = Model()

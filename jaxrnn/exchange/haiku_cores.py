@@ -151,7 +151,9 @@ def _from_core(source: Mapping[str, Any], prefix: str, cell: Cell) -> tuple[Cell
     }
     recurrent = {ELMAN_RELU: f"{modules[-1]}/w", LSTM: f"{prefix}/linear/w"}
     matrix = flat.get(recurrent.get(cell, f"{prefix}/w_h"))
-    hidden = None if matrix is None or matrix.ndim != 2 else matrix.shape[1] // len(cell.gates)
+    hidden = None
+    if matrix is not None and matrix.ndim == 2:
+        hidden = matrix.shape[1] // 4 if cell is LSTM else matrix.shape[0]
     width = None if hidden is None else hidden * len(cell.gates)
     expected: dict[str, Shape]
     if cell is ELMAN_RELU:
