@@ -60,12 +60,13 @@ def from_haiku(source: Any, prefix: str | None = None) -> tuple[Network, Any]:
         expected = "parameters by module and name, {module: {name: array}}"
         raise TypeError(sentence("from_haiku", "source", expected, type(source).__name__))
     found: dict[str, Cell] = {}
-    for module, entries in source.items():
-        if isinstance(entries, Mapping) and {"w_i", "w_h"} & {*entries}:
+    modules = {str(name): each for name, each in source.items() if isinstance(each, Mapping)}
+    for module, entries in modules.items():
+        if {"w_i", "w_h"} & {*entries}:
             found[module] = GRU_RESET_BEFORE
         elif module.endswith("/linear"):
             core = module.removesuffix("/linear")
-            found[core] = ELMAN_RELU if f"{core}/linear_1" in source else LSTM
+            found[core] = ELMAN_RELU if f"{core}/linear_1" in modules else LSTM
     if prefix is not None:
         prefix = prefix.strip("/")
         if prefix not in found:
@@ -78,7 +79,7 @@ def from_haiku(source: Any, prefix: str | None = None) -> tuple[Network, Any]:
         raise ValueError(sentence("from_haiku", "source", "one recurrent core", got, hint))
     else:
         prefix = next(iter(found))
-    return _from_core(source, prefix, found[prefix])
+    return _from_core(modules, prefix, found[prefix])
 
 
 def to_haiku(

@@ -230,6 +230,8 @@ def _check_object(value: Any, hints: Mapping[str, Any], name: str) -> None:
 
 def _header(path: Path) -> dict[str, Any]:
     """The JSON at a file's start, read strictly; nothing of the arrays."""
+    if path.exists() and not path.is_file():
+        raise BrokenFileError(f"{path} is a folder or a device, not a file.")
     try:
         # A link is followed: this is a file that the user names, not one of a run's folder.
         with open(files.open_regular(Path(os.path.realpath(path))), "rb") as file:

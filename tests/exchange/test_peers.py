@@ -76,6 +76,7 @@ def test_what_goes_out_is_what_came_in(case):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's own
+@pytest.mark.slow
 @by_name
 def test_stored_outputs_are_what_the_installed_library_computes(case):
     pytest.importorskip(PACKAGE[case.library])
