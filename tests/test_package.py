@@ -100,6 +100,14 @@ def test_public_names_exist_and_are_documented():
     assert dir(rnn) == sorted([*rnn.__all__, "__version__"])
 
 
+def test_names_of_the_exchange_exist_and_are_documented():
+    for name in rnn.exchange.__all__:
+        assert "Example" in getattr(rnn.exchange, name).__doc__, name
+    assert dir(rnn.exchange) == sorted(rnn.exchange.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'from_tensorflow'"):
+        rnn.exchange.from_tensorflow  # noqa: B018
+
+
 def test_the_version_is_the_packages():
     assert rnn.__version__ == metadata.version("jaxrnn")
 
