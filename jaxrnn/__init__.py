@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxrnn import cells, charlm, microscope, networks, optimizers
+    from jaxrnn import cells, charlm, exchange, microscope, networks, optimizers
     from jaxrnn.cells import (
         CELLS,
         ELMAN,
@@ -111,7 +111,7 @@ _HOME = {
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_SUBPACKAGES = ("cells", "charlm", "microscope", "networks", "optimizers")
+_SUBPACKAGES = ("cells", "charlm", "exchange", "microscope", "networks", "optimizers")
 
 __all__ = [
     "CELLS",
@@ -139,6 +139,7 @@ __all__ = [
     "cells",
     "charlm",
     "draw_masks",
+    "exchange",
     "generate",
     "gradcheck",
     "init",

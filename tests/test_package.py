@@ -12,7 +12,7 @@ import jaxrnn as rnn
 
 ROOT = Path(rnn.__file__).parent
 
-# A layer may import itself and what stands before it; the microscope hangs off the side.
+# A layer may import itself and what stands before it; exchange and microscope hang off the side.
 LAYERS = [
     {"errors", "precision", "tuning"},
     {"cells"},
@@ -20,6 +20,7 @@ LAYERS = [
     {"networks"},
     {"gradient_check", "optimizers", "shapes"},
     {"charlm"},
+    {"exchange"},
     {"microscope"},
     {"command_line"},
     {"__main__"},
@@ -57,6 +58,12 @@ def test_layers_import_one_way(path):
             assert rank(parts[1]) <= rank(mine), f"{path.name} imports {module}"
 
 
+def test_nothing_imports_exchange_but_the_command_line():
+    for path in ROOT.rglob("*.py"):
+        if path.relative_to(ROOT).parts[0] not in ("__init__.py", "exchange", "command_line"):
+            assert not any(name.startswith("jaxrnn.exchange") for name, _ in imports_of(path)), path
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_extras_are_imported_where_they_are_used(path):
     extras = {
@@ -91,6 +98,14 @@ def test_public_names_exist_and_are_documented():
         value = getattr(rnn, name)
         assert value.__doc__, name
     assert dir(rnn) == sorted([*rnn.__all__, "__version__"])
+
+
+def test_names_of_the_exchange_exist_and_are_documented():
+    for name in rnn.exchange.__all__:
+        assert "Example" in getattr(rnn.exchange, name).__doc__, name
+    assert dir(rnn.exchange) == sorted(rnn.exchange.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'from_tensorflow'"):
+        rnn.exchange.from_tensorflow  # noqa: B018
 
 
 def test_the_version_is_the_packages():

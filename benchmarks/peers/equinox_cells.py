@@ -14,25 +14,24 @@ from benchmarks.problems import Size
 
 
 def build(cell: str, size: Size) -> JaxLayer:
-    """Weights are the transposes of jaxrnn's; gate order is the same."""
+    """Its cell under `jax.vmap` and `jax.lax.scan`."""
     import equinox as eqx
     import jax
+
+    from jaxrnn import CELLS, exchange
 
     key = jax.random.key(0)
     _, _, input_size, hidden_size = size
 
     def convert(params: Any, carry: Any) -> tuple[Any, Any]:
-        if cell == "lstm":
-            empty: Any = eqx.nn.LSTMCell(input_size, hidden_size, key=key)
-            fields: tuple[Any, ...] = (params.w_xh.T, params.w_hh.T, params.b_h)
-            filled = eqx.tree_at(lambda it: (it.weight_ih, it.weight_hh, it.bias), empty, fields)
-            return filled, (carry.h, carry.c)
-        empty = eqx.nn.GRUCell(input_size, hidden_size, key=key)
-        fields = (params.w_xh.T, params.w_hh.T, params.b_h, params.b_hn)
+        kind: Any = {"lstm": eqx.nn.LSTMCell, "gru": eqx.nn.GRUCell}[cell]
+        fields = exchange.to_equinox(CELLS[cell], params)
         filled = eqx.tree_at(
-            lambda it: (it.weight_ih, it.weight_hh, it.bias, it.bias_n), empty, fields
+            lambda it: [getattr(it, name) for name in fields],
+            kind(input_size, hidden_size, key=key),
+            [*fields.values()],
         )
-        return filled, carry.h
+        return filled, tuple(carry) if cell == "lstm" else carry.h
 
     def unroll(filled: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
         def step(carry: Any, x: Any) -> tuple[Any, Any]:

@@ -14,10 +14,11 @@ from benchmarks.problems import Size
 
 
 def build(cell: str, size: Size) -> JaxLayer:
-    """Flax keeps one kernel a gate; LSTM biases sit with the recurrent kernels."""
+    """Its cell under `nn.RNN`."""
     import flax.linen as nn
     import jax
-    import jax.numpy as jnp
+
+    from jaxrnn import CELLS, exchange
 
     hidden_size = size.hidden_size
     modules = {
@@ -29,16 +30,7 @@ def build(cell: str, size: Size) -> JaxLayer:
     layer = nn.RNN(modules[cell](), time_major=True, return_carry=True)
 
     def convert(params: Any, carry: Any) -> tuple[Any, Any]:
-        gates = {"elman": [""], "elman_relu": [""], "lstm": list("ifgo"), "gru": list("rzn")}[cell]
-        parts = (params.w_xh, params.w_hh, params.b_h)
-        split = [jnp.split(part, len(gates), -1) for part in parts]
-        native: dict[str, Any] = {}
-        for gate, w_x, w_h, b in zip(gates, *split, strict=True):
-            native[f"i{gate}"] = {"kernel": w_x}
-            native[f"h{gate}"] = {"kernel": w_h}
-            native[f"h{gate}" if cell == "lstm" else f"i{gate}"]["bias"] = b
-        if cell == "gru":
-            native["hn"]["bias"] = params.b_hn
+        native = exchange.to_flax(CELLS[cell], params)
         return {"params": {"cell": native}}, (carry.c, carry.h) if cell == "lstm" else carry.h
 
     def unroll(variables: Any, carry: Any, xs: Any) -> tuple[Any, Any]:

@@ -85,14 +85,6 @@ def loss_and_gradient(layer: JaxLayer) -> Callable[..., Any]:
     return jax.value_and_grad(loss, argnums=(0, 1, 2))
 
 
-def recurrent_matrix(params: Any) -> Any:
-    """w_hh [H, G·H] as libraries keep it, whose reset-before GRU has no w_hn [H, H] of its own."""
-    import jax.numpy as jnp
-
-    parts = (params.w_hh, params.w_hn) if hasattr(params, "w_hn") else (params.w_hh,)
-    return jnp.concatenate(parts, -1)
-
-
 def named_results(hs: Any, d_params: Any, d_carry: Any, d_xs: Any) -> Arrays:
     """Outputs and gradients by name, as NumPy; parameters and carry are jaxrnn's NamedTuples."""
     return {"hs": np.asarray(hs)} | named_gradients(d_params, d_carry, d_xs)

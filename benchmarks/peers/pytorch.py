@@ -75,27 +75,20 @@ def recurrent_layer(problem: LayerProblem | TrainProblem, num_layers: int = 1) -
     return kinds[problem.cell](input_size, hidden_size, num_layers)
 
 
-def layer_weights(params: Any) -> list[np.ndarray]:
-    """weight_ih, weight_hh, bias_ih, bias_hh, weight_hr if any; gate order is the same."""
-    second_bias = np.zeros_like(params.b_h)
-    if hasattr(params, "b_hn"):
-        second_bias[-len(params.b_hn) :] = params.b_hn
-    weights = [params.w_xh.T, params.w_hh.T, params.b_h, second_bias]
-    return [*weights, params.w_hr.T] if hasattr(params, "w_hr") else weights
-
-
-def layer_params(like: Any, weights: Sequence[np.ndarray]) -> Any:
-    """The way back: jaxrnn's parameters, or their gradient, from PyTorch's."""
-    w_xh, w_hh, b_h, second_bias, *projection = weights
-    params = like._replace(w_xh=w_xh.T, w_hh=w_hh.T, b_h=b_h)
+def layer_gradient(like: Any, gradients: Sequence[np.ndarray]) -> Any:
+    """The gradient of jaxrnn's parameters from PyTorch's: that of its first bias is that of one."""
+    d_w_xh, d_w_hh, d_b_h, d_second_bias, *d_projection = gradients
+    d_params = like._replace(w_xh=d_w_xh.T, w_hh=d_w_hh.T, b_h=d_b_h)
     if hasattr(like, "b_hn"):
-        params = params._replace(b_hn=second_bias[-len(like.b_hn) :])
-    return params._replace(w_hr=projection[0].T) if projection else params
+        d_params = d_params._replace(b_hn=d_second_bias[-len(like.b_hn) :])
+    return d_params._replace(w_hr=d_projection[0].T) if d_projection else d_params
 
 
 def prepare_layer(problem: LayerProblem, device: str) -> Prepared:
     """The two quantities of a `LayerProblem`."""
     import torch
+
+    from jaxrnn import CELLS, exchange
 
     on = torch_device(device)
     params, carry, xs, cotangent = problem.arrays()
@@ -105,9 +98,8 @@ def prepare_layer(problem: LayerProblem, device: str) -> Prepared:
 
     layer = recurrent_layer(problem).to(on)
     weights = list(layer.parameters())
-    with torch.no_grad():
-        for weight, value in zip(weights, layer_weights(params), strict=True):
-            weight.copy_(tensor(value))
+    named = exchange.to_torch(CELLS[problem.cell], params)
+    layer.load_state_dict({name: tensor(value) for name, value in named.items()})
     inputs = tensor(xs).requires_grad_()
     initial = [tensor(part[None]).requires_grad_() for part in carry]
     state = tuple(initial) if len(initial) == 2 else initial[0]
@@ -133,7 +125,7 @@ def prepare_layer(problem: LayerProblem, device: str) -> Prepared:
     def results() -> Arrays:
         hs = forward().cpu().numpy()
         gradients = [part.cpu().numpy() for part in forward_backward()]
-        d_params = layer_params(params, gradients[: len(weights)])
+        d_params = layer_gradient(params, gradients[: len(weights)])
         d_xs, *d_carry = gradients[len(weights) :]
         return named_results(hs, d_params, type(carry)(*(part[0] for part in d_carry)), d_xs)
 
@@ -217,7 +209,7 @@ def prepare_training(problem: TrainProblem, device: str) -> Prepared:
     def results() -> Arrays:
         fresh = Run()
         losses = [float(fresh.step(*window)) for window in windows[:COMPARED_STEPS]]
-        return named_training_results(losses, *stored_model(fresh.network, model))
+        return named_training_results(losses, *stored_model(fresh.network))
 
     return Prepared({"train_step": train_step}, results, {"threads": torch.get_num_threads()})
 
@@ -226,6 +218,8 @@ def character_model(problem: TrainProblem, model: ModelArrays) -> Any:
     """One-hot characters, recurrent layers, a linear readout; the problem's weights."""
     import torch
     from torch.nn import functional
+
+    from jaxrnn import CELLS, Stack, exchange
 
     vocabulary = problem.size.input_size
 
@@ -239,8 +233,11 @@ def character_model(problem: TrainProblem, model: ModelArrays) -> Any:
             hs, carry = self.recurrent(functional.one_hot(tokens, vocabulary).float(), carry)
             return self.readout(hs), carry
 
+    net = Stack((CELLS[problem.cell],) * len(model.layers))
+    state = exchange.to_torch(net, tuple(model.layers), prefix="recurrent")
+    state |= {"readout.weight": model.w_hy.T, "readout.bias": model.b_y}
     network = Model()
-    load_model(network, model)
+    network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     return network
 
 
@@ -293,27 +290,13 @@ def _with_zeros_before(gradient: Any, kept: int) -> Any:
     return gradient
 
 
-def load_model(network: Any, model: ModelArrays) -> None:
-    """Sets a torch model's weights."""
-    import torch
-
-    values = [value for params in model.layers for value in layer_weights(params)]
-    values += [model.w_hy.T, model.b_y]
-    with torch.no_grad():
-        for parameter, value in zip(network.parameters(), values, strict=True):
-            parameter.copy_(torch.from_numpy(np.array(value)))
-
-
-def stored_model(network: Any, model: ModelArrays) -> tuple[Any, Any, Any]:
+def stored_model(network: Any) -> tuple[Any, Any, Any]:
     """Layers, w_hy, b_y in jaxrnn's layout."""
-    values = [parameter.detach().cpu().numpy() for parameter in network.parameters()]
-    *recurrent, w_hy, b_y = values
-    each = len(recurrent) // len(model.layers)
-    layers = [
-        layer_params(params, recurrent[each * index : each * (index + 1)])
-        for index, params in enumerate(model.layers)
-    ]
-    return layers, w_hy.T, b_y
+    from jaxrnn import exchange
+
+    _, layers = exchange.from_torch(network.recurrent)
+    w_hy, b_y = (parameter.detach().cpu().numpy() for parameter in network.readout.parameters())
+    return [layers] if network.recurrent.num_layers == 1 else layers, w_hy.T, b_y
 
 
 PEER = Peer(

@@ -1,8 +1,8 @@
 """jaxrnn is PyTorch: values and every gradient, in float64, against what PyTorch computed.
 
 The numbers are stored (see `pytorch_reference`); where torch is installed, they are also what it
-computes now. The conversion is part of what is differentiated, so each gradient comes out under
-PyTorch's name: that of b_h must be the gradient of both of PyTorch's biases.
+computes now. `exchange.from_torch` is part of what is differentiated, so each gradient comes out
+under PyTorch's name: that of b_h must be the gradient of both of PyTorch's biases.
 """
 
 import functools
@@ -14,6 +14,7 @@ import pytest
 from recurrence.pytorch_reference import CASES, computed_results, draw_problem, stored_results
 
 import jaxrnn as rnn
+from jaxrnn import exchange
 from jaxrnn.networks import Directions
 
 CELLS = {
@@ -46,12 +47,6 @@ def marked(case):
     return pytest.param(case, id=str(case), marks=() if ordinary else pytest.mark.slow)
 
 
-def network(kind, layers, directions):
-    """Bare where it can be: a cell, or one cell in two directions; else a stack."""
-    layer = rnn.Bidirectional(CELLS[kind]) if directions == 2 else CELLS[kind]
-    return rnn.Stack([layer] * layers) if layers > 1 else layer
-
-
 def nested(runs, layers, directions):
     """One item a layer and direction, in PyTorch's order, as the network's structure has them."""
     if directions == 2:
@@ -67,29 +62,16 @@ def flat(carry, layers, directions):
     return [one for pair in runs for one in (pair.forward, pair.backward)]
 
 
-def cell_params(kind, arrays, end):
-    """PyTorch's weights of one layer and direction as the cell's Params; end: "_l0_reverse"."""
-    b_ih, b_hh = arrays[f"bias_ih{end}"], arrays[f"bias_hh{end}"]
-    fields = {"w_xh": arrays[f"weight_ih{end}"].T, "w_hh": arrays[f"weight_hh{end}"].T}
-    fields["b_h"] = b_ih + b_hh
-    if kind == "gru":  # PyTorch's n = tanh(w x + b_ih + r (w h + b_hh)): the blocks n stay apart
-        n = 2 * b_ih.size // 3
-        fields["b_h"] = jnp.concatenate([fields["b_h"][:n], b_ih[n:]])
-        fields["b_hn"] = b_hh[n:]
-    if kind == "lstm_projected":
-        fields["w_hr"] = arrays[f"weight_hr{end}"].T
-    return CELLS[kind].Params(**fields)  # a field too many or too few is a TypeError
-
-
 def values(kind, layers, directions, arrays, lengths):
     """What PyTorch returns, by its names, computed by jaxrnn from PyTorch's arrays."""
-    ends = [f"_l{k}{end}" for k in range(layers) for end in ("", "_reverse")[:directions]]
-    params = [cell_params(kind, arrays, end) for end in ends]
+    weights = {name: value for name, value in arrays.items() if "_l" in name}
+    nonlinearity = kind.removeprefix("rnn_") if kind.startswith("rnn_") else None
+    net, params = exchange.from_torch(weights, nonlinearity=nonlinearity)
     states = [arrays[name] for name in ("h_0", "c_0") if name in arrays]
     carries = [CELLS[kind].Carry(*fields) for fields in zip(*states, strict=True)]
     last, output = rnn.unroll(
-        network(kind, layers, directions),
-        nested(params, layers, directions),
+        net,
+        params,
         nested(carries, layers, directions),
         arrays["input"],
         **({} if lengths is None else {"lengths": lengths}),
