@@ -19,8 +19,7 @@ from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import dimensions
 from jaxrnn.errors import sentence
 from jaxrnn.networks.ways import check_backward
-from jaxrnn.recurrence.influence import run_moment
-from jaxrnn.recurrence.jacobians import Whole
+from jaxrnn.recurrence.jacobians import Whole, run_moment
 from jaxrnn.recurrence.sequences import Fixed, Timed
 
 Array = jax.Array
@@ -198,9 +197,9 @@ def step_jacobians(cell: Cell, params: Any, carry: Any, xs: Array) -> Array:
     check_backward("step_jacobians", cell)
 
     def one_step(before: Any, x: Array) -> tuple[Any, Array]:
-        after, at = run_moment(cell, params, Fixed(), before, Timed(x))
+        at = run_moment(cell, params, Fixed(), before, Timed(x))
         (jacobian,) = Whole.jacobian(cell, params, at)
-        return after, jacobian
+        return at.step.after, jacobian
 
     return jax.lax.scan(one_step, carry, xs)[1]
 

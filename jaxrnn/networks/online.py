@@ -23,7 +23,6 @@ from jaxrnn.recurrence.influence import (
     layout_of,
     no_influence,
     rows_of,
-    run_moment,
     unroll_cell_online,
 )
 from jaxrnn.recurrence.jacobians import (
@@ -33,6 +32,7 @@ from jaxrnn.recurrence.jacobians import (
     check_elementwise,
     has_own_parts,
     is_elementwise,
+    run_moment,
 )
 from jaxrnn.recurrence.products import exact
 from jaxrnn.recurrence.sequences import Fixed, Timed
@@ -216,7 +216,8 @@ def rtrl_step(cell: Cell, params: Any, state: RTRLState, x: Array) -> tuple[RTRL
 @jax.jit
 def _step(cell: Cell, params: Any, state: RTRLState, x: Array) -> tuple[RTRLState, Array]:
     layout = _layout(cell, params, state)
-    carry, at = run_moment(cell, params, Fixed(), state.carry, Timed(x))
+    at = run_moment(cell, params, Fixed(), state.carry, Timed(x))
+    carry = at.step.after
     before = Derivative(None, None, state.influence)
     influence = carried_on(cell, derivative(cell, params, at, layout), before, layout)
     return RTRLState(carry, influence.params), carry.h

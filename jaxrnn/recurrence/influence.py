@@ -36,10 +36,11 @@ from jaxrnn.recurrence.jacobians import (
     has_own_parts,
     is_elementwise,
     own_rows,
+    run_moment,
 )
 from jaxrnn.recurrence.memory import device_memory
 from jaxrnn.recurrence.products import exact, masked
-from jaxrnn.recurrence.sequences import Fixed, Timed, cast, masks_at, run_step, start_of
+from jaxrnn.recurrence.sequences import Fixed, Timed, cast, masks_at
 from jaxrnn.recurrence.sharding import same_axes
 
 
@@ -91,13 +92,6 @@ def no_influence(cell: Cell, params: Any, batch: tuple[int, ...], layout: Layout
     """Zeros [*B, rows, …]."""
     rows, wide = rows_of(cell, params, layout), exact(params)
     return jax.tree.map(lambda w: jnp.zeros((*batch, rows, *w.shape), wide), params)
-
-
-def run_moment(cell: Cell, params: Any, fixed: Fixed, carry: Any, now: Timed) -> tuple[Any, Moment]:
-    """(the carry after a step, the step)."""
-    start = start_of(carry, now, fixed)
-    step, _ = run_step(cell, params, fixed, carry, now)
-    return step.after, Moment(fixed, start, step, now)
 
 
 class Derivative(NamedTuple):
@@ -252,12 +246,12 @@ def _backward(
 
     def one_step(state: _State, inputs: tuple[Timed, Array, Array]) -> tuple[_State, None]:
         now, d_h, is_last = inputs
-        after, at = run_moment(cell, params, fixed, state.carry, now)
+        at = run_moment(cell, params, fixed, state.carry, now)
         influence = carried_on(cell, derivative(cell, params, at, layout), state.influence, layout)
         d = jax.tree.map(lambda d: jnp.where(is_last, d.astype(wide), 0), d_last)
         d = d._replace(h=d.h + d_h.astype(wide))
         gradient = jax.tree.map(jnp.add, state.gradient, gathered(cell, d, influence, layout))
-        return _State(after, influence, gradient), None
+        return _State(at.step.after, influence, gradient), None
 
     zero = jax.tree.map(lambda c: jnp.zeros(c.shape, wide), carry)
     vectors = layout.pack(cell, zero)

@@ -21,7 +21,7 @@ from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array, dimensions
 from jaxrnn.cells.contract import check_unitwise
 from jaxrnn.recurrence.products import exact, own_product_T
-from jaxrnn.recurrence.sequences import Fixed, Step, Timed, run_step_T
+from jaxrnn.recurrence.sequences import Fixed, Step, Timed, run_step, run_step_T, start_of
 
 
 class Moment(NamedTuple):
@@ -38,6 +38,15 @@ class Moment(NamedTuple):
     start: Any
     step: Step
     now: Timed
+
+
+def run_moment(
+    cell: Cell, params: Any, fixed: Fixed, before: Any, now: Timed, *, projected: bool = False
+) -> Moment:
+    """Runs a step, or K of them, from the carry before; `projected` as `run_step` has it."""
+    start = start_of(before, now, fixed)
+    step, _ = run_step(cell, params, fixed, before, now, projected=projected)
+    return Moment(fixed, start, step, now)
 
 
 class Rows(NamedTuple):

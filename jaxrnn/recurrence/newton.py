@@ -43,6 +43,7 @@ from jaxrnn.recurrence.jacobians import (
     Whole,
     affine_scan,
     is_elementwise,
+    run_moment,
 )
 from jaxrnn.recurrence.products import exact, parameter_gradients, project
 from jaxrnn.recurrence.sequences import (
@@ -52,9 +53,7 @@ from jaxrnn.recurrence.sequences import (
     choose,
     masks_at,
     over_steps,
-    run_step,
     run_step_T,
-    start_of,
 )
 from jaxrnn.recurrence.sharding import same_axes
 
@@ -224,9 +223,7 @@ def _run_all(
     """All steps at once, each from the carry [T, *B, ·] that is taken to be before it."""
     timed, fixed = timed._replace(xs=project(params, timed.xs)), over_steps(fixed)
     before = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), carry, carries)
-    start = start_of(before, timed, fixed)
-    step, _ = run_step(cell, params, fixed, before, timed, projected=True)
-    return Moment(fixed, start, step, timed)
+    return run_moment(cell, params, fixed, before, timed, projected=True)
 
 
 def _into_box(moved: Array, made: Array) -> Array:
