@@ -168,7 +168,7 @@ def _iterate(
     wide, dtype = exact(params), carry.h.dtype
     own = method.jacobian == "diagonal" or is_elementwise(cell)
     layout: Layout = OwnParts if own else Whole
-    run_all = functools.partial(_run_all, cell, params, carry, timed, fixed)
+    run_all = functools.partial(_run_all, cell, params, carry, _projected(params, timed), fixed)
 
     def one_more(now: _Iterate, layout: Layout = layout) -> _Iterate:
         carries, made = cast(now.carries, wide), cast(now.at.step.after, wide)
@@ -220,10 +220,16 @@ def _is_solution(method: Method, now: _Iterate) -> Array:
 def _run_all(
     cell: Cell, params: Any, carry: Any, timed: Timed, fixed: Fixed, carries: Any
 ) -> Moment:
-    """All steps at once, each from the carry [T, *B, ·] that is taken to be before it."""
-    timed, fixed = timed._replace(xs=project(params, timed.xs)), over_steps(fixed)
+    """All steps at once, each from the carry [T, *B, ·] that is taken to be before it.
+
+    `timed.xs` are the inputs' share already, the same in all iterations.
+    """
     before = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), carry, carries)
-    return run_moment(cell, params, fixed, before, timed, projected=True)
+    return run_moment(cell, params, over_steps(fixed), before, timed, projected=True)
+
+
+def _projected(params: Any, timed: Timed) -> Timed:
+    return timed._replace(xs=project(params, timed.xs))
 
 
 def _into_box(moved: Array, made: Array) -> Array:
@@ -274,7 +280,7 @@ def _backward(
         return *zeros, Timed(None), Fixed(), None
     wide = exact(params)
     d_carries = cast(d_outputs[0], wide)
-    at = _run_all(cell, params, carry, timed, fixed, carries)
+    at = _run_all(cell, params, carry, _projected(params, timed), fixed, carries)
     layout: Layout = OwnParts if is_elementwise(cell) else Whole
 
     def at_once() -> Any:
