@@ -5,35 +5,25 @@ import argparse
 from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import file_to_write, read_text, seed
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.experiments import EXPERIMENTS, report
 
-NAMES = {
-    "alternating": "1010…: three units learn it, and need no memory",
-    "counting": "110110…: three units learn it by memory",
-    "order": "word order, which a bag of words cannot see",
-    "five-shapes": "one to one, one to many, many to one, aligned, encoder to decoder: a task each",
-    "parentheses": "a GRU with 15 units, its distance to the exact floor, what its units encode",
-    "gradients": "vanishing gradients of RNN, LSTM and GRU over training",
-    "connectivity": "how far back the predictions of an RNN and an LSTM look",
-    "embedding-or-one-hot": "whether a character model reads better through an embedding table",
-    "last-or-every-step": "a loss at the last step only against one at every step",
-    "parallel": "Newton's method over time, and the Lyapunov exponent that decides it",
-    "online": "learning while reading: RTRL past the window of truncated backpropagation",
-}
-READ_TEXT = ("gradients", "connectivity", "embedding-or-one-hot", "last-or-every-step")
+READ_TEXT = tuple(name for name, listed in EXPERIMENTS.items() if listed.reads_text)
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of `jaxrnn demo`."""
-    width = max(map(len, NAMES))
+    width = max(map(len, EXPERIMENTS))
     parser = argparse.ArgumentParser(
         prog="jaxrnn demo",
         description="Runs an experiment: trains what it needs in seconds to a minute or two, says "
         "what was claimed, what was measured and the verdict, and writes a page to look at.",
         epilog="experiments:\n"
-        + "\n".join(f"  {name:{width}}  {text}" for name, text in NAMES.items()),
+        + "\n".join(f"  {name:{width}}  {listed.summary}" for name, listed in EXPERIMENTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", metavar="NAME", choices=NAMES, help="an experiment, see below")
+    parser.add_argument(
+        "name", metavar="NAME", choices=EXPERIMENTS, help="an experiment, see below"
+    )
     parser.add_argument("--out", metavar="PAGE", help="the page; default: NAME.html")
     parser.add_argument(
         "--seed", type=seed, default=0, metavar="N", help="of all that is random (0)"
@@ -66,7 +56,6 @@ def run(options: argparse.Namespace) -> int:
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
     from jaxrnn.command_line.task_bar import TaskBar
     from jaxrnn.microscope.demos import run_demo
-    from jaxrnn.microscope.experiments.record import report
     from jaxrnn.microscope.pages.html import write_page
 
     backend.check("demo", options.device)

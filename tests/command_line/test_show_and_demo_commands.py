@@ -3,6 +3,8 @@ import inspect
 import io
 import json
 import shutil
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -10,11 +12,11 @@ import pytest
 pytest.importorskip("bokeh")
 from jaxrnn.charlm import Vocab, corpus, runs, training_loop
 from jaxrnn.charlm.settings import Settings
-from jaxrnn.command_line import COMMANDS, demo, main, show
-from jaxrnn.microscope import demos, views
-from jaxrnn.microscope.connectivity import DEFINITIONS
+from jaxrnn.command_line import COMMANDS, main, show
 from jaxrnn.microscope.experiments import EXPERIMENTS, order
-from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Stretch, known_around
+from jaxrnn.microscope.measurements.connectivity import DEFINITIONS
+from jaxrnn.microscope.views import VIEWS
+from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Stretch, Subject, known_around
 
 TEXT = "the cat sat on the mat; </script> 'quoted' (ש🙂)\n" * 60
 
@@ -77,7 +79,7 @@ def test_show_activations_beside_characters_that_the_model_never_saw(folder, tmp
 
 
 def test_a_search_reads_up_to_what_the_model_does_not_know(folder):
-    subject = views.Subject(str(folder / "small"), print)
+    subject = Subject(str(folder / "small"), print)
     text = "the Üthe cat sat on theÜ mat"
     assert known_around(subject, Stretch(text, "", start=12), 100) == "the cat sat on the"
     assert known_around(subject, Stretch(text, "", start=12), 10) == "e cat sat "
@@ -113,7 +115,7 @@ def test_show_gradient_flow_of_several_runs(folder, tmp_path, capsys):
 
 
 def test_gradient_flow_shows_every_checkpoint_that_is_kept(folder, tmp_path):
-    subject = views.Subject(str(folder / "small"), print)
+    subject = Subject(str(folder / "small"), print)
     assert list(subject.history) == [0]
     path, out = tmp_path / "run", tmp_path / "page.html"
     shutil.copytree(folder / "small", path)
@@ -228,15 +230,22 @@ def test_a_run_whose_text_is_gone_asks_for_one(folder, tmp_path, capsys):
     assert "gone.txt, which is gone. Hint: name a text: --text FILE" in capsys.readouterr().err
 
 
-def test_tables_agree():
-    assert list(demo.NAMES) == list(EXPERIMENTS) == list(demos.PAGES)
-    reading = [
-        name for name, run in EXPERIMENTS.items() if "text" in inspect.signature(run).parameters
-    ]
-    assert list(demo.READ_TEXT) == reading
-    assert list(show.VIEWS) == list(views.VIEWS)
+def test_every_row_of_the_registries_leads_somewhere():
+    for view in VIEWS.values():
+        assert callable(view.load())
+    for listed in EXPERIMENTS.values():
+        assert callable(listed.load_page())
+        assert listed.reads_text == ("text" in inspect.signature(listed.load()).parameters)
     assert list(show.DEFINITIONS) == list(DEFINITIONS)
     assert {"show", "demo"} <= set(COMMANDS)
+
+
+def test_help_of_show_and_demo_needs_no_jax():
+    code = (
+        "import sys; from jaxrnn.command_line import show, demo\n"
+        "show.make_parser(); demo.make_parser(); sys.exit('jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_demo_prints_claim_measurement_verdict_and_page(tmp_path, capsys, monkeypatch):

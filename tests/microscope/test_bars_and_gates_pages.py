@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("bokeh")
-from jaxrnn.microscope.gate_statistics import GateStatistics
+from jaxrnn.microscope.measurements.gate_statistics import GateStatistics
 from jaxrnn.microscope.pages.bars import Bar, Chart, bars_page
 from jaxrnn.microscope.pages.gates import gates_page
 from jaxrnn.microscope.pages.html import write_page

@@ -17,8 +17,8 @@ from jaxrnn.microscope.figures.curves import (
 )
 from jaxrnn.microscope.figures.gates import draw_saturation
 from jaxrnn.microscope.figures.maps import draw_activations, draw_pairs
-from jaxrnn.microscope.gate_statistics import GateStatistics
-from jaxrnn.microscope.gradient_flow import flow_of_gradients, gradient_histograms
+from jaxrnn.microscope.measurements.gate_statistics import GateStatistics
+from jaxrnn.microscope.measurements.gradient_flow import flow_of_gradients, gradient_histograms
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from oracles import cells
 
 import jaxrnn as rnn
-from jaxrnn.microscope.gradient_flow import (
+from jaxrnn.microscope.measurements.gradient_flow import (
     GradientFlow,
     RecurrentSpectrum,
     explode_or_vanish,
@@ -16,7 +16,7 @@ from jaxrnn.microscope.gradient_flow import (
     recurrent_spectrum,
     step_jacobians,
 )
-from jaxrnn.microscope.gradient_traces import state_gradients
+from jaxrnn.microscope.traces.gradient_traces import state_gradients
 
 
 def test_elman_jacobian_is_its_closed_form(random_model):

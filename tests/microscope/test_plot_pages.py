@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("bokeh")
-from jaxrnn.microscope.connectivity import rank_agreement
 from jaxrnn.microscope.experiments.parallel import Settling, Trial
-from jaxrnn.microscope.gradient_flow import (
+from jaxrnn.microscope.measurements.connectivity import rank_agreement
+from jaxrnn.microscope.measurements.gradient_flow import (
     FlowOverTraining,
     flow_of_gradients,
     gradient_histograms,
 )
-from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
+from jaxrnn.microscope.pages.connected_text import ConnectedModel, connectivity_page
 from jaxrnn.microscope.pages.curves import curves_page
 from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 from jaxrnn.microscope.pages.html import write_page

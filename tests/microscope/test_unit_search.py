@@ -4,8 +4,8 @@ import pytest
 
 import jaxrnn as rnn
 from jaxrnn.microscope.languages import generate, parentheses
-from jaxrnn.microscope.probes import characters, make_probe, standard_probes
-from jaxrnn.microscope.unit_search import search_units
+from jaxrnn.microscope.measurements.probes import characters, make_probe, standard_probes
+from jaxrnn.microscope.measurements.unit_search import search_units
 
 
 def hand_built_units(text):

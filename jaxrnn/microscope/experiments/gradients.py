@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from jaxrnn import charlm
 from jaxrnn.microscope.experiments.fitting import Fitted, fit
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
-from jaxrnn.microscope.gradient_flow import (
+from jaxrnn.microscope.measurements.gradient_flow import (
     FlowOverTraining,
     RecurrentSpectrum,
     Verdict,
@@ -25,7 +25,7 @@ from jaxrnn.microscope.gradient_flow import (
     gradient_histograms,
     recurrent_spectrum,
 )
-from jaxrnn.microscope.gradient_traces import state_gradients
+from jaxrnn.microscope.traces.gradient_traces import state_gradients
 
 Array = jax.Array
 

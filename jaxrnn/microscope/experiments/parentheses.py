@@ -21,9 +21,9 @@ from jaxrnn.microscope.languages import (
     ideal_losses_bits,
     parentheses,
 )
-from jaxrnn.microscope.probes import standard_probes
+from jaxrnn.microscope.measurements.probes import standard_probes
+from jaxrnn.microscope.measurements.unit_search import UnitSearch, search_units
 from jaxrnn.microscope.traces import ModelTrace, trace_text
-from jaxrnn.microscope.unit_search import UnitSearch, search_units
 
 Array = jax.Array
 

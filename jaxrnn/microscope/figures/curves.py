@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrnn.microscope.gradient_flow import GradientFlow, Histograms
+from jaxrnn.microscope.measurements.gradient_flow import GradientFlow, Histograms
 
 COLOURS = ("#3b7dd8", "#e4572e", "#2a9d6f", "#8e5bd0", "#c08a00", "#d1488f")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.gate_statistics import GateStatistics
+from jaxrnn.microscope.measurements.gate_statistics import GateStatistics
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool
 from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
 from jaxrnn.microscope.pages.tables import table

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.gradient_flow import FlowOverTraining
+from jaxrnn.microscope.measurements.gradient_flow import FlowOverTraining
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool
 from jaxrnn.microscope.pages.html import embedded_json, options, packed
 from jaxrnn.microscope.pages.plots import SERIES, heat_map, plot, plot_page

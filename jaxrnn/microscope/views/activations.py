@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.probes import standard_probes
-from jaxrnn.microscope.unit_search import Finding, search_units
+from jaxrnn.microscope.measurements.probes import standard_probes
+from jaxrnn.microscope.measurements.unit_search import Finding, search_units
 from jaxrnn.microscope.views.subject import (
     SHORTEST_SEARCH,
     Stretch,

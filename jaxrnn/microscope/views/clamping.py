@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from jaxrnn.charlm import bits
-from jaxrnn.microscope.clamping import Clamp, clamped_sample, clamping_effects
 from jaxrnn.microscope.experiments.record import Progress, silent
+from jaxrnn.microscope.measurements.clamping import Clamp, clamped_sample, clamping_effects
 from jaxrnn.microscope.views.subject import (
     Stretch,
     Subject,

@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxrnn.microscope.connectivity import DEFINITIONS, connectivity_matrix, rank_agreement, reach
 from jaxrnn.microscope.experiments.record import Progress, silent
+from jaxrnn.microscope.measurements.connectivity import (
+    DEFINITIONS,
+    connectivity_matrix,
+    rank_agreement,
+    reach,
+)
 from jaxrnn.microscope.views.subject import Stretch, Subject, View, carry_before, only, read
 
 
@@ -15,7 +20,7 @@ def connectivity_view(
     subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
 ) -> View:
     """Which earlier characters mattered for each prediction."""
-    from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
+    from jaxrnn.microscope.pages.connected_text import ConnectedModel, connectivity_page
 
     subject = only(subjects, "connectivity")
     start, end = stretch.bounds(150)

@@ -9,8 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrnn import charlm
-from jaxrnn.microscope.copying import longest_passages, match_lengths, novel_share_of, sort_suffixes
 from jaxrnn.microscope.experiments.record import Progress, silent
+from jaxrnn.microscope.measurements.copying import (
+    longest_passages,
+    match_lengths,
+    novel_share_of,
+    sort_suffixes,
+)
 from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text
 
 WRITTEN = 2000

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.gate_statistics import saturated_gates, unit_activity
+from jaxrnn.microscope.measurements.gate_statistics import saturated_gates, unit_activity
 from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, read
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxrnn import charlm
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.gradient_flow import (
+from jaxrnn.microscope.measurements.gradient_flow import (
     FlowOverTraining,
     GradientFlow,
     direction,
@@ -21,9 +21,9 @@ from jaxrnn.microscope.gradient_flow import (
     recurrent_spectrum,
     step_jacobians,
 )
-from jaxrnn.microscope.gradient_traces import state_gradients
-from jaxrnn.microscope.predictability import largest_lyapunov_exponent
+from jaxrnn.microscope.measurements.predictability import largest_lyapunov_exponent
 from jaxrnn.microscope.traces import layer_inputs
+from jaxrnn.microscope.traces.gradient_traces import state_gradients
 from jaxrnn.microscope.views.subject import (
     WARM_UP,
     Stretch,

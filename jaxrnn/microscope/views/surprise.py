@@ -8,10 +8,10 @@ import numpy as np
 
 from jaxrnn.charlm import bits
 from jaxrnn.charlm.loss_groups import Group, character_classes, group_losses
-from jaxrnn.microscope.copying import sort_suffixes
-from jaxrnn.microscope.error_breakdown import errors_by_cause
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.surprise import (
+from jaxrnn.microscope.measurements.copying import sort_suffixes
+from jaxrnn.microscope.measurements.error_breakdown import errors_by_cause
+from jaxrnn.microscope.measurements.surprise import (
     positions_in_word,
     top_alternatives,
 )

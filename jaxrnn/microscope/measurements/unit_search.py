@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.probes import Probe
+from jaxrnn.microscope.measurements.probes import Probe
 
 Matrix = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def search_units(
 
     >>> text = "".join(np.random.default_rng(0).choice(list("abc"), 2000))
     >>> is_c = np.array([c == "c" for c in text])
-    >>> from jaxrnn.microscope.probes import characters
+    >>> from jaxrnn.microscope.measurements.probes import characters
     >>> report = search_units(np.roll(is_c, 1)[:, None], characters(text), jax.random.key(0))
     >>> report.findings[0].meaning, report.findings[0].named
     ("1 after 'c'", True)
@@ -170,7 +170,7 @@ def search_units(
 def describe(probe: Probe, lag: int) -> str:
     """A probe moved by a lag, in words.
 
-    >>> from jaxrnn.microscope.probes import Probe
+    >>> from jaxrnn.microscope.measurements.probes import Probe
     >>> four = Probe("'4'", np.zeros(2), is_character=True)
     >>> [describe(four, lag) for lag in (-1, 0, 1, 2)]
     ["1 after '4'", "after '4'", "before '4'", "2 before '4'"]

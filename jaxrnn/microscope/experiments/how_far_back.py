@@ -13,15 +13,15 @@ import optax
 from numpy.typing import NDArray
 
 from jaxrnn import charlm
-from jaxrnn.microscope.connectivity import (
+from jaxrnn.microscope.experiments.fitting import Fitted, fit
+from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
+from jaxrnn.microscope.measurements.connectivity import (
     DEFINITIONS,
     RankAgreement,
     connectivity_matrix,
     rank_agreement,
     reach,
 )
-from jaxrnn.microscope.experiments.fitting import Fitted, fit
-from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
 
 Array = jax.Array
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.connectivity import RankAgreement, reach
-from jaxrnn.microscope.gradient_flow import mean_by_distance
+from jaxrnn.microscope.measurements.connectivity import RankAgreement, reach
+from jaxrnn.microscope.measurements.gradient_flow import mean_by_distance
 from jaxrnn.microscope.pages.bokeh_parts import (
     BoxAnnotation,
     ColumnDataSource,

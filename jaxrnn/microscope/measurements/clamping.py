@@ -16,7 +16,7 @@ from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.model import Config, Params, embed, zero_carry
 from jaxrnn.charlm.vocabulary import Vocab
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.interventions import run_with_edits, step_with_edits
+from jaxrnn.microscope.traces.interventions import run_with_edits, step_with_edits
 
 Array = jax.Array
 
