@@ -5,6 +5,7 @@ pytest.importorskip("bokeh")
 from jaxrnn.microscope.pages.activations import activations_page
 from jaxrnn.microscope.pages.html import write_page
 from jaxrnn.microscope.pages.plots import quantise
+from jaxrnn.microscope.pages.shell import Story
 
 HOSTILE = "a</script>\x00\u202eשלום🙂\"'&<b>\n{map}{data}"
 
@@ -25,18 +26,18 @@ def test_quantise_errs_by_half_a_step(bits):
 
 def test_large_page_stays_below_eight_megabytes():
     fields = {name: smooth_noise(2000, 256, seed) for seed, name in enumerate("hcifgo")}
-    assert len(activations_page("x" * 2000, fields, title="Large")) < 8e6
+    assert len(activations_page("x" * 2000, fields, story=Story("Large"))) < 8e6
 
 
 def test_bad_input_is_a_sentence():
     with pytest.raises(ValueError, match=r"'h'\]: expected arrays \[T = 3, H\] of one shape"):
-        activations_page("abc", {"h": np.zeros((4, 2))}, title="")
+        activations_page("abc", {"h": np.zeros((4, 2))}, story=Story(""))
     fields = dict.fromkeys("hc", np.zeros((6000, 800)))
     rule = r"1 to 2,578 characters with 800 units and the fields h, c, got 6,000\. "
     with pytest.raises(ValueError, match=rule + r"Hint: .*`text` .*--to.*`fields` \(--units"):
-        activations_page("x" * 6000, fields, title="")
+        activations_page("x" * 6000, fields, story=Story(""))
     with pytest.raises(ValueError, match=r"1 to 20,000 characters with 2 units and .*, got 0"):
-        activations_page("", {"h": np.zeros((0, 2))}, title="")
+        activations_page("", {"h": np.zeros((0, 2))}, story=Story(""))
 
 
 @pytest.mark.browser
@@ -48,7 +49,7 @@ def test_activations_in_the_browser(browser, tmp_path):
     fields["h"][45:48, 3], fields["h"][45:48, 8] = 0.999, -0.999
     numbers = list(range(100, 100 + units))
     page = activations_page(
-        text, fields, title="<i>", units=numbers, first=7, meanings={103: "after 'e' (0.9)"}
+        text, fields, story=Story("<i>"), units=numbers, first=7, meanings={103: "after 'e' (0.9)"}
     )
     browser.open(write_page(tmp_path / "page.html", page))
     browser.wait("return document.body.dataset.ready === 'yes'")
@@ -133,7 +134,7 @@ def test_activations_in_the_browser(browser, tmp_path):
 @pytest.mark.browser
 def test_largest_page_opens_in_two_seconds_on_a_phone(browser, tmp_path):
     fields = {name: smooth_noise(2000, 256, seed) for seed, name in enumerate("hcifgo")}
-    page = activations_page("To be or " * 222 + "To", fields, title="Large")
+    page = activations_page("To be or " * 222 + "To", fields, story=Story("Large"))
     path = write_page(tmp_path / "page.html", page)
     browser.open(path, width=390, height=844, dark=True)
     browser.wait("return document.body.dataset.ready === 'yes'")

@@ -1,6 +1,6 @@
 """Pages that look inside trained networks: five shapes, parentheses, gradients, connectivity."""
 
-from jaxrnn.microscope.demos.story import outcome, rows_with_expected, story_in_numbers, title_of
+from jaxrnn.microscope.demos.story import story_of
 from jaxrnn.microscope.experiments.five_shapes import FiveShapesData
 from jaxrnn.microscope.experiments.gradients import GradientsData
 from jaxrnn.microscope.experiments.how_far_back import ConnectivityData
@@ -13,13 +13,18 @@ def shapes_page(experiment: Experiment) -> str:
     from jaxrnn.microscope.pages.five_shapes import five_shapes_page
 
     data: FiveShapesData = experiment.data
-    return five_shapes_page(
-        data.shapes,
-        title="The five shapes of recurrent networks",
-        claim=experiment.claim,
-        verdict=f"{outcome(experiment)}. {experiment.verdict}",
-        rows=rows_with_expected(experiment),
+    lesson = (
+        "A recurrent network carries a state from step to step; what it can be used for depends "
+        "on when it reads and when it answers. These are the five usual shapes, each a small "
+        "network at work, with what it really read, held and said."
     )
+    story = story_of(
+        experiment,
+        "One cell, five shapes of network",
+        "One cell, five shapes of network, not all of them learned",
+        lesson,
+    )
+    return five_shapes_page(data.shapes, story)
 
 
 def parentheses_page(experiment: Experiment) -> str:
@@ -33,11 +38,17 @@ def parentheses_page(experiment: Experiment) -> str:
         for finding in data.search.findings
         if finding.named
     }
+    story = story_of(
+        experiment,
+        "Fifteen units learn to count brackets",
+        "Fifteen units try to count brackets",
+        "To know what may come next in this language, a network has to know how deep the "
+        "parentheses are nested. Nobody told it that there is such a thing as depth.",
+    )
     return activations_page(
         data.text[:-1],
         layer_fields(data.fitted.config.cells[0], data.trace.layers[0]),
-        title=title_of(experiment),
-        description=story_in_numbers(experiment),
+        story,
         meanings=meanings,
     )
 
@@ -47,9 +58,15 @@ def gradients_page(experiment: Experiment) -> str:
     from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 
     data: GradientsData = experiment.data
-    return gradient_flow_page(
-        data.flows, title=title_of(experiment), description=story_in_numbers(experiment)
+    story = story_of(
+        experiment,
+        "A plain RNN's gradient dies on the way back; gates keep it alive",
+        "Gates, not singular values, decide how far a gradient gets",
+        "To learn from what it read long ago, a network needs a gradient that reaches back that "
+        "far. Each line below follows it back from the loss: on this scale, a straight line down "
+        "is a loss by the same factor at every step.",
     )
+    return gradient_flow_page(data.flows, story)
 
 
 def connected_page(experiment: Experiment) -> str:
@@ -62,10 +79,12 @@ def connected_page(experiment: Experiment) -> str:
         for name in data.fitted
     }
     characters = next(iter(data.fitted.values())).vocab.characters
-    return connectivity_page(
-        data.text,
-        models,
-        characters,
-        title=title_of(experiment),
-        description=story_in_numbers(experiment),
+    story = story_of(
+        experiment,
+        "An LSTM looks farther back than a plain RNN",
+        "An LSTM looks hardly farther back than a plain RNN",
+        "Before every character the network bets on what comes next. The colours show which "
+        "earlier characters its bet hung on: the stronger the colour, the more the prediction "
+        "would have changed with them.",
     )
+    return connectivity_page(data.text, models, characters, story)

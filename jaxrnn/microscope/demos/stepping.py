@@ -1,7 +1,7 @@
 """Pages on which one training step is stepped through: alternating, counting, order."""
 
 from jaxrnn import charlm
-from jaxrnn.microscope.demos.story import story_in_numbers, title_of
+from jaxrnn.microscope.demos.story import in_one_paragraph
 from jaxrnn.microscope.experiments.binary import BinaryData
 from jaxrnn.microscope.experiments.order import SENTENCES, TOKENS, OrderData
 from jaxrnn.microscope.experiments.record import Experiment
@@ -25,8 +25,12 @@ def binary_page(experiment: Experiment) -> str:
     }
     characters = fitted.vocab.characters
     return stepper_page(
-        recordings, characters, title=title_of(experiment), text=story_in_numbers(experiment)
+        recordings, characters, title=_title(experiment), text=in_one_paragraph(experiment)
     )
+
+
+def _title(experiment: Experiment) -> str:
+    return experiment.name.capitalize()
 
 
 def order_page(experiment: Experiment) -> str:
@@ -43,5 +47,5 @@ def order_page(experiment: Experiment) -> str:
             data.config, params, carry, words, kind, loss="last_cross_entropy"
         )
     return stepper_page(
-        recordings, TOKENS, title=title_of(experiment), text=story_in_numbers(experiment)
+        recordings, TOKENS, title=_title(experiment), text=in_one_paragraph(experiment)
     )

@@ -1,37 +1,52 @@
-"""What every demo's page says of its experiment: the outcome and the rows of its table."""
+"""The words of a demo's page: a title for either outcome, the lesson, and the table."""
+
+from collections.abc import Sequence
 
 from jaxrnn.microscope.experiments.record import Experiment
+from jaxrnn.microscope.pages.shell import Measured, Story, Try
 
 
-def title_of(experiment: Experiment) -> str:
-    """The experiment's name as a heading."""
-    return experiment.name.replace("-", " ").capitalize()
+def story_of(
+    experiment: Experiment,
+    title: str,
+    otherwise: str,
+    lesson: str,
+    *,
+    source: str = "",
+    tries: Sequence[Try] = (),
+) -> Story:
+    """The story of an experiment.
+
+    Args:
+        experiment: the outcome.
+        title: the finding, where the claim held.
+        otherwise: the finding, where it did not.
+        lesson: two sentences that teach what to look for.
+        source: where text and models are from.
+        tries: links that set the page's state.
+
+    Returns:
+        The words of its page.
+    """
+    return Story(
+        title if experiment.holds else otherwise,
+        lesson,
+        claim=experiment.claim,
+        verdict=experiment.verdict,
+        holds=experiment.holds,
+        rows=[
+            Measured(each.name, f"{each.value:.4g} {each.unit}".strip(), each.expected, each.met)
+            for each in experiment.measurements
+        ],
+        source=source,
+        tries=tries,
+    )
 
 
-def outcome(experiment: Experiment) -> str:
-    """Whether the claim held, in words."""
-    return "It holds" if experiment.holds else "It does not hold"
-
-
-def rows_of(experiment: Experiment) -> list[tuple[str, str]]:
-    """What was measured, and the value with its unit."""
-    return [
-        (each.name, f"{each.value:.4g} {each.unit}".strip()) for each in experiment.measurements
-    ]
-
-
-def rows_with_expected(experiment: Experiment) -> list[tuple[str, str, str]]:
-    """The same, and what was expected."""
-    each = zip(rows_of(experiment), experiment.measurements, strict=True)
-    return [(name, value, measured.expected) for (name, value), measured in each]
-
-
-def story(experiment: Experiment) -> str:
-    """Claim, outcome and verdict as a paragraph."""
-    return f"Claimed: {experiment.claim} {outcome(experiment)}: {experiment.verdict}"
-
-
-def story_in_numbers(experiment: Experiment) -> str:
-    """For pages that have no table of what was measured."""
-    measured = "; ".join(f"{name}: {value}" for name, value in rows_of(experiment))
-    return f"{story(experiment)} Measured: {measured}."
+def in_one_paragraph(experiment: Experiment) -> str:
+    """Claim, outcome, verdict and numbers: for the pages that have no table of their own."""
+    outcome = "It holds" if experiment.holds else "It does not hold"
+    measured = "; ".join(
+        f"{each.name}: {each.value:.4g} {each.unit}".strip() for each in experiment.measurements
+    )
+    return f"Claimed: {experiment.claim} {outcome}: {experiment.verdict} Measured: {measured}."

@@ -1,6 +1,5 @@
 """Activations: a map of units over time on the text, and the text in the colours of one unit."""
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from jaxrnn.microscope.pages.plots import (
     plot_page,
     quantise,
 )
+from jaxrnn.microscope.pages.shell import Story, closing, opening
 from jaxrnn.microscope.pages.tables import table
 
 MOST_STEPS = 20_000
@@ -43,9 +43,8 @@ def layer_fields(cell: Cell, layer: Any) -> dict[str, NDArray[np.float64]]:
 def activations_page(
     text: str,
     fields: Mapping[str, ArrayLike],
+    story: Story,
     *,
-    title: str,
-    description: str = "",
     units: Sequence[int] | None = None,
     first: int = 0,
     meanings: Mapping[int, str] | None = None,
@@ -55,8 +54,7 @@ def activations_page(
     Args:
         text: T characters, those that were read.
         fields: arrays [T, H] by name, e.g. from `layer_fields`; the page shows one at a time.
-        title: of the page.
-        description: a sentence under the title.
+        story: the words of the page.
         units: the numbers of the H units in the model; None: 0 … H − 1.
         first: the place of the first character in the whole text.
         meanings: what a unit encodes, in words, by its number, e.g. of a unit search's findings.
@@ -110,8 +108,8 @@ def activations_page(
     found = sorted((meanings or {}).items(), key=lambda item: (item[1], item[0]))
     body = _BODY.format(
         found=table([(f"unit {unit}", text) for unit, text in found], "What the units encode"),
-        title=html.escape(title),
-        description=html.escape(description),
+        opening=opening(story),
+        closing=closing(story),
         fields=options([field["name"] for field in shown]),
         orders=options([order["name"] for order in data["orders"]]),
         last=first + steps - 1,
@@ -119,7 +117,9 @@ def activations_page(
         precision=f"{kept:.1g}",
         data=embedded_json("activations", data),
     )
-    return plot_page(title, body, _plots(source, shown[0], size, steps), assets=("activations.js",))
+    return plot_page(
+        story.title, body, _plots(source, shown[0], size, steps), assets=("activations.js",)
+    )
 
 
 def _check_size(steps: int, size: int, fields: Sequence[str]) -> None:
@@ -224,11 +224,8 @@ def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict
     return {"map": drawn, "strip": strip}
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
-</header>
-<main>
+_BODY = """{opening}
+<main class="story">
 <div class="row">
 <label>show <select id="field">{fields}</select></label>
 <label>sort units <select id="order">{orders}</select></label>
@@ -255,6 +252,7 @@ the places where most of them are on again.</p>
 <table class="list" id="places">
 <thead><tr><th>place</th><th>of these units are on</th><th>text</th></tr></thead>
 <tbody id="found"></tbody></table>
+{closing}
 {found}
 </main>
 {data}"""

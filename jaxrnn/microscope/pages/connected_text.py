@@ -30,6 +30,7 @@ from jaxrnn.microscope.pages.plots import (
     plot_page,
     quantise,
 )
+from jaxrnn.microscope.pages.shell import Story, closing, opening
 
 MEANINGS = {
     "loss_gradient_squared": "Σᵢ (∂L/∂xᵢ)²: how strongly the loss of the prediction feels the "
@@ -66,9 +67,8 @@ def connectivity_page(
     text: str,
     models: Mapping[str, ConnectedModel],
     characters: Sequence[str],
+    story: Story,
     *,
-    title: str,
-    description: str = "",
     first: int = 0,
 ) -> str:
     """A page of which earlier characters mattered for each prediction.
@@ -77,8 +77,7 @@ def connectivity_page(
         text: T + 1 characters; the models read the first T and expected the last T.
         models: by name, all with the same definitions.
         characters: V of them; token id k is `characters[k]`.
-        title: of the page.
-        description: a sentence under the title.
+        story: the words of the page.
         first: the place of the first character in the whole text.
 
     Returns:
@@ -140,8 +139,8 @@ def connectivity_page(
         "models": drawn,
     }
     body = _BODY.format(
-        title=html.escape(title),
-        description=html.escape(description),
+        opening=opening(story),
+        closing=closing(story),
         models=options(models),
         model_hidden="" if len(models) > 1 else "hidden",
         definitions=options([name.replace("_", " ") for name in names]),
@@ -154,7 +153,7 @@ def connectivity_page(
     )
     signed = _is_signed(names[0], models)
     plots = {"map": _map(images, steps, signed=signed), "reached": _reach_curves(arrays)}
-    return plot_page(title, body, plots, assets=("connectivity.css", "connectivity.js"))
+    return plot_page(story.title, body, plots, assets=("connectivity.css", "connectivity.js"))
 
 
 def _definitions(models: Mapping[str, ConnectedModel]) -> list[str]:
@@ -287,11 +286,8 @@ def _agreement_table(model: str, agreement: RankAgreement) -> str:
     )
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
-</header>
-<main>
+_BODY = """{opening}
+<main class="story">
 <div class="row">
 <label {model_hidden}>model <select id="model">{models}</select></label>
 <label>definition <select id="definition">{definitions}</select></label>
@@ -312,6 +308,7 @@ number itself.</p>
 <div class="plot"><!--map--></div>
 <h2>How far back?</h2>
 <div class="plot"><!--reached--></div>
+{closing}
 {agreement}
 </main>
 {data}"""

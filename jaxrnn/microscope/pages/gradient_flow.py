@@ -1,6 +1,5 @@
 """Gradient flow: what is left of the gradient, step by step back, before and after training."""
 
-import html
 import itertools
 import math
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from jaxrnn.microscope.measurements.gradient_flow import FlowOverTraining
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool
 from jaxrnn.microscope.pages.html import embedded_json, options, packed
 from jaxrnn.microscope.pages.plots import SERIES, heat_map, plot, plot_page
+from jaxrnn.microscope.pages.shell import Story, closing, opening, try_this
 
 MOST_STEPS = 200
 POWERS = 12
@@ -20,16 +20,13 @@ POWERS = 12
 largest."""
 
 
-def gradient_flow_page(
-    models: Mapping[str, FlowOverTraining], *, title: str, description: str = ""
-) -> str:
+def gradient_flow_page(models: Mapping[str, FlowOverTraining], story: Story) -> str:
     """A page of gradient histograms over time and training, norm curves, and all pairs of steps.
 
     Args:
         models: by name, e.g. "RNN", "LSTM, h", "LSTM, c", "GRU"; of one text and of equally many
             moments.
-        title: of the page.
-        description: a sentence under the title.
+        story: the words of the page.
 
     Returns:
         HTML.
@@ -63,8 +60,9 @@ def gradient_flow_page(
     }
     sliders = {"last_moment": moments - 1, "last_step": steps - 1}
     body = _BODY.format(
-        title=html.escape(title),
-        description=html.escape(description),
+        opening=opening(story),
+        tries=try_this(story.tries),
+        closing=closing(story),
         models=options(models),
         data=embedded_json("flow", data),
         moments_hidden="hidden" if moments < 2 else "",
@@ -75,7 +73,7 @@ def gradient_flow_page(
         "curves": _curves(models, steps, largest),
         "matrix": _matrix(steps, largest),
     }
-    return plot_page(title, body, plots, assets=("gradient_flow.css", "gradient_flow.js"))
+    return plot_page(story.title, body, plots, assets=("gradient_flow.css", "gradient_flow.js"))
 
 
 def _model(name: str, flow: FlowOverTraining) -> dict[str, Any]:
@@ -96,8 +94,8 @@ def _histogram() -> Any:
     drawn = plot(
         height=280,
         name="histogram",
-        x_axis_label="entry of ∂L/∂h",
-        y_axis_label="entries",
+        x_axis_label="Entry of ∂L/∂h",
+        y_axis_label="Number of entries",
     )
     source = ColumnDataSource({"left": [-1.0], "right": [1.0], "count": [0]}, name="bars")
     bars = drawn.quad(
@@ -119,8 +117,8 @@ def _curves(models: Mapping[str, FlowOverTraining], steps: int, largest: float) 
     drawn = plot(
         height=320,
         name="curves",
-        x_axis_label="steps back from the loss",
-        y_axis_label="mean ‖∂L/∂h‖",
+        x_axis_label="Steps back from the loss",
+        y_axis_label="Mean ‖∂L/∂h‖",
         y_axis_type="log",
         x_range=(-0.5, steps - 0.5),
         y_range=(largest * 10**-POWERS, largest * 3),
@@ -147,8 +145,8 @@ def _matrix(steps: int, largest: float) -> Any:
         height=440,
         max_width=720,
         tools="pan,wheel_zoom,box_zoom,reset,save",
-        x_axis_label="state at t",
-        y_axis_label="loss at s",
+        x_axis_label="State at step t",
+        y_axis_label="Loss at step s",
     )
     top = math.log10(largest)
     heat_map(
@@ -165,24 +163,22 @@ def _matrix(steps: int, largest: float) -> Any:
     return drawn
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
-</header>
-<main>
+_BODY = """{opening}
+<main class="story">
 <div class="row">
-<label>model <select id="model">{models}</select></label>
+<label>Model <select id="model">{models}</select></label>
 <span class="row" {moments_hidden}>
 <button id="play" type="button">▶ Train</button>
-<label>training
+<label>Training
 <input id="moment" type="range" min="0" max="{last_moment}" value="{last_moment}"></label>
 <b id="moment-name"></b></span>
 </div>
-<p id="words" role="status"></p>
 <h2>Mean norm of the gradient, by how far back</h2>
-<div class="plot"><!--curves--></div>
+<figure id="curves"><div class="plot"><!--curves--></div>
+<figcaption id="words" role="status"></figcaption></figure>
+{tries}
 <h2>Entries of the gradient at one step</h2>
-<div class="row"><label class="wide-range">steps back from the last loss
+<div class="row"><label class="wide-range">Steps back from the last loss
 <input id="back" type="range" min="0" max="{last_step}" value="0"></label>
 <b id="back-name"></b></div>
 <p class="quiet">One scale for all steps and moments: what has vanished has gathered in the middle
@@ -192,5 +188,6 @@ bar.</p>
 <p class="quiet">How large the gradient of the loss at s is at the state of t, in powers of ten.</p>
 <div id="readout" class="readout" role="status">Hover over the map for the number of a pair.</div>
 <div class="plot"><!--matrix--></div>
+{closing}
 </main>
 {data}"""

@@ -161,14 +161,14 @@ def closing(story: Story) -> str:
 def measured_table(rows: Sequence[Measured]) -> str:
     """Expected, measured, verdict; columns that no row fills are left out.
 
-    >>> measured_table([Measured("p", "1 < 2")])[-66:]
-    '<tr><th scope="row">p</th><td class="number">1 &lt; 2</td></tr></tbody></table></div>'
+    >>> measured_table([Measured("p", "1 < 2")])[-81:]
+    '<th scope="row">P</th><td class="number">1 &lt; 2</td></tr></tbody></table></div>'
     """
     if not rows:
         return ""
     expected = any(row.expected for row in rows)
     judged = any(row.met is not None for row in rows)
-    head = '<th scope="col"><span class="unseen">What</span></th>'
+    head = "<td></td>"
     head += '<th scope="col" class="number">Expected</th>' if expected else ""
     head += '<th scope="col" class="number">Measured</th>'
     head += '<th scope="col">Verdict</th>' if judged else ""

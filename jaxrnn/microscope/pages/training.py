@@ -9,6 +9,7 @@ from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool, NumeralTickFormatter
 from jaxrnn.microscope.pages.html import embedded_json, readable
 from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
+from jaxrnn.microscope.pages.shell import Story, closing, opening, try_this, upper_first
 
 Record = Mapping[str, Any]
 
@@ -17,17 +18,15 @@ MOST_POINTS = 2_000
 
 def training_page(
     records: Sequence[Record],
+    story: Story,
     *,
-    title: str,
-    description: str = "",
     facts: Mapping[str, object] | None = None,
 ) -> str:
     """A page of a run's curves and samples.
 
     Args:
         records: of metrics.jsonl, as `charlm.training_loop.train` yields them.
-        title: of the page.
-        description: a sentence under the title.
+        story: the words of the page.
         facts: settings to list, by name.
 
     Returns:
@@ -39,7 +38,7 @@ def training_page(
     Example:
         >>> records = [{"step": 1, "epoch": 0.1, "seconds": 1.0, "loss": 3.2},
         ...            {"step": 2, "epoch": 0.2, "seconds": 1.5, "loss": 2.9}]
-        >>> training_page(records, title="A run")[:15]
+        >>> training_page(records, Story("A run"))[:15]
         '<!doctype html>'
     """
     losses = [record for record in records if _number(record, "loss")]
@@ -71,8 +70,9 @@ def training_page(
         ]
     }
     body = _BODY.format(
-        title=html.escape(title),
-        description=html.escape(description),
+        opening=opening(story),
+        tries=try_this(story.tries),
+        closing=closing(story),
         summary=html.escape(_summary(losses, curves["validation_loss"][1])),
         plots="".join(f'<div class="plot"><!--{name}--></div>' for name in others),
         facts="".join(
@@ -85,7 +85,7 @@ def training_page(
         data=embedded_json("training", data),
     )
     assets = ("training.css", "training.js")
-    return plot_page(title, body, {"losses": drawn, **others}, assets=assets)
+    return plot_page(story.title, body, {"losses": drawn, **others}, assets=assets)
 
 
 def _number(record: Record, name: str) -> bool:
@@ -122,7 +122,9 @@ def _thinned(records: Sequence[Record]) -> Sequence[Record]:
 
 
 def _loss_plot(curves: Mapping[str, tuple[str, Sequence[Record]]]) -> Any:
-    drawn = plot(height=340, x_axis_label="step", y_axis_label="nats a character", name="losses")
+    drawn = plot(
+        height=340, x_axis_label="Step", y_axis_label="Loss, nats a character", name="losses"
+    )
     shown = []
     for colour, (field, (label, records)) in zip(SERIES, curves.items(), strict=False):
         kept = [record for record in _thinned(records) if _number(record, field)]
@@ -162,9 +164,9 @@ def _curve(
     values = [float(record[field]) for record in kept]
     drawn = plot(
         height=200,
-        title=label,
+        title=upper_first(label),
         x_range=x_range,
-        x_axis_label="step",
+        x_axis_label="Step",
         y_axis_type="log" if log and min(values) > 0 else "linear",
         toolbar_location=None,
         name=field,
@@ -180,17 +182,18 @@ def _curve(
     return drawn
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
+_BODY = """{opening}
+<main class="story">
 <p>{summary}</p>
-</header>
-<main>
 <div class="row"><span class="choice" role="group" aria-label="Unit">
 <button type="button" data-unit="nats" aria-pressed="true">nats</button>
 <button type="button" data-unit="bits" aria-pressed="false">bits a character</button>
 </span></div>
-<div class="plot"><!--losses--></div>
+<figure id="losses"><div class="plot"><!--losses--></div>
+<figcaption>The loss of each reported step, thin, and smoothed over it; dots are the loss on the
+held-out part of the text, which nothing is learned from. A click on a name hides its
+line.</figcaption></figure>
+{tries}
 <section {samples_hidden}>
 <h2>What it wrote on the way</h2>
 <div class="row">
@@ -203,6 +206,7 @@ _BODY = """<header>
 <div id="sample-text" class="text" tabindex="0" aria-label="Sample"></div>
 </section>
 <div class="small-plots">{plots}</div>
+{closing}
 <section {facts_hidden}>
 <h2>Settings</h2>
 <table class="list">{facts}</table>

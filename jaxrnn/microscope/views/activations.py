@@ -39,6 +39,7 @@ def activations_view(
     """Units over time on the text, and what they encode."""
     from jaxrnn.microscope.pages.activations import activations_page, layer_fields
     from jaxrnn.microscope.pages.plots import MOST_BYTES
+    from jaxrnn.microscope.pages.shell import Story
 
     subject = only(subjects, "activations")
     config, layer = subject.run.config, layer_number(subject, stretch)
@@ -66,9 +67,11 @@ def activations_view(
         activations_page,
         stretch.text[start:end],
         {name: array[:, units] for name, array in arrays.items()},
-        title=f"Inside {subject.name}",
-        description=f"Layer {layer + 1} of {len(config.cells)}. {stretch.words(start, end)}; after "
-        f"{subject.step:,} steps of training.{left_out}",
+        Story(
+            f"Inside {subject.name}",
+            source=f"Layer {layer + 1} of {len(config.cells)}. {stretch.words(start, end)}; after "
+            f"{subject.step:,} steps of training.{left_out}",
+        ),
         units=units,
         first=start,
         meanings={finding.unit: _meaning(finding) for finding in named},

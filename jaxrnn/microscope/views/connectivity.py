@@ -21,6 +21,7 @@ def connectivity_view(
 ) -> View:
     """Which earlier characters mattered for each prediction."""
     from jaxrnn.microscope.pages.connected_text import ConnectedModel, connectivity_page
+    from jaxrnn.microscope.pages.shell import Story
 
     subject = only(subjects, "connectivity")
     start, end = stretch.bounds(150)
@@ -43,8 +44,12 @@ def connectivity_view(
         stretch.text[start : end + 1],
         {subject.name: ConnectedModel(matrices, seen.logits, agreement)},
         subject.run.vocab.characters,
-        title=f"What mattered to {subject.name}",
-        description=f"{stretch.words(start, end + 1)}.",
+        Story(
+            f"What mattered to {subject.name}",
+            "Before every character the network bets on what comes next. The colours show which "
+            "earlier characters its bet hung on.",
+            source=f"{stretch.words(start, end + 1)}.",
+        ),
         first=start,
     )
     lines = [

@@ -48,6 +48,7 @@ def gradient_flow_view(
 ) -> View:
     """What is left of the gradient, step by step back, at every moment that a checkpoint keeps."""
     from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
+    from jaxrnn.microscope.pages.shell import Story
 
     start, end = stretch.bounds(64)
     histories = [_moments(subject, len(subjects) > 1) for subject in subjects]
@@ -83,9 +84,14 @@ def gradient_flow_view(
     page = partial(
         gradient_flow_page,
         models,
-        title="How the gradient flows back through time",
-        description=f"{stretch.words(start, end)}. A run keeps its first parameters, its last two "
-        "checkpoints and the best.",
+        Story(
+            _finding(models),
+            "To learn from what it read long ago, a network needs a gradient that reaches back "
+            "that far. On this scale a straight line down is a loss by the same factor at every "
+            "step back.",
+            source=f"{stretch.words(start, end)}. A run keeps its first parameters, its last two "
+            "checkpoints and the best.",
+        ),
     )
 
     def draw(axes: Any) -> None:
@@ -95,6 +101,16 @@ def gradient_flow_view(
 
     head = "Factor by which the gradient changes with each step back:\n"
     return View(page, head + "\n".join(lines), draw)
+
+
+def _finding(models: dict[str, FlowOverTraining]) -> str:
+    """How far the gradient of the first model reaches, as a title."""
+    flow = next(iter(models.values())).flows[-1]
+    half = np.log(0.5) / np.log(flow.factor_a_step) if flow.factor_a_step < 1 else np.inf
+    if np.isinf(half):
+        return "The gradient does not shrink on its way back"
+    steps = f"{half:.0f} steps" if half >= 1.5 else "a single step"
+    return f"Half of the gradient is gone after {steps} back"
 
 
 def _moments(subject: Subject, compared: bool) -> dict[str, Any]:

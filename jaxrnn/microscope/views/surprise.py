@@ -36,6 +36,7 @@ def surprise_view(
     """The loss by kind of character, by place in the word, and by what would have prevented it."""
     from jaxrnn.microscope.pages.bars import Chart, bars_page
     from jaxrnn.microscope.pages.html import visible
+    from jaxrnn.microscope.pages.shell import Story
 
     subject = only(subjects, "surprise")
     start, end = stretch.bounds(10_000)
@@ -47,9 +48,9 @@ def surprise_view(
     places = [min(place, LONGEST_PLACE) for place in positions_in_word(text)]
     kinds = group_losses(losses, character_classes(text)[1:])
     charts = {
-        "By kind of character": Chart(_bars(kinds), "share of the loss"),
+        "By kind of character": Chart(_bars(kinds), "Share of the loss"),
         "By place in the word": Chart(
-            _bars(_by_place(group_losses(losses, places[1:]))), "share of the loss"
+            _bars(_by_place(group_losses(losses, places[1:]))), "Share of the loss"
         ),
     }
     try:
@@ -68,7 +69,7 @@ def surprise_view(
             f"{losses[losses > np.log(2)].sum() / losses.sum():.0%} of the whole loss."
         )
         charts["Errors, by what would have prevented them"] = Chart(
-            _bars(causes), "share of the errors' loss", explanation
+            _bars(causes), "Share of the errors' loss", explanation
         )
     # Of equal contexts the worst one only: a table of one line ten times says nothing.
     contexts: dict[str, int] = {}
@@ -85,12 +86,17 @@ def surprise_view(
         likeliest = ", ".join(f"{visible(a.character)} {a.probability:.2f}" for a in expected)
         p = float(np.exp(-losses[at]))
         rows.append((f"…{before}[{visible(text[at + 1])}]", f"p = {p:.1e}; expected {likeliest}"))
+    first = max(kinds, key=lambda group: group.share)
     page = partial(
         bars_page,
         charts,
-        title=f"What surprises {subject.name}",
-        description=f"{stretch.words(start, end + 1)}; after {subject.step:,} steps of training. "
-        f"Mean loss of these characters: {mean}.",
+        Story(
+            f"{_share_in_words(first)} of the loss is at {first.label}",
+            "A language model pays for every character that it did not expect: −log₂ p bits. "
+            "Where it pays shows what it has not learned, or what nobody could know.",
+            source=f"{subject.name}. {stretch.words(start, end + 1)}; after {subject.step:,} steps "
+            f"of training. Mean loss of these characters: {mean}.",
+        ),
         rows=rows,
         rows_heading="The greatest surprises",
     )
@@ -105,6 +111,10 @@ def surprise_view(
         f"{mean} on {end - start:,} of {len(stretch.text):,} characters.\n{note}{head}\n"
         + "\n".join(lines),
     )
+
+
+def _share_in_words(group: Group) -> str:
+    return f"{group.share:.0%}"
 
 
 def _by_place(groups: Sequence[Group]) -> tuple[Group, ...]:

@@ -60,6 +60,7 @@ function show() {
   showHistogram();
   showMatrix();
   showWords();
+  address.changed();
 }
 
 window.hovered = (_, { geometry }) => {
@@ -67,7 +68,7 @@ window.hovered = (_, { geometry }) => {
   if (t < 0 || s < 0 || s >= T || t >= T) return;
   const line = byId("readout");
   line.textContent = t > s
-    ? `the loss at ${s} does not depend on the state at ${t}, which comes later`
+    ? `The loss at ${s} does not depend on the state at ${t}, which comes later`
     : `‖∂L/∂h‖ of the loss at ${s} at the state of ${t}, ${s - t} back: ${scientific(norm(s, t))}`;
   Object.assign(line.dataset, { loss: s, state: t, value: norm(s, t) });
 };
@@ -75,7 +76,7 @@ window.tapped = (event) => window.hovered(null, { geometry: event });
 
 byId("model").addEventListener("change", (event) => { at.model = Number(event.target.value); show(); });
 byId("moment").addEventListener("input", (event) => { play(false); at.moment = Number(event.target.value); show(); });
-byId("back").addEventListener("input", (event) => { at.back = Number(event.target.value); showHistogram(); });
+byId("back").addEventListener("input", (event) => { at.back = Number(event.target.value); showHistogram(); address.changed(); });
 
 function play(on) {
   if (timer !== null) clearInterval(timer);
@@ -94,4 +95,8 @@ function play(on) {
 }
 byId("play").addEventListener("click", () => play(timer === null));
 
-whenPlotted(show);
+address.add("model", () => data.models[at.model].name, oneOf(data.models.map((one) => one.name), (place) => { at.model = place; byId("model").value = place; show(); }));
+address.add("moment", () => at.moment, wholeNumber(0, data.models[0].moments.length - 1, (moment) => { play(false); at.moment = moment; show(); }));
+address.add("back", () => at.back, wholeNumber(0, T - 1, (back) => { at.back = back; show(); }));
+
+whenPlotted(() => { show(); address.begin(); });
