@@ -15,6 +15,7 @@ What that says in numbers, in `measurements`:
     surprise            where the loss is, and what the model would rather have said
     error_breakdown     what knowledge would have prevented the errors
     copying             what a sample took from the training text word for word
+    repetition          where a text begins to go round in a loop
 
 Known ground, and trials on it:
     languages           languages with an exactly known floor
@@ -53,6 +54,7 @@ _INSIDE = {
         "gradient_flow",
         "predictability",
         "probes",
+        "repetition",
         "surprise",
         "unit_search",
     ),

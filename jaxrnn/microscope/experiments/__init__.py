@@ -84,6 +84,11 @@ EXPERIMENTS = {
         "looking_inside.gradients_page",
         reads_text=True,
     ),
+    "lstm": ListedExperiment(
+        "the LSTM's two states: gates at work, why c keeps what h loses, the way back",
+        "lstm.run",
+        "writing_and_keeping.lstm_page",
+    ),
     "connectivity": ListedExperiment(
         "how far back the predictions of an RNN and an LSTM look",
         "how_far_back.run",
@@ -101,6 +106,11 @@ EXPERIMENTS = {
         "last_or_every_step.run",
         "comparing.loss_page",
         reads_text=True,
+    ),
+    "generation": ListedExperiment(
+        "three kinds of text: samples through training, greedy and drawn, loops",
+        "generation.run",
+        "writing_and_keeping.generation_page",
     ),
     "parallel": ListedExperiment(
         "Newton's method over time, and the Lyapunov exponent that decides it",

@@ -40,12 +40,17 @@ def passages(texts: Mapping[str, str | Marked]) -> str:
     """
     return "".join(
         f'<h2>{html.escape(name)}</h2><div class="text" tabindex="0" role="region" '
-        f'aria-label="{html.escape(name)}">{_marked(text)}</div>'
+        f'aria-label="{html.escape(name)}">{marked_text(text)}</div>'
         for name, text in texts.items()
     )
 
 
-def _marked(text: str | Marked) -> str:
+def marked_text(text: str | Marked) -> str:
+    """A text as HTML, its stretches marked.
+
+    >>> marked_text(Marked("a<b", [(1, 2, "less")]))
+    'a<mark title="less">&lt;</mark>b'
+    """
     if isinstance(text, str):
         return _shown(text)
     parts, last = [], 0
