@@ -73,7 +73,7 @@ def test_show_activations_beside_characters_that_the_model_never_saw(folder, tmp
     assert main(["show", str(folder / "small"), *text, "--to", "130", "--units", "2"]) == 0
     # One unit is shown; whether it follows a probe or not, the sentence speaks of that unit only.
     printed = capsys.readouterr().out
-    assert "1 of the 1 units shown have a name" in printed or "None of the 1 units" in printed
+    assert "None of the 1 units shown encodes more than the units of untrained" in printed
     assert main(["show", str(folder / "small"), *text, "--to", "1000"]) == 2
     assert "'Ü' (U+00DC)" in capsys.readouterr().err
 
@@ -81,9 +81,9 @@ def test_show_activations_beside_characters_that_the_model_never_saw(folder, tmp
 def test_a_search_reads_up_to_what_the_model_does_not_know(folder):
     subject = Subject(str(folder / "small"), print)
     text = "the Üthe cat sat on theÜ mat"
-    assert known_around(subject, Stretch(text, "", start=12), 100) == "the cat sat on the"
-    assert known_around(subject, Stretch(text, "", start=12), 10) == "e cat sat "
-    assert known_around(subject, Stretch(text, "", start=0), 3) == "the"
+    assert known_around(subject, Stretch(text, "", start=12), 100) == (5, "the cat sat on the")
+    assert known_around(subject, Stretch(text, "", start=12), 10) == (7, "e cat sat ")
+    assert known_around(subject, Stretch(text, "", start=0), 3) == (0, "the")
 
 
 def test_show_connectivity_of_a_text_from_standard_input(folder, tmp_path, monkeypatch, capsys):

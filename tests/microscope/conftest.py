@@ -28,12 +28,13 @@ class Browser:
         self.driver = driver
         self.width = 0
 
-    def open(self, path, *, width=1280, height=900, dark=False):
+    def open(self, path, *, width=1280, height=900, dark=False, fragment=""):
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-        self.driver.get(path.resolve().as_uri())
+        self.driver.get("about:blank")  # So that a fragment alone is a page to open, too.
+        self.driver.get(path.resolve().as_uri() + fragment)
         self.width = width
         return self
 

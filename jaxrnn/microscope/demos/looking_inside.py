@@ -6,6 +6,12 @@ from jaxrnn.microscope.experiments.gradients import GradientsData
 from jaxrnn.microscope.experiments.how_far_back import ConnectivityData
 from jaxrnn.microscope.experiments.parentheses import ParenthesesData
 from jaxrnn.microscope.experiments.record import Experiment
+from jaxrnn.microscope.measurements.probes import standard_probes
+
+_NUMBERS = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}
+
+TYPED = "( ( 0 ( 3 ( 4 4 ) ) 2 ) ) "
+"""What stands in the box for typing at first: up to the full depth and down again."""
 
 
 def shapes_page(experiment: Experiment) -> str:
@@ -29,27 +35,30 @@ def shapes_page(experiment: Experiment) -> str:
 
 def parentheses_page(experiment: Experiment) -> str:
     """Activations of the 15 units on text that they were not trained on."""
-    from jaxrnn.microscope.pages.activations import activations_page, layer_fields
+    from jaxrnn.microscope.pages.activations import Typing, activations_page, layer_fields
+    from jaxrnn.microscope.pages.typed_text import model_for_typing
+    from jaxrnn.microscope.pages.unit_gallery import named_meanings
+    from jaxrnn.microscope.pages.whole_text import WholeText
 
     data: ParenthesesData = experiment.data
-    meanings = {
-        finding.unit: f"{finding.meaning} (correlation {finding.confirmation:.2f}; the best "
-        f"untrained unit {finding.untrained:.2f})"
-        for finding in data.search.findings
-        if finding.named
-    }
+    fitted, text = data.fitted, data.text[:-1]
+    probes = {probe.name: probe for probe in standard_probes(text)}
+    counting = sum(each.named and each.probe == "depth" for each in data.search.findings)
     story = story_of(
         experiment,
-        "Fifteen units learn to count brackets",
-        "Fifteen units try to count brackets",
+        f"{_NUMBERS.get(counting, str(counting))} of fifteen units count the open brackets",
+        "Fifteen units try to count the open brackets",
         "To know what may come next in this language, a network has to know how deep the "
         "parentheses are nested. Nobody told it that there is such a thing as depth.",
     )
     return activations_page(
-        data.text[:-1],
-        layer_fields(data.fitted.config.cells[0], data.trace.layers[0]),
+        text,
+        layer_fields(fitted.config.cells[0], data.trace.layers[0]),
         story,
-        meanings=meanings,
+        meanings=named_meanings(data.search.findings),
+        tracks=[probes[name] for name in ("depth", "'4'", "' '") if name in probes],
+        whole=WholeText(data.searched, data.searched_states, 0, len(data.searched)),
+        typing=Typing(model_for_typing(fitted.config, fitted.params, fitted.vocab, 0, TYPED)),
     )
 
 

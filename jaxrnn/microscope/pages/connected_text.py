@@ -30,7 +30,7 @@ from jaxrnn.microscope.pages.plots import (
     plot_page,
     quantise,
 )
-from jaxrnn.microscope.pages.shell import Story, closing, opening
+from jaxrnn.microscope.pages.shell import Story, Try, closing, colour_key, opening, try_this
 
 MEANINGS = {
     "loss_gradient_squared": "Σᵢ (∂L/∂xᵢ)²: how strongly the loss of the prediction feels the "
@@ -129,11 +129,14 @@ def connectivity_page(
         arrays[name] = own
         logits = np.asarray(connected.logits, np.float64)
         drawn.append({"definitions": definitions, **_predictions(text, logits, characters)})
+    last = drawn[-1]
+    first_matrix = next(iter(arrays[next(reversed(arrays))].values()))
+    places = worth_looking_at(text, np.array(last["chances"]), first_matrix)
     data = {
+        "names": {"models": [*models], "definitions": names},
         "steps": steps,
         "first": first,
-        # Opens at the prediction that looks back the farthest.
-        "start": int(np.argmax(drawn[-1]["definitions"][0]["reach"])),
+        "start": places[0].step,
         "characters": [visible(character) for character in text],
         "text": [readable(character) for character in text],
         "models": drawn,
@@ -142,6 +145,10 @@ def connectivity_page(
         opening=opening(story),
         closing=closing(story),
         models=options(models),
+        key=colour_key(
+            "How much it mattered", "0", "most", signed=_is_signed(names[0], models), name="key"
+        ),
+        tries=try_this([*story.tries, *(_try(place, text, first) for place in places)]),
         model_hidden="" if len(models) > 1 else "hidden",
         definitions=options([name.replace("_", " ") for name in names]),
         agreement="".join(
@@ -154,6 +161,55 @@ def connectivity_page(
     signed = _is_signed(names[0], models)
     plots = {"map": _map(images, steps, signed=signed), "reached": _reach_curves(arrays)}
     return plot_page(story.title, body, plots, assets=("connectivity.css", "connectivity.js"))
+
+
+class Place(NamedTuple):
+    """A prediction worth looking at: its step, and why."""
+
+    step: int
+    why: str
+
+
+def worth_looking_at(
+    text: str, chances: NDArray[np.float64], matrix: NDArray[np.float64]
+) -> tuple[Place, ...]:
+    """Predictions that show something, the most telling first.
+
+    The first is inside a word, expected, and hangs on more than the two characters before it: the
+    largest product of its probability and of the share of connectivity that lies farther back.
+
+    Args:
+        text: T + 1 characters.
+        chances: [T], of each right character.
+        matrix: [T, T], by one definition.
+
+    Returns:
+        Up to three places.
+    """
+    sizes = np.tril(np.abs(matrix))
+    wholes = sizes.sum(axis=1)
+    steps = np.arange(len(sizes))
+    near = np.array([sizes[s, max(0, s - 1) : s + 1].sum() for s in steps])
+    far = 1 - near / np.where(wholes > 0, wholes, 1.0)
+    inside = np.array([s >= 2 and text[s - 1 : s + 2].isalpha() for s in steps])
+    ends = np.array([s + 2 >= len(text) or not text[s + 2].isalpha() for s in steps])
+    # A word needs room before it, so that there is something to look back at.
+    late = steps >= len(steps) // 4
+    score = chances * far * (0.25 + inside) * (1 + ends) * (0.25 + late)
+    farthest = int(np.argmax(reach(matrix)))
+    places = [
+        Place(int(np.argmax(score)), "expected from context"),
+        Place(farthest, "looks back the farthest"),
+        Place(int(np.argmin(np.where(inside, chances, 2.0))), "the greatest surprise in a word"),
+    ]
+    return tuple({place.step: place for place in places[::-1]}.values())[::-1]
+
+
+def _try(place: Place, text: str, first: int) -> Try:
+    """A link to a prediction, with the word that it is in."""
+    before = text[max(0, place.step - 11) : place.step + 1].split("\n")[-1].lstrip()
+    words = f"“{before}[{visible(text[place.step + 1])}]”: {place.why}"
+    return Try(words, {"place": first + place.step + 1, "kept": "yes"})
 
 
 def _definitions(models: Mapping[str, ConnectedModel]) -> list[str]:
@@ -205,8 +261,8 @@ def _map(images: Mapping[str, NDArray[Any]], steps: int, *, signed: bool) -> Any
         height=460,
         max_width=760,
         tools="pan,wheel_zoom,box_zoom,reset,save",
-        x_axis_label="earlier character",
-        y_axis_label="expected after",
+        x_axis_label="Place of the earlier character",
+        y_axis_label="Place of the prediction",
     )
     heat_map(
         drawn,
@@ -230,8 +286,8 @@ def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> An
     """
     drawn = plot(
         height=280,
-        x_axis_label="distance in characters",
-        y_axis_label="share within it",
+        x_axis_label="Distance in characters",
+        y_axis_label="Share within it",
         y_range=(0, 1.02),
         tools="xpan,xwheel_zoom,reset,save,hover",
         tooltips="$name: @share{0.000} within @distance",
@@ -280,7 +336,8 @@ def _agreement_table(model: str, agreement: RankAgreement) -> str:
     )
     return (
         f"<h2>Do the definitions agree? {html.escape(model)}</h2><p class='quiet'>Rank "
-        'correlation of the sizes, mean over predictions.</p><div class="wide">'
+        'correlation of the sizes, mean over predictions.</p><div class="wide" tabindex="0" '
+        'role="region" aria-label="Agreement">'
         f'<table class="list"><tr><td></td>{head}</tr>'
         f"{rows}</table></div>"
     )
@@ -289,17 +346,22 @@ def _agreement_table(model: str, agreement: RankAgreement) -> str:
 _BODY = """{opening}
 <main class="story">
 <div class="row">
-<label {model_hidden}>model <select id="model">{models}</select></label>
-<label>definition <select id="definition">{definitions}</select></label>
-<label><input type="checkbox" id="fixed"> keep this prediction</label>
+<label {model_hidden}>Model <select id="model">{models}</select></label>
+<label>Definition <select id="definition">{definitions}</select></label>
+<label><input type="checkbox" id="fixed"> Keep this prediction</label>
 </div>
-<p id="meaning" class="quiet"></p>
+{key}
+<figure id="connected">
+<div id="text" class="text" tabindex="0" role="application"
+aria-label="The text; arrow keys move, Enter keeps the prediction"></div>
 <div id="readout" class="readout" role="status">Hover over a character for what mattered for
 it.</div>
-<div id="text" class="text" tabindex="0" aria-label="The text; arrow keys move"></div>
-<p class="quiet">Hover over a character (or arrow keys): the earlier ones that mattered for
-expecting it light up, each prediction on its own scale; the green frame is the character itself.
-A click keeps the prediction, so that hovering shows the number of each earlier character.</p>
+<figcaption>Hover over a character, tap it, or use the arrow keys: the earlier ones that mattered
+for expecting it light up, each prediction on its own scale; the green frame is the character
+itself. A click keeps the prediction, so that hovering shows the number of each earlier character.
+<span id="meaning"></span></figcaption>
+</figure>
+{tries}
 <h2>What was expected there <span class="quiet" id="chance"></span></h2>
 <table class="list predictions"><tbody id="predictions"></tbody></table>
 <h2>All pairs</h2>

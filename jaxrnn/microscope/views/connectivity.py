@@ -39,16 +39,18 @@ def connectivity_view(
     progress(names[-1].replace("_", " "), len(names), len(names))
     several = len(names) > 1 and end - start > 6
     agreement = rank_agreement(matrices) if several else None
+    distance = float(np.mean(reach(matrices[names[0]]))) + 1
     page = partial(
         connectivity_page,
         stretch.text[start : end + 1],
         {subject.name: ConnectedModel(matrices, seen.logits, agreement)},
         subject.run.vocab.characters,
         Story(
-            f"What mattered to {subject.name}",
+            f"Nine tenths of a prediction hang on {distance:.0f} characters",
             "Before every character the network bets on what comes next. The colours show which "
-            "earlier characters its bet hung on.",
-            source=f"{stretch.words(start, end + 1)}.",
+            "earlier characters its bet hung on: the stronger, the more it would have changed.",
+            source=f"{subject.name}. {stretch.words(start, end + 1)}. The number in the title is "
+            f"the mean by the first definition, {names[0].replace('_', ' ')}.",
         ),
         first=start,
     )
@@ -63,6 +65,9 @@ def connectivity_view(
         text = stretch.text[start : end + 1]
         matrix = matrices[names[0]]
         draw_coloured_text(axes, text, matrix[-1], target=len(text) - 1)
+        words = f"{subject.name}: {names[0].replace('_', ' ')}\n"
+        words += "Full colour: mattered most for the character in the green frame"
+        axes.set_title(words, fontsize=9, loc="left")
 
     head = "90 % of the connectivity lies, on average, within\n"
     return View(page, head + "\n".join(lines), draw)

@@ -171,7 +171,7 @@ def _what_makes_it(
 
 def _predictability(subject: Subject, params: Any, layer: int, stretch: Stretch) -> str:
     """The layer's Lyapunov exponent along the text around the stretch, and what it means."""
-    config, text = subject.run.config, known_around(subject, stretch, FOLLOWED)
+    config, text = subject.run.config, known_around(subject, stretch, FOLLOWED)[1]
     tokens = jnp.asarray(subject.run.vocab.encode(text))
     zero = charlm.zero_carry(config, params, ())
     xs = layer_inputs(config, params, zero, tokens)[layer]

@@ -78,6 +78,10 @@ class Subject:
         _ = self.checkpoint  # a run without one may say that it has any size
         return first_params(self.run)
 
+    def untrained_draw(self, draw: int) -> charlm.Params:
+        """Other parameters that training might have begun with; 0 are those that it did."""
+        return self.untrained if draw == 0 else first_params(self.run, draw)
+
     @cached_property
     def history(self) -> dict[int, charlm.Params]:
         """Parameters by step: those that training began with, and every checkpoint that is kept."""
@@ -209,17 +213,20 @@ def read(subject: Subject, params: charlm.Params, text: str, start: int, end: in
     return trace_model(subject.run.config, params, carry, inputs, targets)
 
 
-def known_around(subject: Subject, stretch: Stretch, length: int) -> str:
+def known_around(subject: Subject, stretch: Stretch, length: int) -> tuple[int, str]:
     """About `length` characters around the stretch's start, up to what the model does not know.
 
     A character that the model never saw stops it only where it is in the stretch itself.
+
+    Returns:
+        The place at which they begin, and the characters.
     """
     text, start = stretch.text, stretch.start
     first = max(0, start - length // 2)
     first += _after_unknown(subject, text[first:start])
     last = min(len(text), first + length)
     unknown = _first_unknown(subject, text, range(start, last))
-    return text[first : last if unknown is None else unknown]
+    return first, text[first : last if unknown is None else unknown]
 
 
 def _after_unknown(subject: Subject, text: str) -> int:
