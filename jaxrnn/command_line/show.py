@@ -48,8 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--view",
         choices=VIEWS,
-        default="activations",
-        help="what to look at (activations), see below",
+        default="story",
+        help="what to look at (story: all of it on one page), see below",
     )
     parser.add_argument(
         "--text",

@@ -36,11 +36,11 @@ SHORTEST, MEAN = 3, 8.0
 GAP = 40
 """Letters between the brackets and the question, in the lines that are measured: five times as many as in training."""
 
-LINES = 200
+LINES = 400
 FAR = 30
 """The distance at which states and gradients are compared."""
 
-RIDGE = 1e-2
+RIDGE = 1e-3
 SHOWN = "acbd"
 """Letters in brackets of the lines that the page shows, one a line."""
 

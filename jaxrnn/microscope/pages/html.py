@@ -47,6 +47,15 @@ def page(title: str, body: str, *, head: str = "", assets: Sequence[str] = ()) -
     )
 
 
+def title_of(made: str) -> str:
+    """The title of a page that `page` made.
+
+    >>> title_of(page("1 < 2", ""))
+    '1 < 2'
+    """
+    return html.unescape(made.partition("<title>")[2].partition("</title>")[0])
+
+
 def embedded_json(element_id: str, value: Any) -> str:
     """A script element that holds JSON, for `JSON.parse(element.textContent)`.
 

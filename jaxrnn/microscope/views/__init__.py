@@ -45,6 +45,11 @@ class ListedView(NamedTuple):
 _STRETCH = ("text", "encoding", "from", "to")
 
 VIEWS = {
+    "story": ListedView(
+        "all of it on one page: training, units, gradients, connectivity, surprises, copying",
+        ("text", "encoding", "from", "layer"),
+        "story.story_view",
+    ),
     "activations": ListedView(
         "units over time on the text, and what they encode",
         (*_STRETCH, "layer", "units"),

@@ -43,6 +43,14 @@ function element(tag, attributes = {}, ...children) {
  * back. What does not fit is left out, with a note.
  */
 const address = {
+  /** Where the fragment is kept: in the page's own address, or by the page that frames this one. */
+  home: window.frameElement?.dataset.chapter
+    ? parent.chapterAddress(window.frameElement.dataset.chapter)
+    : {
+      read: () => location.hash,
+      write(hash, push) { history[push ? "pushState" : "replaceState"](null, "", hash); },
+      listen(take) { window.addEventListener("hashchange", () => take(location.hash)); },
+    },
   parts: new Map(),
   opened: new Map(),
   timer: 0,
@@ -51,15 +59,15 @@ const address = {
 
   begin() {
     for (const [name, { get }] of address.parts) address.opened.set(name, String(get()));
-    window.addEventListener("hashchange", () => address.apply(location.hash));
+    address.home.listen(address.apply);
     document.addEventListener("click", (event) => {
       const link = event.target.closest?.('a[href^="#"]');
       if (!link?.hash.includes("=") || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
-      if (link.hash !== location.hash) history.pushState(null, "", link.hash);
+      if (link.hash !== address.home.read()) address.home.write(link.hash, true);
       address.apply(link.hash);
     });
-    if (location.hash) address.apply(location.hash);
+    if (address.home.read()) address.apply(address.home.read());
   },
 
   /** Takes a fragment over. */
@@ -96,7 +104,7 @@ const address = {
     clearTimeout(address.timer);
     address.timer = setTimeout(() => {
       const now = address.fragment();
-      if (now !== location.hash.replace(/^#/, "")) history.replaceState(null, "", `#${now}`);
+      if (now !== address.home.read().replace(/^#/, "")) address.home.write(`#${now}`, false);
     }, 250);
   },
 

@@ -1,0 +1,191 @@
+"""Small pictures of the experiments for the index: SVG that takes its colours from the page."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxrnn.microscope.experiments import EXPERIMENTS, Experiment
+from jaxrnn.microscope.pages.html import visible
+
+WIDTH, HEIGHT = 320, 136
+SERIES = ("#3b7dd8", "#e4572e", "#2a9d6f", "#8e5bd0")
+MARGIN = 10
+
+
+def picture_of(experiment: Experiment) -> str:
+    """The experiment's picture, as its row in `EXPERIMENTS` names it."""
+    return EXPERIMENTS[experiment.name].load_picture()(experiment.data)
+
+
+def states(data: object) -> str:
+    """The trained network's states on its window."""
+    return cells(np.asarray(data.after.layers[0].carries.h).T)  # type: ignore[attr-defined]
+
+
+def answers(data: object) -> str:
+    """What is answered to each of the three sentences."""
+    return cells(data.answers)  # type: ignore[attr-defined]
+
+
+def units(data: object) -> str:
+    """The first characters of the map of units."""
+    return cells(np.asarray(data.trace.layers[0].carries.h)[:64].T)  # type: ignore[attr-defined]
+
+
+def memory(data: object) -> str:
+    """The memory of the units that keep the letter, on two lines of text."""
+    length = 2 * len(data.text) // 4  # type: ignore[attr-defined]
+    kept = np.asarray(data.fields["c"])[:length, list(data.memory[:6])]  # type: ignore[attr-defined]
+    return cells(kept.T / max(float(np.abs(kept).max()), 1e-9))
+
+
+def flows(data: object) -> str:
+    """The trained networks' gradients on their way back."""
+    means = {name: flow.flows[-1].by_distance for name, flow in data.flows.items()}  # type: ignore[attr-defined]
+    return lines(means, log=True)
+
+
+def connected(data: object) -> str:
+    """The text before one prediction, coloured by what mattered for it."""
+    matrix = np.asarray([*data.matrices.values()][-1]["logit_gradient_norm"])  # type: ignore[attr-defined]
+    at = int(np.argmax((matrix[40:] / matrix[40:].max(axis=1, keepdims=True)).sum(axis=1))) + 40
+    text = data.text[: at + 1]  # type: ignore[attr-defined]
+    return coloured(text[-96:], matrix[at, : at + 1][-96:])
+
+
+def contenders(data: object) -> str:
+    """Training losses of all contenders."""
+    return lines({each.name: _smooth(each.losses.mean(axis=0)) for each in data.contenders})  # type: ignore[attr-defined]
+
+
+def two_losses(data: object) -> str:
+    """What both models minimise."""
+    return lines({name: _smooth(fitted.losses) for name, fitted in data.fitted.items()})  # type: ignore[attr-defined]
+
+
+def readers(data: object) -> str:
+    """Right answers as learning goes on."""
+    return lines({each.name: _smooth(each.right) for each in data.readers})  # type: ignore[attr-defined]
+
+
+def newton(data: object) -> str:
+    """The errors of Newton's iterates of the first network."""
+    errors = np.asarray(data.settlings[0].errors)  # type: ignore[attr-defined]
+    return lines({str(k): row + 1e-17 for k, row in enumerate(errors)}, log=True)
+
+
+def loops(data: object) -> str:
+    """Greedy text with every second turn of its loop coloured."""
+    kind = data[-1]  # type: ignore[index]
+    text, loop = kind.written[0.0][:96], kind.loops[0.0]
+    turn = np.zeros(len(text))
+    if loop is not None:
+        at = np.arange(len(text))
+        turn = ((at >= loop.start) & ((at - loop.start) // loop.period % 2 == 0)).astype(float)
+    return coloured(text, turn)
+
+
+def shapes(data: object) -> str:  # noqa: ARG001  # the five are the same in every run
+    """The five shapes: which steps read and which answer."""
+    patterns = ("1|1", "100|111", "111|001", "1100|0011", "111|111")
+    parts, x = [], 12.0
+    for pattern in patterns:
+        reads, says = pattern.split("|")
+        for read, said in zip(reads, says, strict=True):
+            parts += [_dot(x, 106, read == "1", 1), _dot(x, 68, True, 0), _dot(x, 30, said == "1", 2)]
+            x += 17
+        x += 13
+    return _svg("".join(parts))
+
+
+def cells(values: ArrayLike) -> str:
+    """Numbers from −1 to 1, [rows, columns], as coloured cells.
+
+    >>> cells([[0.5, -1.0]]).count("<rect")
+    2
+    """
+    matrix = np.clip(np.asarray(values, np.float64), -1, 1)
+    rows, columns = matrix.shape
+    width, height = (WIDTH - 2 * MARGIN) / columns, (HEIGHT - 2 * MARGIN) / rows
+    drawn = "".join(
+        f'<rect x="{MARGIN + width * c:.1f}" y="{MARGIN + height * r:.1f}" '
+        f'width="{width:.1f}" height="{height:.1f}" '
+        f'class="{"negative" if matrix[r, c] < 0 else "positive"}" '
+        f'fill-opacity="{0.05 + 0.85 * abs(matrix[r, c]):.2f}"/>'
+        for r in range(rows)
+        for c in range(columns)
+    )
+    return _svg(drawn)
+
+
+def lines(curves: Mapping[str, ArrayLike], *, log: bool = False) -> str:
+    """Curves on common axes.
+
+    >>> lines({"one": [1, 2, 3], "other": [3, 2, 1]}).count("<polyline")
+    2
+    """
+    arrays = [np.asarray(values, np.float64) for values in curves.values()]
+    if log:
+        top = max(float(array.max()) for array in arrays)
+        arrays = [np.log10(np.maximum(array, top * 1e-9)) for array in arrays]
+    low = min(float(array.min()) for array in arrays)
+    span = max(float(array.max()) for array in arrays) - low or 1.0
+    drawn = []
+    for number, array in enumerate(arrays):
+        at = np.linspace(0, len(array) - 1, min(len(array), 80)).astype(int)
+        x = MARGIN + (WIDTH - 2 * MARGIN) * at / max(1, len(array) - 1)
+        y = HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (array[at] - low) / span
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        colour = SERIES[number % len(SERIES)]
+        drawn.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+    return _svg("".join(drawn))
+
+
+def coloured(text: Sequence[str], values: ArrayLike) -> str:
+    """Characters on coloured ground, in lines of 32.
+
+    >>> coloured("ab", [0.0, 1.0]).count("<rect")
+    1
+    """
+    sizes = np.abs(np.asarray(values, np.float64))
+    sizes = sizes / (sizes.max() or 1.0)
+    across, step, high = 32, (WIDTH - 2 * MARGIN) / 32, 30
+    rows = math.ceil(len(text) / across)
+    top = (HEIGHT - rows * high) / 2
+    drawn = []
+    for at, character in enumerate(text):
+        x, y = MARGIN + step * (at % across), top + high * (at // across)
+        if sizes[at] > 0.01:
+            drawn.append(
+                f'<rect x="{x:.1f}" y="{y + 3:.1f}" width="{step:.1f}" height="{high - 6}" rx="2" '
+                f'class="positive" fill-opacity="{0.6 * sizes[at]:.2f}"/>'
+            )
+        drawn.append(
+            f'<text class="mono" x="{x + step / 2:.1f}" y="{y + high / 2 + 5:.1f}" '
+            f'text-anchor="middle">{html.escape(visible(character) if character != " " else " ")}'
+            "</text>"
+        )
+    return _svg("".join(drawn))
+
+
+def _smooth(values: ArrayLike, width: int = 15) -> np.ndarray:
+    array = np.asarray(values, np.float64)
+    return np.convolve(array, np.ones(width) / width, mode="valid") if len(array) > width else array
+
+
+def _dot(x: float, y: float, full: bool, colour: int) -> str:
+    fill = SERIES[colour] if full else "none"
+    return (
+        f'<circle cx="{x:.0f}" cy="{y}" r="6" fill="{fill}" stroke="{SERIES[colour]}" '
+        f'stroke-opacity="{1 if full else 0.3}"/>'
+    )
+
+
+def _svg(inside: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="xMidYMid meet" '
+        f'focusable="false">{inside}</svg>'
+    )
