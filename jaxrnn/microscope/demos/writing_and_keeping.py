@@ -19,8 +19,8 @@ def lstm_page(experiment: Experiment) -> str:
     steps = len(lines[0])
     story = story_of(
         experiment,
-        "An LSTM keeps in c what h forgets to say",
-        "An LSTM keeps in c what h does not show, but not always",
+        "An LSTM keeps a letter in c, and its gradient comes back the same way",
+        "An LSTM tries to keep a letter in c",
         "An LSTM has two states: the memory c, to which it adds and which it scales but never "
         "multiplies by a matrix, and the output h, what it shows of c. A letter in brackets has "
         "to be remembered past others that look just like it; the gates decide which one goes "
@@ -29,7 +29,7 @@ def lstm_page(experiment: Experiment) -> str:
         tries=[
             Try("The letter is written", {"step": 1}),
             Try("A letter that is not", {"step": steps // 2}),
-            Try("The question opens the gate", {"step": steps - 3}),
+            Try("The question", {"step": steps - 3}),
             Try("Another letter", {"line": 1}),
             Try("A unit that keeps less", {"unit": data.memory[OFFERED - 1]}),
         ],

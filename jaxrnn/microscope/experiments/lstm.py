@@ -145,11 +145,11 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
         Measurement(f"unit {memory[0]}: output gate at the question", gates[4]),
     )  # fmt: skip
     claim = (
-        "An LSTM keeps in c what it was told to remember, past any number of other characters, "
-        "and so does the gradient on its way back; h shows it only when it is asked for "
+        "An LSTM keeps in its memory c what it was told to remember, past any number of other "
+        "characters; the gradient comes back along c nearly as it was, and along h it vanishes "
         "(Hochreiter and Schmidhuber 1997)."
     )
-    holds = right["LSTM"] > 0.9 and kept["LSTM, c"] > 0.9 and left["LSTM, c"] > left["RNN, h"]
+    holds = right["LSTM"] > 0.9 and kept["LSTM, c"] > 0.9 and left["LSTM, c"] > 10 * left["LSTM, h"]
     verdict = (
         f"After {GAP} letters the LSTM answers {right['LSTM']:.0%} right and the RNN "
         f"{right['RNN']:.0%} (chance {1 / len(LETTERS):.0%}). {FAR} letters on, a linear probe "
