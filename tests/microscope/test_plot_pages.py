@@ -258,7 +258,7 @@ def test_training_in_the_browser(browser, tmp_path):
     assert browser.run(text).endswith(" at 150")
     browser.find("#sample").send_keys("\ue011")
     assert browser.run(text).endswith(" at 50")
-    assert "step 50, epoch 0.5" in browser.find("#sample-place").text
+    assert "Step 50, epoch 0.5" in browser.find("#sample-place").text
     browser.click("#later")
     assert browser.run(text).endswith(" at 100")
     assert browser.overflow() <= 0
@@ -337,6 +337,7 @@ def test_curves_of_a_claim_in_the_browser(browser, tmp_path):
         "Claimed. It <is>.", "It does not hold. So.", "Expected Measured Verdict",
         "<gain> above 2 1 bit ✗ not so", "Loss 3 nats",
     ]  # fmt: skip
+    assert browser.unlabelled_tab_stops() == []
     legend = "return [...everyModel()].filter(m => m.type === 'Legend').map(m => m.location)"
     assert browser.run(legend) == ["top_left"]
     assert browser.overflow() <= 0

@@ -7,10 +7,25 @@ function whenPlotted(callback) {
     if (drawn?.roots().length && drawn.is_idle) {
       applyTheme();
       callback();
+      nameTabStops();
       document.body.dataset.ready = "yes";
     } else setTimeout(ready, 10);
   };
   ready();
+}
+
+/** Says what each plot is, where the keyboard stops at it. */
+function nameTabStops() {
+  const layers = (root) => [...root.querySelectorAll("*")].flatMap((one) =>
+    [...(one.shadowRoot ? layers(one.shadowRoot) : []), ...(one.matches(".bk-events") ? [one] : [])]);
+  for (const view of Bokeh.index.roots) {
+    const axis = (side) => view.model[side]?.map(({ axis_label }) => axis_label).find(Boolean);
+    const name = [axis("left"), axis("below")].filter(Boolean).join(" over ") || "text along the map";
+    for (const layer of layers({ querySelectorAll: () => [view.el] })) {
+      layer.setAttribute("role", "application");
+      layer.setAttribute("aria-label", `Plot: ${name}; arrow keys move it`);
+    }
+  }
 }
 
 /** The Bokeh model with this `name=`. */
