@@ -68,7 +68,7 @@ function applyTheme() {
   const ink = cssColour("--ink"), quiet = cssColour("--quiet"), line = cssColour("--line");
   const panel = cssColour("--panel");
   const wanted = {
-    background_fill_color: panel, border_fill_color: null, outline_line_color: line,
+    background_fill_color: panel, border_fill_color: cssColour("--ground"), outline_line_color: line,
     axis_label_text_color: quiet, major_label_text_color: quiet, axis_line_color: line,
     major_tick_line_color: line, minor_tick_line_color: line, grid_line_color: line,
     text_color: ink, title_text_color: ink, label_text_color: ink, bar_line_color: null, border_line_color: null,
