@@ -112,6 +112,20 @@ class Browser:
         """Addresses of everything that the page fetched."""
         return self.run("return performance.getEntriesByType('resource').map(e => e.name)")
 
+    def unlabelled_tab_stops(self):
+        """Elements at which the keyboard stops and that say nothing of themselves."""
+        return self.run(
+            "const found = [];"
+            "const walk = (root) => { for (const one of root.querySelectorAll('*')) {"
+            "  if (one.shadowRoot) walk(one.shadowRoot);"
+            "  const says = one.getAttribute('aria-label') || one.title || one.textContent.trim()"
+            "    || one.labels?.[0]?.textContent;"
+            "  if (one.tabIndex >= 0 && !one.disabled && one.checkVisibility() && !says)"
+            "    found.push(one.tagName + '.' + one.className);"
+            "} };"
+            "walk(document); return found"
+        )
+
     def overflow(self):
         """Pixels by which the page is wider than the window."""
         # A phone's innerWidth grows with what overflows it.

@@ -158,6 +158,7 @@ def test_activations_in_the_browser(browser, tmp_path):
     assert len(cards) == 6
     browser.click("#gallery a")
     assert browser.run("return at.unit") == 3
+    assert browser.unlabelled_tab_stops() == []
     assert browser.console() == []
     assert browser.requests() == []
     assert browser.distinct_colours() > 100

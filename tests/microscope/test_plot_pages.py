@@ -11,7 +11,11 @@ from jaxrnn.microscope.measurements.gradient_flow import (
     flow_of_gradients,
     gradient_histograms,
 )
-from jaxrnn.microscope.pages.connected_text import ConnectedModel, connectivity_page
+from jaxrnn.microscope.pages.connected_text import (
+    ConnectedModel,
+    connectivity_page,
+    worth_looking_at,
+)
 from jaxrnn.microscope.pages.curves import curves_page
 from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 from jaxrnn.microscope.pages.html import write_page
@@ -258,7 +262,7 @@ def test_training_in_the_browser(browser, tmp_path):
     assert browser.run(text).endswith(" at 150")
     browser.find("#sample").send_keys("\ue011")
     assert browser.run(text).endswith(" at 50")
-    assert "step 50, epoch 0.5" in browser.find("#sample-place").text
+    assert "Step 50, epoch 0.5" in browser.find("#sample-place").text
     browser.click("#later")
     assert browser.run(text).endswith(" at 100")
     assert browser.overflow() <= 0
@@ -337,6 +341,7 @@ def test_curves_of_a_claim_in_the_browser(browser, tmp_path):
         "Claimed. It <is>.", "It does not hold. So.", "Expected Measured Verdict",
         "<gain> above 2 1 bit ✗ not so", "Loss 3 nats",
     ]  # fmt: skip
+    assert browser.unlabelled_tab_stops() == []
     legend = "return [...everyModel()].filter(m => m.type === 'Legend').map(m => m.location)"
     assert browser.run(legend) == ["top_left"]
     assert browser.overflow() <= 0
@@ -389,3 +394,20 @@ def test_newton_in_the_browser(browser, tmp_path):
     assert browser.distinct_colours() > 20
     with pytest.raises(ValueError, match="trials: expected at least one"):
         newton_page(settlings, [], claimed(""), limit=9)
+
+
+def test_connectivity_opens_inside_a_word_that_context_foretells():
+    text = "x = [1]; the cat sat on the mats."
+    steps = len(text) - 1
+    # By far the most hangs on the last character, but for the t of "mat" and the b's far before.
+    matrix = np.tril(np.eye(steps) + 0.01)
+    at = text.index("mats") + 1
+    matrix[at, :] = np.where(np.arange(steps) <= at, 1.0, 0.0)
+    chances = np.full(steps, 0.5)
+    chances[at], chances[3], chances[10] = 0.9, 0.99, 0.001
+    places = worth_looking_at(text, chances, matrix)
+    assert places[0].step == at
+    assert text[places[0].step + 1] == "t"
+    assert places[-1].step == 10
+    # Where nothing is a word, there still is a place.
+    assert worth_looking_at("1 2 3", np.full(4, 0.5), np.tril(np.ones((4, 4))))

@@ -30,7 +30,15 @@ from jaxrnn.microscope.pages.plots import (
     plot_page,
     quantise,
 )
-from jaxrnn.microscope.pages.shell import Story, Try, closing, colour_key, opening, try_this
+from jaxrnn.microscope.pages.shell import (
+    Story,
+    Try,
+    closing,
+    colour_key,
+    opening,
+    try_this,
+    upper_first,
+)
 
 MEANINGS = {
     "loss_gradient_squared": "Σᵢ (∂L/∂xᵢ)²: how strongly the loss of the prediction feels the "
@@ -195,7 +203,7 @@ def worth_looking_at(
     ends = np.array([s + 2 >= len(text) or not text[s + 2].isalpha() for s in steps])
     # A word needs room before it, so that there is something to look back at.
     late = steps >= len(steps) // 4
-    score = chances * far * (0.25 + inside) * (1 + ends) * (0.25 + late)
+    score = chances * far * (0.05 + inside) * (1 + ends) * (0.25 + late)
     farthest = int(np.argmax(reach(matrix)))
     places = [
         Place(int(np.argmax(score)), "expected from context"),
@@ -326,19 +334,19 @@ def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> An
 
 
 def _agreement_table(model: str, agreement: RankAgreement) -> str:
-    names = [name.replace("_", " ") for name in agreement.definitions]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    names = [upper_first(name.replace("_", " ")) for name in agreement.definitions]
+    head = "".join(f'<th scope="col" class="number">{html.escape(name)}</th>' for name in names)
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th>"
+        f'<tr><th scope="row">{html.escape(name)}</th>'
         + "".join(f'<td class="number">{value:.2f}</td>' for value in row)
         + "</tr>"
         for name, row in zip(names, agreement.correlations, strict=True)
     )
+    title = "Do the definitions agree?" + (f" {model}" if model else "")
     return (
-        f"<h2>Do the definitions agree? {html.escape(model)}</h2><p class='quiet'>Rank "
-        'correlation of the sizes, mean over predictions.</p><div class="wide" tabindex="0" '
-        'role="region" aria-label="Agreement">'
-        f'<table class="list"><tr><td></td>{head}</tr>'
+        f"<h2>{html.escape(title)}</h2><p class='quiet'>Rank correlation of the sizes, mean over "
+        'predictions.</p><div class="wide" tabindex="0" role="region" '
+        f'aria-label="{html.escape(title)}"><table class="list"><tr><td></td>{head}</tr>'
         f"{rows}</table></div>"
     )
 

@@ -175,7 +175,7 @@ _BODY = """{opening}
 </div>
 <h2>Mean norm of the gradient, by how far back</h2>
 <figure id="curves"><div class="plot"><!--curves--></div>
-<figcaption id="words" role="status"></figcaption></figure>
+<figcaption><span id="words" role="status"></span></figcaption></figure>
 {tries}
 <h2>Entries of the gradient at one step</h2>
 <div class="row"><label class="wide-range">Steps back from the last loss

@@ -141,10 +141,9 @@ def _loss_plot(curves: Mapping[str, tuple[str, Sequence[Record]]]) -> Any:
             name=f"{field} source",
         )
         style = {"source": source, "color": colour, "legend_label": label}
-        thin = field == "loss"
-        line = drawn.line(
-            "step", "shown", line_width=1 if thin else 2, alpha=0.5 if thin else 1, **style
-        )
+        # The smoothed line is wide and pale, so that the raw one shows through it.
+        width, alpha = {"loss": (1, 0.9), "smoothed_loss": (4, 0.4)}.get(field, (2, 1.0))
+        line = drawn.line("step", "shown", line_width=width, alpha=alpha, **style)
         shown.append(line)
         # A line through one point is nothing to see.
         if field == "validation_loss" or len(kept) == 1:
@@ -186,11 +185,11 @@ _BODY = """{opening}
 <main class="story">
 <p>{summary}</p>
 <div class="row"><span class="choice" role="group" aria-label="Unit">
-<button type="button" data-unit="nats" aria-pressed="true">nats</button>
-<button type="button" data-unit="bits" aria-pressed="false">bits a character</button>
+<button type="button" data-unit="nats" aria-pressed="true">Nats</button>
+<button type="button" data-unit="bits" aria-pressed="false">Bits</button>
 </span></div>
 <figure id="losses"><div class="plot"><!--losses--></div>
-<figcaption>The loss of each reported step, thin, and smoothed over it; dots are the loss on the
+<figcaption>The loss of each reported step, thin, and smoothed, wide; dots are the loss on the
 held-out part of the text, which nothing is learned from. A click on a name hides its
 line.</figcaption></figure>
 {tries}
@@ -199,7 +198,7 @@ line.</figcaption></figure>
 <div class="row">
 <button id="earlier" type="button">◀ Earlier</button>
 <button id="later" type="button">Later ▶</button>
-<label class="wide-range">sample
+<label class="wide-range">Sample
 <input id="sample" type="range" min="0" max="{last}" value="{last}"></label>
 <span id="sample-place" class="quiet"></span>
 </div>
@@ -207,9 +206,8 @@ line.</figcaption></figure>
 </section>
 <div class="small-plots">{plots}</div>
 {closing}
-<section {facts_hidden}>
-<h2>Settings</h2>
+<details {facts_hidden}><summary>Settings</summary>
 <table class="list">{facts}</table>
-</section>
+</details>
 </main>
 {data}"""

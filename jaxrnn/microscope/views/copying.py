@@ -78,13 +78,13 @@ def copying_view(
             "run was trained on.",
         ),
         caption="For each n, the share of n-grams that the training text does not have.",
-        x_label="n, characters",
+        x_label="length n, characters",
         y_label="share of n-grams that are new",
         legend="bottom_right",
         rows=rows,
         rows_heading="The longest passages that both have",
         texts={
-            "The sample, with these passages marked": Marked(
+            f"The sample, its passages of {MARKED} characters or more marked": Marked(
                 sample,
                 [
                     (each.start, each.start + len(each.text), f"{each.occurrences:,} × in the text")

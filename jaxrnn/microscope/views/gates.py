@@ -40,7 +40,7 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
         activity = unit_activity(layer.carries.h)
         for kind, units in (
             ("never moves", activity.dead),
-            ("is beyond ±0.9 for most of the time", activity.saturated),
+            ("is beyond ±0.9 for 90 % of the time or more", activity.saturated),
         ):
             numbers = ", ".join(map(str, np.flatnonzero(units))) or "none"
             rows.append((f"Layer {number}, units whose output {kind}", numbers))

@@ -47,11 +47,10 @@ def surprise_view(
     progress("sorting the training text", 1, 3)
     places = [min(place, LONGEST_PLACE) for place in positions_in_word(text)]
     kinds = group_losses(losses, character_classes(text)[1:])
+    by_place = group_losses(losses, places[1:])
     charts = {
         "By kind of character": Chart(_bars(kinds), "Share of the loss"),
-        "By place in the word": Chart(
-            _bars(_by_place(group_losses(losses, places[1:]))), "Share of the loss"
-        ),
+        "By place in the word": Chart(_bars(_by_place(by_place)), "Share of the loss"),
     }
     try:
         training = sort_suffixes(own_text(subject.run)[0])
@@ -86,12 +85,12 @@ def surprise_view(
         likeliest = ", ".join(f"{visible(a.character)} {a.probability:.2f}" for a in expected)
         p = float(np.exp(-losses[at]))
         rows.append((f"…{before}[{visible(text[at + 1])}]", f"p = {p:.1e}; expected {likeliest}"))
-    first = max(kinds, key=lambda group: group.share)
+    first = sum(group.share for group in by_place if group.label == 1)
     page = partial(
         bars_page,
         charts,
         Story(
-            f"{_share_in_words(first)} of the loss is at {first.label}",
+            f"{first:.0%} of the loss falls on the first characters of words",
             "A language model pays for every character that it did not expect: −log₂ p bits. "
             "Where it pays shows what it has not learned, or what nobody could know.",
             source=f"{subject.name}. {stretch.words(start, end + 1)}; after {subject.step:,} steps "
@@ -111,10 +110,6 @@ def surprise_view(
         f"{mean} on {end - start:,} of {len(stretch.text):,} characters.\n{note}{head}\n"
         + "\n".join(lines),
     )
-
-
-def _share_in_words(group: Group) -> str:
-    return f"{group.share:.0%}"
 
 
 def _by_place(groups: Sequence[Group]) -> tuple[Group, ...]:

@@ -48,7 +48,7 @@ function showWords() {
   byId("moment-name").textContent = one.moments[at.moment];
   // What was found is about the trained model.
   const found = at.moment === one.moments.length - 1 ? one.words : "";
-  byId("words").textContent = `${one.name}, ${one.moments[at.moment]}: the gradient changes by a factor of ` +
+  byId("words").textContent = `Model ${one.name}, ${one.moments[at.moment]}: the gradient changes by a factor of ` +
     `${one.factors[at.moment].toFixed(3)} with each step back, and stays above 1 % of its largest for ` +
     `${one.reaches[at.moment]} of ${T} steps. ${found}`;
 }

@@ -11,7 +11,7 @@ function showSample(number) {
   byId("sample-text").replaceChildren();
   fillText(byId("sample-text"), text);
   byId("sample").value = sample;
-  byId("sample-place").textContent = `step ${step.toLocaleString("en")}${epoch == null ? "" : `, epoch ${epoch}`}`;
+  byId("sample-place").textContent = `Step ${step.toLocaleString("en")}${epoch == null ? "" : `, epoch ${Number(epoch.toFixed(2))}`}`;
   byId("earlier").disabled = sample === 0;
   byId("later").disabled = sample === data.samples.length - 1;
   address.changed();
