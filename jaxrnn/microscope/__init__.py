@@ -15,6 +15,7 @@ What that says in numbers, in `measurements`:
     surprise            where the loss is, and what the model would rather have said
     error_breakdown     what knowledge would have prevented the errors
     copying             what a sample took from the training text word for word
+    completions         how a model would finish the word that it is in
     repetition          where a text begins to go round in a loop
 
 Known ground, and trials on it:
@@ -47,6 +48,7 @@ _INSIDE = {
     "traces": ("gradient_traces", "interventions"),
     "measurements": (
         "clamping",
+        "completions",
         "connectivity",
         "copying",
         "error_breakdown",

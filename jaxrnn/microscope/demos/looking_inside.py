@@ -7,6 +7,7 @@ from jaxrnn.microscope.experiments.how_far_back import ConnectivityData
 from jaxrnn.microscope.experiments.parentheses import ParenthesesData
 from jaxrnn.microscope.experiments.record import Experiment
 from jaxrnn.microscope.measurements.probes import standard_probes
+from jaxrnn.microscope.pages.shell import Try
 
 _NUMBERS = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}
 
@@ -79,21 +80,23 @@ def gradients_page(experiment: Experiment) -> str:
 
 
 def connected_page(experiment: Experiment) -> str:
-    """Connectivity of both models on the same text."""
-    from jaxrnn.microscope.pages.connected_text import ConnectedModel, connectivity_page
+    """Connectivity of all models on the same text, a panel each, before and after training."""
+    from jaxrnn.microscope.pages.side_by_side import Compared, Moment, side_by_side_page
 
     data: ConnectivityData = experiment.data
     models = {
-        name: ConnectedModel(data.matrices[name], data.logits[name], data.agreement[name])
+        name: Compared(
+            Moment(*data.before[name]), Moment(*data.after[name]), data.agreement[name]
+        )
         for name in data.fitted
     }
-    characters = next(iter(data.fitted.values())).vocab.characters
     story = story_of(
         experiment,
         "An LSTM looks farther back than a plain RNN",
         "An LSTM looks hardly farther back than a plain RNN",
-        "Before every character the network bets on what comes next. The colours show which "
+        "Before every character a network bets on what comes next. The colours show which "
         "earlier characters its bet hung on: the stronger the colour, the more the prediction "
         "would have changed with them.",
+        tries=[Try("The same before training", {"training": "before"})],
     )
-    return connectivity_page(data.text, models, characters, story)
+    return side_by_side_page(data.text, models, story)

@@ -50,7 +50,7 @@ def flows(data: object) -> str:
 
 def connected(data: object) -> str:
     """The text before one prediction, coloured by what mattered for it."""
-    matrix = np.asarray([*data.matrices.values()][-1]["logit_gradient_norm"])  # type: ignore[attr-defined]
+    matrix = np.asarray(data.after["LSTM"].matrices["logit_gradient_norm"])  # type: ignore[attr-defined]
     at = int(np.argmax((matrix[40:] / matrix[40:].max(axis=1, keepdims=True)).sum(axis=1))) + 40
     text = data.text[: at + 1]  # type: ignore[attr-defined]
     return coloured(text[-96:], matrix[at, : at + 1][-96:])

@@ -1,4 +1,4 @@
-"""How far back a prediction looks, in an RNN and in an LSTM ("Under the hood of RNNs").
+"""How far back a prediction looks, in an RNN, an LSTM and a GRU ("Under the hood of RNNs").
 
 Claim: a plain RNN connects over about 10 characters, an LSTM over whole phrases. "Connects" has
 five definitions in use; all are measured, and how far they agree.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from jaxrnn import charlm
 from jaxrnn.microscope.experiments.fitting import Fitted, fit
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
+from jaxrnn.microscope.measurements.completions import Completion, word_completions
 from jaxrnn.microscope.measurements.connectivity import (
     DEFINITIONS,
     RankAgreement,
@@ -23,13 +24,28 @@ from jaxrnn.microscope.measurements.connectivity import (
     rank_agreement,
     reach,
 )
+from jaxrnn.microscope.traces import trace_model
 
 Array = jax.Array
 
-CELLS = {"RNN": "elman", "LSTM": "lstm"}
+CELLS = {"RNN": "elman", "LSTM": "lstm", "GRU": "gru"}
 UPDATES = 1000
 LENGTH = 100
 STRETCHES = 4
+
+
+class Seen(NamedTuple):
+    """A model with a text, at one moment of its training.
+
+    Attributes:
+        matrices: by definition, [T, T].
+        chances: [T], what each right character got.
+        completions: T lists of how the model would finish the word.
+    """
+
+    matrices: dict[str, NDArray[np.float64]]
+    chances: NDArray[np.float64]
+    completions: list[list[Completion]]
 
 
 class ConnectivityData(NamedTuple):
@@ -37,9 +53,9 @@ class ConnectivityData(NamedTuple):
 
     Attributes:
         fitted: the models by name.
-        text: LENGTH + 1 characters that neither was trained on.
-        logits: by the model's name, [T, V] on that text.
-        matrices: by the model's name and the definition, [T, T] on that text.
+        text: LENGTH + 1 characters that none was trained on.
+        before: by the model's name, untrained on that text.
+        after: by the model's name, trained on that text.
         agreement: by the model's name, on that text.
         reaches: by the model's name and the definition, mean distance that holds 90 %, over the
             second halves of several stretches of text.
@@ -47,14 +63,14 @@ class ConnectivityData(NamedTuple):
 
     fitted: dict[str, Fitted]
     text: str
-    logits: dict[str, NDArray[np.float32]]
-    matrices: dict[str, dict[str, NDArray[np.float64]]]
+    before: dict[str, Seen]
+    after: dict[str, Seen]
     agreement: dict[str, RankAgreement]
     reaches: dict[str, dict[str, float]]
 
 
 def run(key: Array, progress: Progress = silent, text: str | None = None) -> Experiment:
-    """Trains an RNN and an LSTM and measures their connectivity by all five definitions.
+    """Trains an RNN, an LSTM and a GRU and measures their connectivity by all five definitions.
 
     Args:
         key: a `jax.random.key`.
@@ -62,14 +78,18 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
         text: to train on; None: the documentation that comes with Python.
 
     Returns:
-        The outcome with ConnectivityData; one to two minutes on two cores.
+        The outcome with ConnectivityData; about two minutes on two cores.
     """
     text = charlm.python_documentation().text if text is None else text
     training, held_out = charlm.split(text, 0.9, 0.1)
     vocab = charlm.Vocab.from_text(text)
     stretches = prose(held_out, LENGTH + 1, STRETCHES)
-    fitted, logits, matrices, agreement, reaches = {}, {}, {}, {}, {}
-    for (name, cell), model_key in zip(CELLS.items(), jax.random.split(key, 2), strict=True):
+    fitted: dict[str, Fitted] = {}
+    before, after = {}, {}
+    agreement: dict[str, RankAgreement] = {}
+    reaches: dict[str, dict[str, float]] = {}
+    model_keys = jax.random.split(key, len(CELLS))
+    for (name, cell), model_key in zip(CELLS.items(), model_keys, strict=True):
         config = charlm.Config(len(vocab), cell, hidden_size=96, num_layers=1)
         fitted[name] = fit(
             config, vocab, charlm.init(config, model_key),
@@ -77,26 +97,12 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
             training, progress, what=f"training the {name}", updates=UPDATES, batch_size=32,
             length=LENGTH,
         )  # fmt: skip
-        params = fitted[name].params
-        zero = charlm.zero_carry(config, params, ())
         found: list[dict[str, NDArray[np.float64]]] = []
         for number, stretch in enumerate(stretches):
-            tokens = jnp.asarray(vocab.encode(stretch))
-            found.append(
-                {
-                    definition: np.asarray(
-                        connectivity_matrix(
-                            config, params, zero, tokens[:-1], tokens[1:], definition
-                        ),
-                        np.float64,
-                    )
-                    for definition in DEFINITIONS
-                }
-            )
+            found.append(_matrices(fitted[name], fitted[name].params, stretch))
             progress(f"connectivity of the {name}", number + 1, STRETCHES)
-        first = jnp.asarray(vocab.encode(stretches[0]))
-        logits[name] = np.asarray(charlm.apply(config, params, zero, first[:-1])[1])
-        matrices[name] = found[0]
+        before[name] = _seen(fitted[name], fitted[name].untrained, stretches[0])
+        after[name] = _seen(fitted[name], fitted[name].params, stretches[0], found[0])
         agreement[name] = rank_agreement(found[0], earliest=LENGTH // 2)
         reaches[name] = {
             definition: float(
@@ -124,16 +130,48 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
     farther = sum(ratio > 1 for ratio in ratios)
     verdict = (
         f"90 % of a prediction's connectivity lies within {spans['RNN'][0]:.1f} to "
-        f"{spans['RNN'][1]:.1f} characters for the RNN and {spans['LSTM'][0]:.1f} to "
-        f"{spans['LSTM'][1]:.1f} for the LSTM, depending on the definition; the LSTM reaches "
-        f"farther by {farther} of {len(ratios)}. The definitions order the characters alike to a "
+        f"{spans['RNN'][1]:.1f} characters for the RNN, {spans['LSTM'][0]:.1f} to "
+        f"{spans['LSTM'][1]:.1f} for the LSTM and {spans['GRU'][0]:.1f} to "
+        f"{spans['GRU'][1]:.1f} for the GRU, depending on the definition; the LSTM reaches "
+        f"farther than the RNN by {farther} of {len(ratios)}. The definitions order the characters alike to a "
         f"rank correlation of {min(low for low, _ in between.values()):.2f} to "
         f"{max(high for _, high in between.values()):.2f}."
     )
     claim = "A plain RNN connects over about 10 characters, an LSTM over whole phrases."
     holds = farther == len(ratios) and spans["LSTM"][0] > 1.5 * spans["RNN"][0]
-    data = ConnectivityData(fitted, stretches[0], logits, matrices, agreement, reaches)
+    data = ConnectivityData(fitted, stretches[0], before, after, agreement, reaches)
     return Experiment("connectivity", claim, measurements, bool(holds), verdict, data)
+
+
+def _matrices(
+    fitted: Fitted, params: charlm.Params, stretch: str
+) -> dict[str, NDArray[np.float64]]:
+    """The connectivity of a model on a stretch of text, by every definition."""
+    tokens = jnp.asarray(fitted.vocab.encode(stretch))
+    zero = charlm.zero_carry(fitted.config, params, ())
+    return {
+        name: np.asarray(
+            connectivity_matrix(fitted.config, params, zero, tokens[:-1], tokens[1:], name),
+            np.float64,
+        )
+        for name in DEFINITIONS
+    }
+
+
+def _seen(
+    fitted: Fitted, params: charlm.Params, stretch: str,
+    matrices: dict[str, NDArray[np.float64]] | None = None,
+) -> Seen:  # fmt: skip
+    """What a model made of a stretch of text; its matrices, where they are known."""
+    tokens = jnp.asarray(fitted.vocab.encode(stretch))
+    zero = charlm.zero_carry(fitted.config, params, ())
+    trace = trace_model(fitted.config, params, zero, tokens[:-1], tokens[1:])
+    carries = tuple(layer.carries for layer in trace.layers)
+    return Seen(
+        _matrices(fitted, params, stretch) if matrices is None else matrices,
+        np.exp(-np.asarray(trace.losses, np.float64)),
+        word_completions(fitted.config, params, fitted.vocab, carries, trace.logits),
+    )
 
 
 def prose(text: str, length: int, count: int) -> list[str]:

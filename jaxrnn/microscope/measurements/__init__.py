@@ -12,5 +12,6 @@ make pages and verdicts of them.
     surprise            where the loss is, and what the model would rather have said
     error_breakdown     what knowledge would have prevented the errors
     copying             what a sample took from the training text word for word
+    completions         how a model would finish the word that it is in
     repetition          where a text begins to go round in a loop
 """

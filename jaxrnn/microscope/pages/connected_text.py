@@ -160,14 +160,14 @@ def connectivity_page(
         model_hidden="" if len(models) > 1 else "hidden",
         definitions=options([name.replace("_", " ") for name in names]),
         agreement="".join(
-            _agreement_table(name if len(models) > 1 else "", connected.agreement)
+            agreement_table(name if len(models) > 1 else "", connected.agreement)
             for name, connected in models.items()
             if connected.agreement is not None
         ),
         data=embedded_json("connectivity", data),
     )
     signed = _is_signed(names[0], models)
-    plots = {"map": _map(images, steps, signed=signed), "reached": _reach_curves(arrays)}
+    plots = {"map": _map(images, steps, signed=signed), "reached": reach_curves(arrays)}
     return plot_page(story.title, body, plots, assets=("connectivity.css", "connectivity.js"))
 
 
@@ -287,7 +287,7 @@ def _map(images: Mapping[str, NDArray[Any]], steps: int, *, signed: bool) -> Any
     return drawn
 
 
-def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Any:
+def reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Any:
     """Share within a distance: by definition for one model, by model for several.
 
     For several models only the chosen definition is visible; the page's script chooses.
@@ -333,7 +333,7 @@ def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> An
     return drawn
 
 
-def _agreement_table(model: str, agreement: RankAgreement) -> str:
+def agreement_table(model: str, agreement: RankAgreement) -> str:
     names = [upper_first(name.replace("_", " ")) for name in agreement.definitions]
     head = "".join(f'<th scope="col" class="number">{html.escape(name)}</th>' for name in names)
     rows = "".join(
