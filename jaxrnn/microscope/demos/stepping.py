@@ -1,10 +1,12 @@
 """Pages on which one training step is stepped through: alternating, counting, order."""
 
 from jaxrnn import charlm
-from jaxrnn.microscope.demos.story import in_one_paragraph
+from jaxrnn.microscope.demos.story import in_one_paragraph, story_of
 from jaxrnn.microscope.experiments.binary import BinaryData
-from jaxrnn.microscope.experiments.order import SENTENCES, TOKENS, OrderData
+from jaxrnn.microscope.experiments.order import KINDS, SENTENCES, TOKENS, OrderData
 from jaxrnn.microscope.experiments.record import Experiment
+from jaxrnn.microscope.measurements.surprise import softmax
+from jaxrnn.microscope.traces import trace_model
 from jaxrnn.microscope.training_step import record
 
 
@@ -34,10 +36,32 @@ def _title(experiment: Experiment) -> str:
 
 
 def order_page(experiment: Experiment) -> str:
-    """The stepper on one sentence; the loss is at its last word."""
+    """The three sentences beside each other, and the stepper on one of them."""
+    from jaxrnn.microscope.pages.framed import Chapter, framed_page
+    from jaxrnn.microscope.pages.sentences import Reading, sentences_page
+    from jaxrnn.microscope.pages.shell import Story
     from jaxrnn.microscope.pages.stepper import stepper_page
 
     data: OrderData = experiment.data
+    moments = {"before training": data.untrained, "after": data.params}
+    seen = {
+        name: trace_model(
+            data.config,
+            params,
+            charlm.zero_carry(data.config, params, len(SENTENCES)),
+            data.traces.inputs,
+            data.traces.targets,
+        )
+        for name, params in moments.items()
+    }
+    readings = [
+        Reading(
+            sentence.split(),
+            {name: trace.layers[0].carries.h[:, at] for name, trace in seen.items()},
+            {name: softmax(trace.logits[-1])[at, -len(KINDS) :] for name, trace in seen.items()},
+        )
+        for at, sentence in enumerate(SENTENCES)
+    ]
     words = [TOKENS.index(word) for word in SENTENCES[1].split()]
     kind = [len(TOKENS) - 2] * len(words)
     recordings = {}
@@ -46,6 +70,29 @@ def order_page(experiment: Experiment) -> str:
         recordings[name] = record(
             data.config, params, carry, words, kind, loss="last_cross_entropy"
         )
-    return stepper_page(
-        recordings, TOKENS, title=_title(experiment), text=in_one_paragraph(experiment)
+    stepper = stepper_page(
+        recordings, TOKENS, title="One of them, step by step", text=f"“{SENTENCES[1]}”."
+    )
+    sentences = sentences_page(
+        readings,
+        KINDS,
+        Story(
+            "One bag of words, three ways through it",
+            "The state after each word is three numbers. The words are the same, their order is "
+            "not, and the last state tells which it was.",
+        ),
+    )
+    story = story_of(
+        experiment,
+        "Three units see the order of words",
+        "Three units see the order of words, not always right",
+        "“You are good” states, “are you good” asks, “good you are” does neither, and all three "
+        "hold the same words. Whatever only counts words gives all three the same answer.",
+    )
+    return framed_page(
+        [
+            Chapter("sentences", "Three sentences", sentences),
+            Chapter("stepper", "Step by step", stepper),
+        ],
+        story,
     )

@@ -81,7 +81,7 @@ def draw_gradient_norms(axes: Any, flows: Mapping[str, GradientFlow]) -> None:
 
 
 def draw_gradient_histogram(axes: Any, histograms: Histograms, *at: int) -> None:
-    """The entries of the gradient at one step.
+    """The sizes of the gradient's entries at one step.
 
     Args:
         axes: a Matplotlib axes.
@@ -89,5 +89,5 @@ def draw_gradient_histogram(axes: Any, histograms: Histograms, *at: int) -> None
         at: which of the leading axes, e.g. the moment and t.
     """
     axes.stairs(histograms.counts[at], histograms.edges, fill=True, color=COLOURS[0])
-    axes.set_xlabel("entry of ∂L/∂h")
+    axes.set_xlabel("log₁₀ of the size of an entry of ∂L/∂h")
     axes.set_ylabel("entries")

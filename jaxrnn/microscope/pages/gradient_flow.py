@@ -1,5 +1,6 @@
 """Gradient flow: what is left of the gradient, step by step back, before and after training."""
 
+import html
 import itertools
 import math
 from collections.abc import Mapping
@@ -57,6 +58,8 @@ def gradient_flow_page(models: Mapping[str, FlowOverTraining], story: Story) -> 
         "models": [_model(name, flow) for name, flow in models.items()],
         "largest": largest,
         "powers": POWERS,
+        "edges": first.histograms.edges.tolist(),
+        "bins": _used_sizes(models),
     }
     sliders = {"last_moment": moments - 1, "last_step": steps - 1}
     body = _BODY.format(
@@ -64,12 +67,12 @@ def gradient_flow_page(models: Mapping[str, FlowOverTraining], story: Story) -> 
         tries=try_this(story.tries),
         closing=closing(story),
         models=options(models),
+        ridges=_ridges(models),
         data=embedded_json("flow", data),
         moments_hidden="hidden" if moments < 2 else "",
         **sliders,
     )
     plots = {
-        "histogram": _histogram(),
         "curves": _curves(models, steps, largest),
         "matrix": _matrix(steps, largest),
     }
@@ -81,7 +84,6 @@ def _model(name: str, flow: FlowOverTraining) -> dict[str, Any]:
         "name": name,
         "moments": flow.moments,
         "words": flow.words,
-        "edges": packed(flow.histograms.edges),
         "counts": packed(flow.histograms.counts),
         "norms": packed(np.stack([one.norms for one in flow.flows])),
         "means": packed(np.stack([one.by_distance for one in flow.flows])),
@@ -90,27 +92,23 @@ def _model(name: str, flow: FlowOverTraining) -> dict[str, Any]:
     }
 
 
-def _histogram() -> Any:
-    drawn = plot(
-        height=280,
-        name="histogram",
-        x_axis_label="Entry of ∂L/∂h",
-        y_axis_label="Number of entries",
+def _ridges(models: Mapping[str, FlowOverTraining]) -> str:
+    """A place for each model's ridges, which the page's script draws."""
+    return "".join(
+        f'<figure class="ridge"><figcaption><b>{html.escape(name)}</b> '
+        f'<span id="median-{number}"></span></figcaption>'
+        f'<svg id="ridge-{number}" viewBox="0 0 300 330" role="img" '
+        f'aria-label="Sizes of gradient entries of {html.escape(name)}"></svg></figure>'
+        for number, name in enumerate(models)
     )
-    source = ColumnDataSource({"left": [-1.0], "right": [1.0], "count": [0]}, name="bars")
-    bars = drawn.quad(
-        left="left",
-        right="right",
-        bottom=0,
-        top="count",
-        source=source,
-        color=SERIES[0],
-        line_color=None,
-    )
-    drawn.y_range.start = 0
-    tooltips = [("from", "@left{0.0e+0}"), ("to", "@right{0.0e+0}"), ("entries", "@count{0}")]
-    drawn.add_tools(HoverTool(renderers=[bars], tooltips=tooltips))
-    return drawn
+
+
+def _used_sizes(models: Mapping[str, FlowOverTraining]) -> tuple[int, int]:
+    """The first and last bins that hold anything, of all models and moments: one scale for all."""
+    counts = np.sum([flow.histograms.counts.sum(axis=(0, 1)) for flow in models.values()], axis=0)
+    used = np.flatnonzero(counts)
+    # The bin at the low end has what is 0 or lost.
+    return int(used[1] if len(used) > 1 and used[0] == 0 else used[0]), int(used[-1])
 
 
 def _curves(models: Mapping[str, FlowOverTraining], steps: int, largest: float) -> Any:
@@ -177,13 +175,16 @@ _BODY = """{opening}
 <figure id="curves"><div class="plot"><!--curves--></div>
 <figcaption><span id="words" role="status"></span></figcaption></figure>
 {tries}
-<h2>Entries of the gradient at one step</h2>
-<div class="row"><label class="wide-range">Steps back from the last loss
+<h2>Sizes of the gradient's entries, step by step back</h2>
+<div class="row">
+<button id="walk" type="button">▶ Step back</button>
+<label class="wide-range">Steps back from the last loss
 <input id="back" type="range" min="0" max="{last_step}" value="0"></label>
 <b id="back-name"></b></div>
-<p class="quiet">One scale for all steps and moments: what has vanished has gathered in the middle
-bar.</p>
-<div class="plot"><!--histogram--></div>
+<div class="ridges">{ridges}</div>
+<p class="quiet">A hill is the histogram of |∂L/∂h| over the units, on one logarithmic scale for all
+models, steps and moments; hills farther down are farther back in time. The dashed line is the same
+before training; the red hill is the step that the slider is at. ▶ Train plays through training.</p>
 <h2>Every loss, every state</h2>
 <p class="quiet">How large the gradient of the loss at s is at the state of t, in powers of ten.</p>
 <div id="readout" class="readout" role="status">Hover over the map for the number of a pair.</div>

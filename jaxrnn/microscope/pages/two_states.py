@@ -66,7 +66,8 @@ def two_states_page(
         "steps": steps,
         "units": chosen,
         "fields": {name: packed(array[:, chosen].T) for name, array in arrays.items()},
-        "most": max(float(np.abs(arrays["c"][:, chosen]).max()), 1e-6),
+        # Each unit's memory has a colour scale of its own.
+        "most": np.maximum(np.abs(arrays["c"][:, chosen]).max(axis=0), 1e-6).tolist(),
     }
     body = _BODY.format(
         opening=opening(story),

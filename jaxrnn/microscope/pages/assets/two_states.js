@@ -14,7 +14,7 @@ function value(name, step) {
 }
 
 function colour(name, number) {
-  if (name === "c") return tint(number, data.most);
+  if (name === "c") return tint(number, data.most[at.unit]);
   return tint(number, 1);
 }
 
@@ -55,9 +55,9 @@ function point(step) {
   const math = (...parts) => element("span", {}, ...parts);
   const it = (text) => element("i", {}, text);
   line.replaceChildren(
-    math("after ", element("b", {}, element("bdi", {}, data.lines[at.line][at.step])), `, character ${at.step + 1} of the line:`),
+    math("After ", element("b", {}, element("bdi", {}, data.lines[at.line][at.step])), `, character ${at.step + 1} of the line, unit ${data.units[at.unit]}:`),
     before === null
-      ? math(it("c"), ` = ${n("c")}, with ${it("i").textContent} = ${n("i")}, f = ${n("f")}, g = ${n("g")}`)
+      ? math(it("c"), ` = ${n("c")}; the line begins here`)
       : math(it("c"), " = ", it("f"), "·", it("c"), " before + ", it("i"), "·", it("g"), ` = ${n("f")} · ${before} + ${n("i")} · ${n("g")} = `, element("b", {}, n("c"))),
     math(it("h"), " = ", it("o"), " tanh ", it("c"), ` = ${n("o")} · ${Math.tanh(value("c", at.step)).toFixed(2).replace("-", "−")} = `, element("b", {}, n("h"))),
   );
