@@ -95,7 +95,11 @@ def shapes(data: object) -> str:  # noqa: ARG001  # the five are the same in eve
     for pattern in patterns:
         reads, says = pattern.split("|")
         for read, said in zip(reads, says, strict=True):
-            parts += [_dot(x, 106, read == "1", 1), _dot(x, 68, True, 0), _dot(x, 30, said == "1", 2)]
+            parts += [
+                _dot(x, 106, read == "1", 1),
+                _dot(x, 68, True, 0),
+                _dot(x, 30, said == "1", 2),
+            ]
             x += 17
         x += 13
     return _svg("".join(parts))
@@ -140,7 +144,9 @@ def lines(curves: Mapping[str, ArrayLike], *, log: bool = False) -> str:
         y = HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (array[at] - low) / span
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
         colour = SERIES[number % len(SERIES)]
-        drawn.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        drawn.append(
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        )
     return _svg("".join(drawn))
 
 

@@ -21,7 +21,12 @@ from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.fitting import Fitted, fit
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
 from jaxrnn.microscope.languages import generate, parentheses
-from jaxrnn.microscope.measurements.repetition import Loop, distinct_share, find_loop
+from jaxrnn.microscope.measurements.repetition import (
+    LEAST_TURNS,
+    Loop,
+    distinct_share,
+    find_loop,
+)
 
 Array = jax.Array
 
@@ -83,14 +88,15 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
     grammar_key, *keys = jax.random.split(key, 4)
     spoken = charlm.python_documentation().text[:CHARACTERS]
     code = python_sources()[:CHARACTERS]
-    texts: dict[str, tuple[str, str, str, Callable[[str], float]]] = {
+    texts: dict[str, tuple[str, str, str, str, Callable[[str], float]]] = {
         "parentheses": (
             generate(parentheses(), grammar_key, CHARACTERS), "a grammar of nested parentheses",
-            "tokens that the grammar allows", allowed_share,
+            "0 ", "tokens that the grammar allows", allowed_share,
         ),
-        "Python": (code, "Python's own library", "words that its text has", _known_words(code)),
+        "Python": (code, "Python's own library", "def ", "words that its text has", _known_words(code)),
         "prose": (
-            spoken, "Python's documentation", "words that its text has", _known_words(spoken)
+            spoken, "Python's documentation", "The ", "words that its text has",
+            _known_words(spoken),
         ),
     }  # fmt: skip
     kinds = tuple(
@@ -106,7 +112,7 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
             Measurement(f"{kind.name}: {kind.right}, after training", kind.shares_written[1.0]),
             Measurement(
                 f"{kind.name}: greedy text goes round in a loop of",
-                loop.period if loop else 0, "characters", f"below {len(greedy) // 3}",
+                loop.period if loop else 0, "characters", f"1 to {len(greedy) // LEAST_TURNS}",
             ),
             Measurement(f"{kind.name}: share of different 8-grams, greedy", distinct_share(greedy)),
             Measurement(f"{kind.name}: share of different 8-grams, drawn", distinct_share(drawn)),
@@ -187,7 +193,7 @@ def _words(text: str) -> list[str]:
 
 
 def _kind(
-    name: str, text: str, source: str, right: str, share: Callable[[str], float], key: Array,
+    name: str, text: str, source: str, prime: str, right: str, share: Callable[[str], float], key: Array,
     progress: Progress,
 ) -> Kind:  # fmt: skip
     """Trains one model and has it write at every moment, and at every temperature in the end."""
@@ -199,7 +205,6 @@ def _kind(
         config, vocab, charlm.init(config, model_key), optimizer, text, progress,
         what=f"training on {name}", updates=UPDATES, batch_size=32, length=64, keep=MOMENTS,
     )  # fmt: skip
-    prime = text[: text.index(" ") + 1]
 
     def write(params: charlm.Params, temperature: float, length: int) -> str:
         return charlm.sample(
@@ -221,4 +226,5 @@ def _loop_in_words(kind: Kind) -> str:
     loop = kind.loops[0.0]
     if loop is None:
         return f"{kind.name}: none in {WRITTEN} characters"
-    return f"{kind.name}: {loop.period} characters, after {loop.start}"
+    characters = "1 character" if loop.period == 1 else f"{loop.period} characters"
+    return f"{kind.name}: {characters}, after {loop.start}"

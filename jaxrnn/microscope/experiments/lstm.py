@@ -171,7 +171,9 @@ def _line(letter: str, gap: int, seed: int) -> str:
 def _lines(vocab: charlm.Vocab, draw: np.random.Generator) -> _Lines:
     """Lines with `GAP` letters between, up to the question, each after a line that is read first."""
     letters = np.arange(LINES) % len(LETTERS)
-    before = [_line(str(draw.choice(list(LETTERS))), 12, int(draw.integers(2**31))) for _ in letters]
+    before = [
+        _line(str(draw.choice(list(LETTERS))), 12, int(draw.integers(2**31))) for _ in letters
+    ]
     after = [_line(LETTERS[k], GAP, int(draw.integers(2**31)))[:-2] for k in letters]
     rows = [vocab.encode(a + b) for a, b in zip(before, after, strict=True)]
     return _Lines(jnp.asarray(np.stack(rows, axis=1)), letters)
@@ -250,7 +252,9 @@ def _fields(fitted: Fitted, text: str) -> dict[str, Numbers]:
     seen = trace_model(fitted.config, fitted.params, zero, tokens, jnp.roll(tokens, -1))
     layer = seen.layers[0]
     arrays = {"c": layer.carries.c, **{gate: layer.gates[gate] for gate in "fiog"}}
-    return {name: np.asarray(a, np.float64) for name, a in (*arrays.items(), ("h", layer.carries.h))}
+    return {
+        name: np.asarray(a, np.float64) for name, a in (*arrays.items(), ("h", layer.carries.h))
+    }
 
 
 def _memory_units(c: NDArray[Any], lines: _Lines) -> tuple[int, ...]:

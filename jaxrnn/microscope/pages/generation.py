@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.measurements.repetition import Loop
 from jaxrnn.microscope.pages.html import embedded_json, page, readable
-from jaxrnn.microscope.pages.shell import Story, closing, opening, try_this
+from jaxrnn.microscope.pages.shell import Story, closing, opening, try_this, upper_first
 from jaxrnn.microscope.pages.tables import Marked, marked_text
 
 
@@ -66,7 +66,7 @@ def generation_page(writers: Sequence[Writer], moments: Sequence[str], story: St
         ],
     }
     columns = "".join(
-        f'<section class="column"><h3>{html.escape(writer.name.capitalize())}</h3>'
+        f'<section class="column"><h3>{html.escape(upper_first(writer.name))}</h3>'
         f'<p class="quiet">From {html.escape(writer.source)}.</p>'
         f'<div class="text" id="sample-{number}" tabindex="0" role="region" '
         f'aria-label="Sample of {html.escape(writer.name)}"></div>'
@@ -104,14 +104,14 @@ def _steps(number: int, shares: Sequence[float], moments: Sequence[str]) -> str:
 
 def _row(writer: Writer, ways: Sequence[str]) -> str:
     cells = "".join(
-        f'<section class="column"><h4>{html.escape(way)}</h4>'
+        f'<section class="column"><h4>{html.escape(upper_first(way))}</h4>'
         f'<div class="text" tabindex="0" role="region" '
         f'aria-label="{html.escape(f"{writer.name}, {way}")}">'
         f"{marked_text(_turns(writer.written[way], writer.loops[way]))}</div>"
         f'<p class="quiet">{html.escape(_verdict(writer, way))}</p></section>'
         for way in ways
     )
-    return f'<h3>{html.escape(writer.name.capitalize())}</h3><div class="columns">{cells}</div>'
+    return f'<h3>{html.escape(upper_first(writer.name))}</h3><div class="columns">{cells}</div>'
 
 
 def _turns(text: str, loop: Loop | None) -> Marked:
@@ -131,7 +131,8 @@ def _verdict(writer: Writer, way: str) -> str:
     right = f"{share:.0%} of the {writer.right}"
     if loop is None:
         return f"No loop. {right}."
-    return f"A loop of {loop.period} characters from the {loop.start + 1:,}th on. {right}."
+    characters = "one character" if loop.period == 1 else f"{loop.period} characters"
+    return f"A loop of {characters}, entered after {loop.start:,}. {right}."
 
 
 _BODY = """{opening}

@@ -1,5 +1,6 @@
 """Connectivity of several models under one cursor, before and after training."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from jaxrnn.microscope.measurements.connectivity import RankAgreement, reach
 from jaxrnn.microscope.pages.connected_text import (
     MEANINGS,
     SIGNED,
+    Place,
     agreement_table,
     reach_curves,
     worth_looking_at,
@@ -90,7 +92,7 @@ def side_by_side_page(text: Sequence[str], models: Mapping[str, Compared], story
         for name, model in models.items()
     }
     last = [*models.values()][-1].after
-    places = worth_looking_at(
+    places = _finished_words("".join(text), last.completions) + worth_looking_at(
         "".join(text), np.asarray(last.chances), _matrix("after", last.matrices[names[0]], steps)
     )
     data = {
@@ -117,17 +119,23 @@ def side_by_side_page(text: Sequence[str], models: Mapping[str, Compared], story
         tries=try_this([*(_try(place.step, place.why, text) for place in places), *story.tries]),
         panels="".join(_panel(number, name) for number, name in enumerate(models)),
         closing=closing(story),
-        agreement="".join(
-            agreement_table(name, model.agreement)
-            for name, model in models.items()
-            if model.agreement is not None
-        ),
+        agreement=_agreement(models),
         data=embedded_json("models", data),
     )
     plots = {"reached": reach_curves(after)}
-    return plot_page(
-        story.title, body, plots, assets=("side_by_side.css", "side_by_side.js")
-    )
+    return plot_page(story.title, body, plots, assets=("side_by_side.css", "side_by_side.js"))
+
+
+def _finished_words(text: str, completions: Sequence[Sequence[Completion]]) -> tuple[Place, ...]:
+    """The place where the last model finishes most of a word as it really goes on."""
+    found = []
+    for step, ways in enumerate(completions):
+        rest = re.match(r"[^\W\d_]*", text[step + 1 :])
+        if rest is not None and ways[0].text == rest[0] and text[step].isalpha():
+            found.append((len(rest[0]), step))
+    if not found or max(found)[0] < 3:
+        return ()
+    return (Place(max(found)[1], "the word is finished from here"),)
 
 
 def _matrix(name: str, matrix: ArrayLike, steps: int) -> NDArray[np.float64]:
@@ -155,6 +163,16 @@ def _moment(name: str, moment: Moment, names: Sequence[str], steps: int) -> dict
             for ways in moment.completions
         ],
     }
+
+
+def _agreement(models: Mapping[str, Compared]) -> str:
+    tables = "".join(
+        agreement_table(name, model.agreement)
+        for name, model in models.items()
+        if model.agreement is not None
+    )
+    head = "Do the definitions agree? A table for each model"
+    return f"<details><summary>{head}</summary>{tables}</details>" if tables else ""
 
 
 def _panel(number: int, name: str) -> str:

@@ -132,9 +132,7 @@ def _gradients(curves: Mapping[str, ArrayLike]) -> Any:
     return drawn
 
 
-def _line(
-    drawn: Any, values: ArrayLike, colour: str, name: str, shown: str, **style: Any
-) -> None:
+def _line(drawn: Any, values: ArrayLike, colour: str, name: str, shown: str, **style: Any) -> None:
     array = np.asarray(values)
     source = ColumnDataSource({"x": np.arange(len(array)), "y": array})
     style = {"line_width": 2, **style}

@@ -38,9 +38,7 @@ FIRST_WORDS = 400
 """Characters of the last sample at the head of the page."""
 
 
-def story_view(
-    subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
-) -> View:
+def story_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent) -> View:
     """Every part of the story that the run can tell; what it cannot is said."""
     from jaxrnn.microscope.pages.framed import Chapter, framed_page
     from jaxrnn.microscope.pages.shell import Story
