@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxrnn.charlm.baselines import NGrams, count_ngrams, ngram_surprisals
+    from jaxrnn.charlm.beams import Beam, beam_search
     from jaxrnn.charlm.corpus import Corpus, python_documentation, read_text, split
     from jaxrnn.charlm.evaluation import evaluate, surprisals
     from jaxrnn.charlm.loading import TrainedModel, load
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     )
     from jaxrnn.charlm.model import Config, Params, apply, init, step, zero_carry
     from jaxrnn.charlm.placement import make_mesh
-    from jaxrnn.charlm.sampling import sample, sample_many, stream, until
+    from jaxrnn.charlm.sampling import (
+        Scored,
+        sample,
+        sample_many,
+        sample_scored,
+        stream,
+        stream_scored,
+    )
     from jaxrnn.charlm.streams import make_streams, number_of_windows, window
     from jaxrnn.charlm.training import (
         TrainState,
@@ -31,9 +39,11 @@ if TYPE_CHECKING:
         make_train_windows,
     )
     from jaxrnn.charlm.vocabulary import Vocab
+    from jaxrnn.charlm.writing import Sampling
 
 _HOME = {
     "baselines": ("NGrams", "count_ngrams", "ngram_surprisals"),
+    "beams": ("Beam", "beam_search"),
     "corpus": ("Corpus", "python_documentation", "read_text", "split"),
     "evaluation": ("evaluate", "surprisals"),
     "loading": ("TrainedModel", "load"),
@@ -48,24 +58,36 @@ _HOME = {
     ),
     "model": ("Config", "Params", "apply", "init", "step", "zero_carry"),
     "placement": ("make_mesh",),
-    "sampling": ("sample", "sample_many", "stream", "until"),
+    "sampling": (
+        "Scored",
+        "sample",
+        "sample_many",
+        "sample_scored",
+        "stream",
+        "stream_scored",
+    ),
     "streams": ("make_streams", "number_of_windows", "window"),
     "training": ("TrainState", "initial_state", "make_train_step", "make_train_windows"),
     "vocabulary": ("Vocab",),
+    "writing": ("Sampling",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "LOSSES",
+    "Beam",
     "Config",
     "Corpus",
     "Group",
     "NGrams",
     "Params",
+    "Sampling",
+    "Scored",
     "TrainState",
     "TrainedModel",
     "Vocab",
     "apply",
+    "beam_search",
     "bits",
     "character_classes",
     "count_ngrams",
@@ -87,12 +109,13 @@ __all__ = [
     "read_text",
     "sample",
     "sample_many",
+    "sample_scored",
     "split",
     "step",
     "stream",
+    "stream_scored",
     "summed_cross_entropy",
     "surprisals",
-    "until",
     "window",
     "zero_carry",
 ]
