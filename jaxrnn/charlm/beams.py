@@ -128,7 +128,8 @@ def beam_search(
         rule = "a number from 0 up"
         raise ValueError(sentence("beam_search", "length_penalty", rule, penalty))
     table = None if stop is None else stop_table(vocab.encode(stop), len(vocab))
-    inputs = jax.device_put((vocab.encode(prime), table, np.float32(penalty)))
+    exponent = accumulator(params.w_hy.dtype).type(penalty)
+    inputs = jax.device_put((vocab.encode(prime), table, exponent))
     search = _search(config, params, carry, *inputs, width=width, length=length)
     found = jax.device_get(search._replace(carry=None))
     final = None if stop is None else len(vocab.encode(stop))
@@ -197,7 +198,7 @@ def _search(
         carry, _ = model.apply(config, params, carry, prime[:-1])
     score = jnp.full(width, -jnp.inf, accumulator(params.w_hy.dtype)).at[0].set(0)
     counts = jnp.zeros(width, jnp.int32)
-    made = jnp.zeros((length, width), jnp.int32)
+    made = jnp.zeros((max(length, 1), width), jnp.int32)  # JAX refuses to index no rows at all
     start = _Search(
         step=jnp.zeros((), jnp.int32),
         carry=jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), carry),
@@ -219,11 +220,11 @@ def _search(
         done = ended(search)
         ln_p = jax.nn.log_softmax(logits, axis=-1)
         # A text that has ended goes on as itself alone.
-        itself = jnp.where(jnp.arange(vocab_size) == 0, 0, -jnp.inf).astype(ln_p.dtype)
+        itself = jnp.full(vocab_size, -jnp.inf, ln_p.dtype).at[0].set(0)
         ln_p = jnp.where(done[:, None], itself, ln_p)
         scores = search.score[:, None] + ln_p
-        size = search.size + ~done
-        ranks = scores / (((5 + size) / 6) ** penalty).astype(scores.dtype)[:, None]
+        size = search.size + (~done).astype(jnp.int32)
+        ranks = scores / (((5 + size.astype(scores.dtype)) / 6) ** penalty)[:, None]
         flat = jax.lax.top_k(ranks.reshape(-1), width)[1]
         parent, token = flat // vocab_size, flat % vocab_size
         place = search.place[parent]

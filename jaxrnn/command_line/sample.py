@@ -139,37 +139,29 @@ def run(options: argparse.Namespace) -> int:
         converse(written, how, lambda: written.read(prime), show)
         return 0
     how["prime"], how["carry"] = prime, carry
-    before = "" if is_table else shown
+    texts: list[Iterable[str]]
     if options.beam is not None:
         found = beams.beam_search(
             *arguments, prime, width=options.beam, length=options.length, stop=options.stop,
             carry=carry,
         )  # fmt: skip
-        texts = [show(beam.written) for beam in found[: options.count]]
-    elif options.count == 1 and options.surprise:
-        scored = sampling.stream_scored(*arguments, key, **how)
-        _write(before, map(show, scored), is_table)
-        return 0
-    elif options.count == 1:
-        pieces = sampling.stream(*arguments, key, **how)
-        _write(before, pieces, is_table)
-        return 0
+        texts = [[show(beam.written)] for beam in found[: options.count]]
+    elif options.count > 1:
+        many = sampling.sample_many(*arguments, key, options.count, **how)
+        texts = [[text] for text in many]
+    elif options.surprise:
+        texts = [map(show, sampling.stream_scored(*arguments, key, **how))]
     else:
-        texts = sampling.sample_many(*arguments, key, options.count, **how)
-    for number, text in enumerate(texts, 1):
+        texts = [sampling.stream(*arguments, key, **how)]
+    for number, pieces in enumerate(texts, 1):
         if options.count > 1:
             print(f"--- {number} ---")
-        _write(before, [text], is_table)
+        sys.stdout.write(surprise_shown.TABLE_HEAD if is_table else shown)
+        for piece in pieces:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        sys.stdout.write("" if is_table else "\n")
     return 0
-
-
-def _write(before: str, pieces: Iterable[str], is_table: bool) -> None:
-    sys.stdout.write(surprise_shown.TABLE_HEAD if is_table else before)
-    for piece in pieces:
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    if not is_table:
-        sys.stdout.write("\n")
 
 
 def _show(options: argparse.Namespace) -> tuple[Callable[["Scored"], str], bool]:
