@@ -386,10 +386,11 @@ NOTHING_TO_LOWER = {
     "Stack", "TeacherForcing", "Trace", "output_size", "register", "gradcheck",
 }  # fmt: skip
 NOTHING_IN_CHARLM_TO_LOWER = {
-    "Beam", "Config", "Corpus", "Group", "NGrams", "Params", "Sampling", "Scored", "TrainState",
-    "TrainedModel", "Vocab", "bits", "character_classes", "count_ngrams", "group_losses", "load",
-    "make_mesh", "make_streams", "ngram_surprisals", "number_of_windows", "python_documentation",
-    "read_text", "split",
+    "Beam", "ByteVocab", "Config", "Corpus", "Decoder", "Encoder", "Group", "NGrams", "Params",
+    "Sampling", "Scored", "Tokenizer", "TrainState", "TrainedModel", "Vocab", "WordVocab", "bits",
+    "character_classes", "count_ngrams", "group_losses", "load", "make_mesh", "make_streams",
+    "make_tokenizer", "ngram_surprisals", "number_of_windows", "python_documentation", "read_text",
+    "split",
 }  # fmt: skip
 
 

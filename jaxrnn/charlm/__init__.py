@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jaxrnn.charlm.baselines import NGrams, count_ngrams, ngram_surprisals
     from jaxrnn.charlm.beams import Beam, beam_search
+    from jaxrnn.charlm.byte_vocabulary import ByteVocab
     from jaxrnn.charlm.corpus import Corpus, python_documentation, read_text, split
     from jaxrnn.charlm.evaluation import evaluate, surprisals
     from jaxrnn.charlm.loading import TrainedModel, load
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         stream_scored,
     )
     from jaxrnn.charlm.streams import make_streams, number_of_windows, window
+    from jaxrnn.charlm.tokenizers import Decoder, Encoder, Tokenizer, make_tokenizer
     from jaxrnn.charlm.training import (
         TrainState,
         initial_state,
@@ -39,11 +41,13 @@ if TYPE_CHECKING:
         make_train_windows,
     )
     from jaxrnn.charlm.vocabulary import Vocab
+    from jaxrnn.charlm.word_vocabulary import WordVocab
     from jaxrnn.charlm.writing import Sampling
 
 _HOME = {
     "baselines": ("NGrams", "count_ngrams", "ngram_surprisals"),
     "beams": ("Beam", "beam_search"),
+    "byte_vocabulary": ("ByteVocab",),
     "corpus": ("Corpus", "python_documentation", "read_text", "split"),
     "evaluation": ("evaluate", "surprisals"),
     "loading": ("TrainedModel", "load"),
@@ -67,8 +71,10 @@ _HOME = {
         "stream_scored",
     ),
     "streams": ("make_streams", "number_of_windows", "window"),
+    "tokenizers": ("Decoder", "Encoder", "Tokenizer", "make_tokenizer"),
     "training": ("TrainState", "initial_state", "make_train_step", "make_train_windows"),
     "vocabulary": ("Vocab",),
+    "word_vocabulary": ("WordVocab",),
     "writing": ("Sampling",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -76,16 +82,21 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "LOSSES",
     "Beam",
+    "ByteVocab",
     "Config",
     "Corpus",
+    "Decoder",
+    "Encoder",
     "Group",
     "NGrams",
     "Params",
     "Sampling",
     "Scored",
+    "Tokenizer",
     "TrainState",
     "TrainedModel",
     "Vocab",
+    "WordVocab",
     "apply",
     "beam_search",
     "bits",
@@ -100,6 +111,7 @@ __all__ = [
     "load",
     "make_mesh",
     "make_streams",
+    "make_tokenizer",
     "make_train_step",
     "make_train_windows",
     "nats",

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from jaxrnn.charlm import model
 from jaxrnn.charlm.choosing import check_integer, check_number
-from jaxrnn.charlm.sampling import Scored, check_texts
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.sampling import Scored, before, check_texts, token_texts
+from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.charlm.writing import LENGTH
 from jaxrnn.errors import sentence
 from jaxrnn.precision import accumulator
@@ -68,7 +68,7 @@ class _Search(NamedTuple):
 def beam_search(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     prime: str,
     *,
     width: int = 8,
@@ -89,7 +89,7 @@ def beam_search(
         vocab: its vocabulary.
         prime: what comes before the texts, at least one character.
         width: K, texts kept at each step.
-        length: characters to write.
+        length: tokens to write.
         stop: a text ends before this one, which counts to its probability; None: all have the
             same length.
         length_penalty: α; above 0, longer texts rank better than their probability. Changes
@@ -106,6 +106,7 @@ def beam_search(
 
     Example:
         >>> import jax
+        >>> from jaxrnn.charlm import Vocab
         >>> vocab = Vocab.from_text("abc ")
         >>> config = model.Config(vocab_size=len(vocab), cell="gru", hidden_size=8, num_layers=1)
         >>> params = model.init(config, jax.random.key(0))
@@ -127,13 +128,13 @@ def beam_search(
     if not 0 <= penalty < float("inf"):
         rule = "a number from 0 up"
         raise ValueError(sentence("beam_search", "length_penalty", rule, penalty))
-    table = None if stop is None else stop_table(vocab.encode(stop), len(vocab))
+    table = None if stop is None else _table_of(vocab, stop)
     exponent = accumulator(params.w_hy.dtype).type(penalty)
     inputs = jax.device_put((vocab.encode(prime), table, exponent))
     search = _search(config, params, carry, *inputs, width=width, length=length)
     found = jax.device_get(search._replace(carry=None))
-    final = None if stop is None else len(vocab.encode(stop))
-    ranked = [_follow(vocab, found, row, final) for row in range(width)]
+    final = None if table is None else len(table) - 1
+    ranked = [_follow(vocab, found, row, final, stop) for row in range(width)]
     return tuple(beam for beam in ranked if np.isfinite(beam.log_probability))
 
 
@@ -163,7 +164,24 @@ def stop_table(stop: NDArray[np.int32], vocab_size: int) -> NDArray[np.int32]:
     return table
 
 
-def _follow(vocab: Vocab, found: _Search, row: int, final: int | None) -> Beam:
+def _table_of(vocab: Tokenizer, stop: str) -> NDArray[np.int32]:
+    """`stop_table` of a text; where tokens are words, by the characters of each."""
+    if vocab.kind != "words":
+        return stop_table(vocab.encode(stop), len(vocab))
+    numbers = {character: number for number, character in enumerate(sorted(set(stop)))}
+    by_character = stop_table(
+        np.array([numbers[character] for character in stop], np.int32), len(numbers) + 1
+    )
+    table = np.tile(np.arange(len(stop) + 1, dtype=np.int32)[:, None], len(vocab))
+    for token, label in enumerate(vocab.labels):
+        for character in label:
+            table[:, token] = by_character[table[:, token], numbers.get(character, len(numbers))]
+    return table
+
+
+def _follow(
+    vocab: Tokenizer, found: _Search, row: int, final: int | None, stop: str | None
+) -> Beam:
     """The text that ends in a row, from its last token back."""
     steps = int(found.step)
     ids = np.zeros(steps, np.int32)
@@ -172,10 +190,13 @@ def _follow(vocab: Vocab, found: _Search, row: int, final: int | None) -> Beam:
     for step in range(steps - 1, -1, -1):
         ids[step], nats[step] = found.tokens[step, at], found.nats[step, at]
         at = int(found.parents[step, at])
-    size = int(found.size[row])
-    if final is not None and found.place[row] == final:
-        size -= final
-    written = Scored(tuple(vocab.decode(ids[:size])), ids[:size], nats[:size])
+    size, decoder = int(found.size[row]), vocab.decoder()
+    texts = token_texts(decoder, ids[:size])
+    if texts:
+        texts = (*texts[:-1], texts[-1] + decoder.finish())
+    written = Scored(texts, ids[:size], nats[:size])
+    if stop is not None and found.place[row] == final:
+        written = before(written, stop)
     return Beam(written, float(found.score[row]))
 
 

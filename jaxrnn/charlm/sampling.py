@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from jaxrnn.charlm import model
 from jaxrnn.charlm.choosing import check_integer, make_choice
 from jaxrnn.charlm.generating import STREAM_STEPS, Chunk, generate
-from jaxrnn.charlm.vocabulary import Vocab, check_text
+from jaxrnn.charlm.tokenizers import Decoder, Tokenizer, unknown_characters
+from jaxrnn.charlm.vocabulary import check_text
 from jaxrnn.charlm.writing import Asked, Sampling, complete
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_key
@@ -25,7 +26,9 @@ class Scored(NamedTuple):
     """A text, or a piece of one, and how much each of its tokens surprised its model.
 
     Attributes:
-        tokens: N strings that together are the text.
+        tokens: N strings that together are the text: that of a byte which is only a part of a
+            character is empty, and its last byte has the character; the last word may be cut by
+            a stop.
         ids: [N] their ids.
         surprisals: [N] nats, −ln p of each by the model as it is: at temperature 1, with nothing
             cut. What `charlm.surprisals` gives for the same text after the same prime.
@@ -44,7 +47,7 @@ class Scored(NamedTuple):
 def sample(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
     **sampling: Unpack[Sampling],
 ) -> str:
@@ -59,7 +62,7 @@ def sample(
             top_p=None, stop=None, carry=None.
 
     Returns:
-        `length` characters, those after the prime, or fewer, those before `stop`.
+        The text of `length` tokens, those after the prime, or fewer, what is before `stop`.
 
     Raises:
         TypeError: `key` is no key, what should be a number, of Python, NumPy or JAX, is none, or
@@ -69,6 +72,7 @@ def sample(
 
     Example:
         >>> import jax
+        >>> from jaxrnn.charlm import Vocab
         >>> vocab = Vocab.from_text("abc ")
         >>> config = model.Config(vocab_size=len(vocab), cell="gru", hidden_size=8, num_layers=1)
         >>> params = model.init(config, jax.random.key(0))
@@ -81,7 +85,7 @@ def sample(
 def sample_many(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
     count: int,
     **sampling: Unpack[Sampling],
@@ -107,18 +111,21 @@ def sample_many(
     count = check_integer("count", count, 1)
     asked = check_asked(config, vocab, key, complete("sample", sampling))
     steps = None if asked.stop is None else STREAM_STEPS
-    texts = [""] * count
+    texts, decoders = [""] * count, [vocab.decoder() for _ in range(count)]
     for chunk in _chunks(config, params, vocab, key, asked, count=count, steps=steps):
-        texts = [text + vocab.decode(row) for text, row in zip(texts, chunk.ids.T, strict=True)]
+        rows = zip(decoders, chunk.ids.T, strict=True)
+        more = [decoder.feed(row) for decoder, row in rows]
+        texts = [text + new for text, new in zip(texts, more, strict=True)]
         if asked.stop is not None and all(asked.stop in text for text in texts):
             break
+    texts = [text + decoder.finish() for text, decoder in zip(texts, decoders, strict=True)]
     return texts if asked.stop is None else [text.partition(asked.stop)[0] for text in texts]
 
 
 def stream(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
     **sampling: Unpack[Sampling],
 ) -> Iterator[str]:
@@ -145,7 +152,7 @@ def stream(
 def sample_scored(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
     **sampling: Unpack[Sampling],
 ) -> Scored:
@@ -166,6 +173,7 @@ def sample_scored(
 
     Example:
         >>> import jax
+        >>> from jaxrnn.charlm import Vocab
         >>> vocab = Vocab.from_text("abc ")
         >>> config = model.Config(vocab_size=len(vocab), cell="gru", hidden_size=8, num_layers=1)
         >>> params = model.init(config, jax.random.key(0))
@@ -184,7 +192,7 @@ def sample_scored(
 def stream_scored(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
     **sampling: Unpack[Sampling],
 ) -> Iterator[Scored]:
@@ -207,7 +215,7 @@ def stream_scored(
     return pieces(vocab, _chunks(config, params, vocab, key, asked, scored=True), asked.stop)
 
 
-def check_asked(config: model.Config, vocab: Vocab, key: Array, asked: Asked) -> Asked:
+def check_asked(config: model.Config, vocab: Tokenizer, key: Array, asked: Asked) -> Asked:
     """The same with Python's integer as its length; what `make_choice` checks is left to it.
 
     Raises:
@@ -219,23 +227,23 @@ def check_asked(config: model.Config, vocab: Vocab, key: Array, asked: Asked) ->
 
 
 def check_texts(
-    function: str, config: model.Config, vocab: Vocab, prime: str, stop: str | None
+    function: str, config: model.Config, vocab: Tokenizer, prime: str, stop: str | None
 ) -> None:
     """Raises TypeError or ValueError unless the model knows both texts."""
     if len(vocab) != config.vocab_size:
         raise ValueError(
-            sentence(function, "vocab", f"{config.vocab_size} characters", f"{len(vocab)}")
+            sentence(function, "vocab", f"{config.vocab_size} {vocab.kind}", f"{len(vocab)}")
         )
     for name, text in (("prime", prime), ("stop", stop)):
         if text is None and name == "stop":
             continue
         check_text(function, name, text)
         assert text is not None
-        unknown = sorted(set(text) - set(vocab.characters))
+        unknown = unknown_characters(vocab, text)
         if unknown:
             rule = f"the {len(vocab)} characters that the model knows"
             got = f"{', '.join(map(repr, unknown))} in {text!r}"
-            hint = f"it knows {vocab.characters!r}" if len(vocab) <= 128 else ""
+            hint = f"it knows {vocab.labels!r}" if len(vocab) <= 128 else ""
             raise ValueError(sentence(function, name, rule, got, hint))
     if stop == "":
         raise ValueError(sentence(function, "stop", "at least one character", repr(stop)))
@@ -244,7 +252,7 @@ def check_texts(
 def _chunks(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
     asked: Asked,
     *,
@@ -259,42 +267,66 @@ def _chunks(
     )  # fmt: skip
 
 
-def pieces(vocab: Vocab, chunks: Iterable[Chunk], stop: str | None) -> Iterator[Scored]:
+def pieces(vocab: Tokenizer, chunks: Iterable[Chunk], stop: str | None) -> Iterator[Scored]:
     """One text, chunk by chunk, up to a stop, which is left out.
 
-    What may be the beginning of the stop is held back until it is known; what comes after the
-    stop is not asked for. Surprisals are NaN where the chunks have none.
+    What may be the beginning of the stop, or of a character, is held back until it is known; what
+    comes after the stop is not asked for. Surprisals are NaN where the chunks have none.
     """
+    decoder = vocab.decoder()
     held = Scored((), np.zeros(0, np.int32), np.zeros(0))
     for chunk in chunks:
         ids = chunk.ids[:, 0]
         nats = np.full(len(ids), np.nan) if chunk.nats is None else chunk.nats[:, 0]
         held = Scored(
-            held.tokens + tuple(vocab.decode(ids)),
+            held.tokens + token_texts(decoder, ids),
             np.concatenate([held.ids, ids]),
             np.concatenate([held.surprisals, nats]),
         )
-        if stop is None:
-            ready = len(held.text)
-        elif stop in held.text:
-            yield _first(held, held.text.index(stop))
+        text = held.text
+        if stop is not None and stop in text:
+            yield before(held, stop)
             return
-        else:
-            text = held.text
-            begun = next((n for n in range(len(stop) - 1, 0, -1) if text.endswith(stop[:n])), 0)
-            ready = len(text) - begun
-        piece = _first(held, ready)
+        ends = range(len(stop or "") - 1, 0, -1)
+        begun = next((n for n in ends if text.endswith((stop or "")[:n])), 0)
+        piece = _whole(held, len(text) - begun)
         yield piece
         held = _part(held, slice(len(piece.tokens), None))
     if held.tokens:
-        yield held
+        *most, last = held.tokens
+        held = held._replace(tokens=(*most, last + decoder.finish()))
+        yield held if stop is None else before(held, stop)
 
 
-def _first(written: Scored, characters: int) -> Scored:
-    """The tokens of the first characters."""
-    ends = np.cumsum([len(token) for token in written.tokens])
-    count = int(np.searchsorted(ends, characters)) + 1 if characters else 0
+def token_texts(decoder: Decoder, ids: NDArray[np.int32]) -> tuple[str, ...]:
+    """What each id adds to the text."""
+    return tuple(decoder.feed(ids[at : at + 1]) for at in range(len(ids)))
+
+
+def before(written: Scored, stop: str) -> Scored:
+    """What stands before a stop, where there is one: a token that it begins in is cut."""
+    characters = written.text.find(stop)
+    if characters < 0:
+        return written
+    count = int(np.searchsorted(_ends(written), characters)) + 1 if characters else 0
+    kept = _part(written, slice(count))
+    tokens = [*kept.tokens]
+    if tokens:
+        tokens[-1] = tokens[-1][: len(tokens[-1]) - (len(kept.text) - characters)]
+    return kept._replace(tokens=tuple(tokens))
+
+
+def _whole(written: Scored, characters: int) -> Scored:
+    """The tokens that lie within the first characters, up to the last that completes one."""
+    count = int(np.searchsorted(_ends(written), characters, side="right"))
+    while count and not written.tokens[count - 1]:
+        count -= 1
     return _part(written, slice(count))
+
+
+def _ends(written: Scored) -> NDArray[np.int64]:
+    """The characters up to the end of each token."""
+    return np.cumsum([len(token) for token in written.tokens], dtype=np.int64)
 
 
 def _part(written: Scored, which: slice) -> Scored:

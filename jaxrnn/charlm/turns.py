@@ -11,7 +11,7 @@ from jaxrnn.charlm import model
 from jaxrnn.charlm.choosing import Choice, make_choice
 from jaxrnn.charlm.generating import STREAM_STEPS, Chunk, generate
 from jaxrnn.charlm.sampling import Scored, check_asked, check_texts, pieces
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.charlm.writing import Asked, Sampling, complete
 from jaxrnn.errors import sentence
 
@@ -39,6 +39,7 @@ class Turns:
 
     Example:
         >>> import jax
+        >>> from jaxrnn.charlm import Vocab
         >>> vocab = Vocab.from_text("abc ")
         >>> config = model.Config(vocab_size=len(vocab), cell="gru", hidden_size=8, num_layers=1)
         >>> params = model.init(config, jax.random.key(0))
@@ -52,7 +53,7 @@ class Turns:
         self,
         config: model.Config,
         params: model.Params,
-        vocab: Vocab,
+        vocab: Tokenizer,
         key: Array,
         carry: Any = None,
     ) -> None:
@@ -108,7 +109,9 @@ class Turns:
         )  # fmt: skip
         return self._kept(vocab, chunks, asked.stop)
 
-    def _kept(self, vocab: Vocab, chunks: Iterator[Chunk], stop: str | None) -> Iterator[Scored]:
+    def _kept(
+        self, vocab: Tokenizer, chunks: Iterator[Chunk], stop: str | None
+    ) -> Iterator[Scored]:
         marks: deque[_Mark] = deque()
 
         def noted() -> Iterator[Chunk]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypedDict
 from jaxrnn.errors import sentence
 
 LENGTH = 500
-"""Characters, in Python and on the command line: some lines of a terminal."""
+"""Tokens, in Python and on the command line: of characters, some lines of a terminal."""
 
 TEMPERATURE = 1.0
 """In Python and on the command line: what is drawn comes as often as the model says."""
@@ -18,16 +18,16 @@ class Sampling(TypedDict, total=False):
     A dictionary of them can be kept and passed to each of these: `sample(*model, key, **how)`.
 
     Attributes:
-        length: characters to write; 500.
+        length: tokens to write, characters, bytes or words; 500.
         prime: what comes before the text; the empty prime, which is the default, means a first
-            character drawn evenly.
+            token drawn evenly.
         temperature: above 1 more varied, below 1 more careful; 0, or less than the smallest
             normal number of the logits' dtype (1.2e-38 of float32), takes the likeliest (greedy);
             1.
-        top_k: draws from the k likeliest characters only; None: from all.
-        top_p: draws from the fewest likeliest characters whose probabilities reach p; however
+        top_k: draws from the k likeliest tokens only; None: from all.
+        top_p: draws from the fewest likeliest tokens whose probabilities reach p; however
             small p is, from the likeliest; None: from all.
-        stop: the text ends before this one, if it comes up before `length` characters are
+        stop: the text ends before this one, if it comes up before `length` tokens are
             written; None: nothing ends it.
         carry: what came before the prime, as `zero_carry(config, params, ())`; None: nothing.
 

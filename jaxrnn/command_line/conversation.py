@@ -19,7 +19,7 @@ WELCOME = (
 )
 HELP = """\
 :temperature X   from now on
-:length N        characters a turn, from now on
+:length N        tokens a turn, from now on
 :reset           forgets the text; the model is where it began
 A backslash at the end of a line is a new line in the text. A text that begins with : is typed
 with two of them."""

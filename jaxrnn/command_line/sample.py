@@ -28,8 +28,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--prime",
         "--primetext",
         metavar="TEXT",
-        help="what the text goes on from, - for standard input (default: a new line, where the "
-        "model knows it)",
+        help="what the text goes on from, - for standard input; of a run of words it should not end "
+        "in a space, which belongs to the next word (default: a new line, where the model knows it)",
     )
     parser.add_argument(
         "--temperature",
@@ -42,12 +42,13 @@ def make_parser() -> argparse.ArgumentParser:
         type=whole_number,
         default=LENGTH,
         metavar="N",
-        help=f"characters to write (default: {LENGTH})",
+        help=f"tokens to write, which are characters, bytes or words as the run has them (default: "
+        f"{LENGTH})",
     )
     parser.add_argument(
         "--stop",
         metavar="TEXT",
-        help="end before this text, if it comes before --length characters",
+        help="end before this text, if it comes before --length tokens",
     )
     parser.add_argument(
         "--top-k", type=whole_number, metavar="K", help="draw from the K likeliest only"
@@ -59,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="draw from the likeliest only whose probabilities reach P",
     )
     parser.add_argument(
-        "--greedy", action="store_true", help="always the likeliest character: temperature 0"
+        "--greedy", action="store_true", help="always the likeliest token: temperature 0"
     )
     parser.add_argument(
         "--sample", type=int, choices=(0, 1), help="char-rnn's switch: 0 is --greedy"
@@ -84,12 +85,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--interactive",
         action="store_true",
-        help="type a text, and the model goes on from it, in turns of --length characters",
+        help="type a text, and the model goes on from it, in turns of --length tokens",
     )
     parser.add_argument(
         "--surprise",
         action="store_true",
-        help="show how much each character surprises the model, −ln p at temperature 1: as its "
+        help="show how much each token surprises the model, −ln p at temperature 1: as its "
         "background on a terminal, elsewhere as a table, token<TAB>nats, of what was written",
     )
     backend.add_device(parser)
@@ -119,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
     newline = "\n" if "\n" in trained.vocab else ""
     prime = newline if options.prime is None else shown
     if temperature == 0 and prime and options.seed is not None:
-        rule = "no such option where the likeliest character is taken each time"
+        rule = "no such option where the likeliest token is taken each time"
         raise ValueError(sentence("sample", "--seed", rule, options.seed))
     params, carry = runs.load_sampler(trained, lambda note: print(note, file=sys.stderr))
     key = jax.random.key(SEED if options.seed is None else options.seed)
@@ -204,7 +205,7 @@ def _check_together(options: argparse.Namespace) -> None:
 
 
 def _temperature(options: argparse.Namespace) -> float:
-    """0 where the likeliest character is taken each time.
+    """0 where the likeliest token is taken each time.
 
     Raises:
         ValueError: an option beside it would then change nothing.
@@ -220,7 +221,7 @@ def _temperature(options: argparse.Namespace) -> float:
     if greedy:
         for name in ("top_k", "top_p"):
             if given[name] is not None:
-                rule = f"no such option beside {greedy}, which takes the likeliest character"
+                rule = f"no such option beside {greedy}, which takes the likeliest token"
                 name, value = f"--{name.replace('_', '-')}", given[name]
                 raise ValueError(sentence("sample", name, rule, value))
         if options.count > 1 and options.prime != "":

@@ -51,7 +51,7 @@ def in_silence(path, settings, x64):
             best = charlm.beam_search(*model, text, width=3, length=9, stop=text[4], carry=carry)
             texts = [text, *(piece.text for piece in pieces), *(beam.written.text for beam in best)]
         arrays = jax.device_get(end.everything)
-    clock = ("seconds", "characters_per_second")
+    clock = ("seconds", "tokens_per_second")
     told = [{k: v for k, v in each.items() if k not in clock} for each in records]
     return arrays, [*told, *texts]
 
