@@ -48,14 +48,8 @@ def test_the_table_shows_means_and_half_the_range():
          "test": loss}
         for loss in (1.5, 1.6)
     ]  # fmt: skip
-    assert quality.table(records).splitlines()[1].split() == [
-        "gru",
-        "147",
-        "1.550",
-        "±",
-        "0.050",
-        "0.005",
-    ]
+    row = quality.table(records).splitlines()[1]
+    assert row.split() == ["gru", "147", "1.550", "±", "0.050", "0.005"]
 
 
 def test_bad_input_gets_a_sentence(tmp_path, capsys):
