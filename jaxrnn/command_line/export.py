@@ -53,12 +53,12 @@ def run(options: argparse.Namespace) -> int:
     opened = runs.open_run(options.run)
     if opened.settings.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".onnx":
         step = _write_onnx(path, opened)
     else:
         from jaxrnn.exchange.run_files import write_run
 
+        path.parent.mkdir(parents=True, exist_ok=True)
         step = write_run(path, opened, _note)
     print(f"{path}: {opened.settings.layers_in_words}, step {step:,} of {opened.path}.")
     return 0
@@ -73,6 +73,7 @@ def _write_onnx(path: Path, opened: "Run") -> int:
     require_onnx()  # before the checkpoint is read
     (params, carry), facts = best_of(opened, _note)
     model = charlm_to_onnx(opened.config, params, opened.vocab, carry=carry)
+    path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, model.SerializeToString())
     return int(facts["step"])
 

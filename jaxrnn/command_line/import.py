@@ -1,6 +1,7 @@
 """`jaxrnn import FILE.safetensors`: a run of a file that `jaxrnn export` wrote."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -47,6 +48,9 @@ def run(options: argparse.Namespace) -> int:
     if file.settings.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     out = runs.new_run_path() if options.out is None else Path(options.out)
+    if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
+        rule, got = "a new folder", f"{out}, which is there and not empty"
+        raise ValueError(sentence("import", "--out", rule, got, "name another"))
     made = make_run(file, out, _note)
     print(
         f"{file.settings.layers_in_words}, {len(made.vocab)} different characters, step "

@@ -28,7 +28,7 @@ _ONE_TO_ONE = {
     "floor": "Floor", "ge": "GreaterOrEqual", "gt": "Greater", "le": "LessOrEqual", "log": "Log",
     "logistic": "Sigmoid", "lt": "Less", "max": "Max", "min": "Min", "mul": "Mul", "neg": "Neg",
     "not": "Not", "optimization_barrier": "Identity", "or": "Or", "pow": "Pow", "sign": "Sign",
-    "sin": "Sin", "sqrt": "Sqrt", "sub": "Sub", "tanh": "Tanh",
+    "sin": "Sin", "sqrt": "Sqrt", "stop_gradient": "Identity", "sub": "Sub", "tanh": "Tanh",
 }  # fmt: skip
 _REDUCTIONS = {
     "reduce_sum": "ReduceSum", "reduce_max": "ReduceMax", "reduce_min": "ReduceMin",
@@ -129,20 +129,21 @@ class OnnxWriter:
             return self.trace(inner, inputs)
         operands = [variable.aval for variable in equation.invars]
         if name in _BITWISE and operands[0].dtype != bool:
-            raise self._refused(f"{name} of {operands[0].dtype}")
+            raise self.refused(f"{name} of {operands[0].dtype}")
         if name in _ONE_TO_ONE:
             return self.add(_ONE_TO_ONE[name], *inputs)
         if name in _REDUCTIONS:
             axes = self.constant(params["axes"], np.int64)
             return self.add(_REDUCTIONS[name], inputs[0], axes, keepdims=0)
         if name not in _RULES:
-            raise self._refused(name)
+            raise self.refused(name)
         return _RULES[name](self, equation, inputs)
 
-    def _refused(self, what: str) -> ValueError:
-        known = ", ".join(sorted({*_ONE_TO_ONE, *_REDUCTIONS, *_RULES}))
-        expected = f"a step made of {known}"
-        return ValueError(sentence(self.function, "cell", expected, f"the primitive {what}"))
+    def refused(self, what: str) -> ValueError:
+        """The error that names what has no translation."""
+        expected = "cells made of primitives of JAX that have a translation to ONNX"
+        hint = f"those that have one: {', '.join(sorted({*_ONE_TO_ONE, *_REDUCTIONS, *_RULES}))}"
+        return ValueError(sentence(self.function, "config", expected, what, hint))
 
 
 Rule = Callable[[OnnxWriter, Any, list[str]], list[str]]
@@ -211,7 +212,7 @@ def _slice(writer: OnnxWriter, equation: Any, inputs: list[str]) -> list[str]:
 def _select(writer: OnnxWriter, equation: Any, inputs: list[str]) -> list[str]:
     which = equation.invars[0].aval
     if which.dtype != bool or len(inputs) != 3:
-        raise writer._refused(f"select_n of {len(inputs) - 1} cases")
+        raise writer.refused(f"select_n of {len(inputs) - 1} cases")
     return writer.add("Where", inputs[0], inputs[2], inputs[1])
 
 
@@ -224,7 +225,7 @@ def _dot_general(writer: OnnxWriter, equation: Any, inputs: list[str]) -> list[s
     (left_axes, right_axes), batch_axes = equation.params["dimension_numbers"]
     left, right = (variable.aval for variable in equation.invars)
     if any(batch_axes) or len(left_axes) != 1 or right.ndim != 2 or left.ndim < 1:
-        raise writer._refused(f"dot_general of {left.str_short()} and {right.str_short()}")
+        raise writer.refused(f"dot_general of {left.str_short()} and {right.str_short()}")
     x, w = inputs
     if left_axes[0] != left.ndim - 1:
         rest = [axis for axis in range(left.ndim) if axis != left_axes[0]]
@@ -239,29 +240,35 @@ def _dot_general(writer: OnnxWriter, equation: Any, inputs: list[str]) -> list[s
 
 
 def _gather(writer: OnnxWriter, equation: Any, inputs: list[str]) -> list[str]:
-    """Rows of a table, x[ids]; an id outside gives what JAX was told to fill in."""
+    """What indexing is: entries along one axis, x[:, ids], or a window, x[:, 3:5]."""
     params, (table, ids) = equation.params, (variable.aval for variable in equation.invars)
-    numbers = params["dimension_numbers"]
-    rows = (
-        tuple(numbers.collapsed_slice_dims) == (0,) == tuple(numbers.start_index_map)
-        and not numbers.operand_batching_dims
-        and tuple(params["slice_sizes"]) == (1, *table.shape[1:])
-        and ids.shape[-1] == 1
-        and tuple(numbers.offset_dims) == tuple(range(ids.ndim - 1, ids.ndim - 2 + table.ndim))
-    )
-    if not rows:
-        raise writer._refused("gather of anything but rows, x[ids]")
+    numbers, sizes = params["dimension_numbers"], params["slice_sizes"]
+    axes, gone = tuple(numbers.start_index_map), tuple(numbers.collapsed_slice_dims)
+    whole = all(size == table.shape[k] for k, size in enumerate(sizes) if k not in axes)
+    offsets, rank = tuple(numbers.offset_dims), equation.outvars[0].aval.ndim
+    filling = params["mode"] == jax.lax.GatherScatterMode.FILL_OR_DROP
+    plain = whole and not numbers.operand_batching_dims and ids.shape[-1] == len(axes)
+    if plain and not gone and ids.ndim == 1 and offsets == tuple(range(rank)) and not filling:
+        lengths = writer.constant([sizes[axis] for axis in axes], ids.dtype)
+        ends = writer.add("Add", inputs[1], lengths)
+        return writer.add("Slice", *inputs, *ends, writer.constant(axes, ids.dtype))
+    batch = ids.ndim - 1
+    if not plain or gone != axes or len(axes) != 1 or sizes[axes[0]] != 1:
+        raise writer.refused("gather of anything but entries along one axis, x[:, ids]")
+    (axis,) = axes
+    if offsets != (*range(axis), *range(axis + batch, rank)):
+        raise writer.refused("gather whose result has its axes in another order")
     (which,) = writer.add("Reshape", inputs[1], writer.sizes(ids.shape[:-1]))
-    zero, last = (writer.constant(value, ids.dtype) for value in (0, table.shape[0] - 1))
+    zero, last = (writer.constant(value, ids.dtype) for value in (0, table.shape[axis] - 1))
     # A runtime refuses an id outside, or counts it from the end.
     (inside,) = writer.add("Max", zero, *writer.add("Min", which, last))
-    found = writer.add("Gather", inputs[0], inside, axis=0)
-    if params["mode"] != jax.lax.GatherScatterMode.FILL_OR_DROP:
+    found = writer.add("Gather", inputs[0], inside, axis=axis)
+    if not filling:
         return found
     (known,) = writer.add("Equal", which, inside)
-    axes = writer.constant(range(ids.ndim - 1, ids.ndim - 2 + table.ndim), np.int64)
-    if table.ndim > 1:
-        (known,) = writer.add("Unsqueeze", known, axes)
+    after = range(batch, rank - axis)  # the axes that follow the ids' own
+    if after:
+        (known,) = writer.add("Unsqueeze", known, writer.constant(after, np.int64))
     value = params["fill_value"]
     filled = jnp.nan if value is None and jnp.issubdtype(table.dtype, jnp.floating) else value
     return writer.add("Where", known, *found, writer.constant(filled or 0, table.dtype))

@@ -210,7 +210,7 @@ def to_onnx(
             )
             nodes.append(helper.make_node("Reshape", [f"{raw}_ordered", "side_by_side"], [flowing]))
     graph_outputs.insert(0, ("Y", dtype, ["T", "B", width]))
-    return make_model("jaxrnn", nodes, graph_inputs, graph_outputs, arrays)
+    return make_model("to_onnx", "jaxrnn", nodes, graph_inputs, graph_outputs, arrays)
 
 
 class _Sequence(NamedTuple):

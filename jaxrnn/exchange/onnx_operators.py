@@ -210,7 +210,7 @@ def _kinds(
                 expected = f"a value for each of {', '.join(names)} that has one"
                 got = f"none for {each}"
                 raise ValueError(sentence(function, f"{where}: activation_{key}", expected, got))
-            constants[key] = float(value)
+            constants[key] = _decimal(value)
         activations.append(Activation(each, **constants))
     for key, left in given.items():
         if left:
@@ -224,13 +224,18 @@ def _kinds(
         Kind(
             name,
             tuple(activations[size * direction : size * (direction + 1)]),
-            None if clip is None else float(clip),
+            None if clip is None else _decimal(clip),
             bool(settings.get("linear_before_reset", 0)),
             bool(settings.get("input_forget", 0)),
             peepholes,
         )
         for direction in range(count)
     ]
+
+
+def _decimal(value: Any) -> float:
+    """What was meant: 0.2 for the float32 nearest to it, which is what a file holds."""
+    return float(str(np.float32(value)))
 
 
 def _check(

@@ -11,6 +11,8 @@ from jaxrnn.errors import sentence
 OPSET = 18
 # The oldest that knows opset 18; a runtime refuses what is newer than itself.
 IR_VERSION = 8
+# Of protobuf 2 GiB, of which nodes and names take some.
+_LARGEST = 2**31 - 2**24
 
 
 def require_onnx() -> Any:
@@ -84,6 +86,7 @@ def array_of(function: str, tensor: Any) -> Any:
 
 
 def make_model(
+    function: str,
     name: str,
     nodes: Iterable[Any],
     inputs: Iterable[Any],
@@ -93,14 +96,22 @@ def make_model(
     """A ModelProto of one graph, checked.
 
     Args:
+        function: for the sentence.
         name: of the graph.
         nodes: in the order in which they run.
         inputs: each (name, dtype, shape); a string in a shape is a size that is not fixed.
         outputs: likewise.
         arrays: the initializers.
+
+    Raises:
+        ValueError: more than a file of ONNX holds.
     """
     onnx = require_onnx()
     helper = onnx.helper
+    size = sum(array.nbytes for array in arrays.values())
+    if size >= _LARGEST:
+        expected = f"arrays of less than {_LARGEST:,} bytes, since a file of ONNX holds no more"
+        raise ValueError(sentence(function, "params", expected, f"{size:,}"))
 
     def described(values: Iterable[Any]) -> list[Any]:
         return [

@@ -94,7 +94,9 @@ def charlm_to_onnx(
     graph_inputs += [(f"carry.{n}", dtype, ["B", w]) for n, w in zip(fields, widths, strict=True)]
     graph_outputs = [(LOGITS, dtype, ["B", config.vocab_size])]
     graph_outputs += [(f"next.{n}", dtype, ["B", w]) for n, w in zip(fields, widths, strict=True)]
-    made = make_model("charlm_step", nodes, graph_inputs, graph_outputs, writer.arrays)
+    made = make_model(
+        "charlm_to_onnx", "charlm_step", nodes, graph_inputs, graph_outputs, writer.arrays
+    )
     about = {
         "format": FORMAT,
         "model": _described(config, params),
