@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from jaxrnn.charlm import files
 from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 from jaxrnn.errors import sentence
 
@@ -55,9 +56,10 @@ def read_model(function: str, source: Any) -> Any:
         if not path.is_file():
             raise BrokenFileError(f"{path} is a folder or a device, not a file.")
         try:
+            files.check_memory(path, os.stat(path).st_size)
             model = _parsed(path.read_bytes(), name)
             onnx.load_external_data_for_model(model, str(path.parent))
-        except (OSError, onnx.checker.ValidationError) as error:
+        except (OSError, MemoryError, onnx.checker.ValidationError) as error:
             raise UnreadableFileError(f"{path} cannot be read: {_first_line(error)}.") from error
     else:
         expected = "the path of an .onnx file, its bytes, a ModelProto, or an operator as a mapping"

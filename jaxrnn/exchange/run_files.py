@@ -173,7 +173,7 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
         if not np.isfinite(array).all():
             raise BrokenFileError(f"{file.path}: {name} has numbers that are not finite.")
     found = jax.tree.unflatten(jax.tree.structure(wanted), [arrays[name] for name in expected])
-    everything = _everything(template, *found, file.step)
+    everything = _everything(template, found, file.step)
     journal = Journal(step=file.step, reported=file.step, best_validation=file.best_validation)
     with runs.lock(out, note):
         # No text is empty, so that none has the SHA-256 of this one.
@@ -184,16 +184,14 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
     return run
 
 
-def _everything(template: state.Everything, params: Any, carry: Any, step: int) -> state.Everything:
+def _everything(template: state.Everything, found: Any, step: int) -> state.Everything:
     """What a checkpoint holds: every stream begins where the first one was, the rest is 0."""
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), template)
     streams = jax.tree.map(
         lambda leaf, like: jnp.broadcast_to(jnp.asarray(leaf, like.dtype), like.shape),
-        carry,
+        found.carry,
         template.carry,
     )
     counted = jnp.asarray(step, template.state.step.dtype)
-    return zeros._replace(
-        state=zeros.state._replace(params=jax.tree.map(jnp.asarray, params), step=counted),
-        carry=streams,
-    )
+    params = jax.tree.map(jnp.asarray, found.params)
+    return zeros._replace(state=zeros.state._replace(params=params, step=counted), carry=streams)

@@ -229,6 +229,14 @@ def test_operators_as_mappings_need_no_package(monkeypatch):
         exchange.to_onnx(rnn.GRU, drawn(rnn.GRU))
 
 
+def test_weights_may_be_traced():
+    weights = {"W": sequence(1, 3 * H, I), "R": sequence(1, 3 * H, H), "B": sequence(1, 6 * H)}
+    operator = {"operator": "GRU", "linear_before_reset": 1}
+    params = jax.jit(lambda given: exchange.from_onnx(operator | given)[1])(weights)
+    expected = exchange.from_onnx(operator | weights)[1]
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+
+
 def test_kinds_and_cells():
     assert kind_of(rnn.LSTM) == Kind("LSTM", (SIGMOID, TANH, TANH))
     assert cell_of(kind_of(rnn.GRU)) is rnn.GRU

@@ -139,6 +139,14 @@ def test_weights_that_are_not_there():
     refused("elsewhere.bin|external|values in it", outside)
 
 
+def test_arrays_that_grow_are_not_made():
+    doubled = [
+        helper.make_node("Concat", [f"a{k}", f"a{k}"], [f"a{k + 1}"], axis=0) for k in range(40)
+    ]
+    model = graph(*doubled, lstm("X", "Y"), arrays={"a0": np.ones(1000, np.float32)})
+    refused("arrays that grow from node to node", model)
+
+
 def test_networks_that_onnx_has_not():
     def to_onnx(message, net, **options):
         with pytest.raises(ValueError, match=message):

@@ -77,6 +77,18 @@ def test_the_same_500_characters(cell, embed_size):
     assert len({*expected}) > 3
 
 
+def test_float64():
+    config = charlm.Config(len(VOCAB), "lstm", hidden_size=8, num_layers=1)
+    params = charlm.init(config, jax.random.key(0), dtype=jnp.float64)
+    session, about = opened(config, params)
+    zero = {n: np.zeros((1, len(x))) for n, x in about["carry"].items()}
+    logits, *_ = session.run(None, {"tokens": np.array([3]), **zero})
+    assert logits.dtype == np.float64
+    ours = charlm.zero_carry(config, params, 1)
+    _, expected = charlm.step(config, params, ours, jnp.array([3], jnp.int32))
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-14)
+
+
 def test_ids_outside_give_nan():
     for embed_size in (None, 5):
         config, params = drawn("elman", embed_size)
