@@ -229,6 +229,21 @@ def test_operators_as_mappings_need_no_package(monkeypatch):
         exchange.to_onnx(rnn.GRU, drawn(rnn.GRU))
 
 
+@pytest.mark.parametrize("layout", [0, 1])
+def test_initial_states_in_either_order_of_axes(layout):
+    weights = {"W": sequence(2, 4 * H, I), "R": sequence(2, 4 * H, H)}
+    h = sequence(2, B, H, seed=3)
+    given = {"initial_h": h.swapaxes(0, 1) if layout else h, "layout": layout}
+    operator = {"operator": "LSTM", "direction": "bidirectional", **weights, **given}
+    read = exchange.read_onnx(operator | {"sequence_lens": np.array([1, 2, 3])})
+    assert read.batch_first == bool(layout)
+    np.testing.assert_array_equal(read.carry.backward.h, h[1])
+    np.testing.assert_array_equal(read.carry.forward.c, np.zeros((B, H)))  # as if it were given
+    assert read.lengths.tolist() == [1, 2, 3]
+    with pytest.raises(ValueError, match="sequence_lens: expected integers .3., one a sequence"):
+        exchange.read_onnx(operator | {"sequence_lens": np.array([1, 2])})
+
+
 def test_weights_may_be_traced():
     weights = {"W": sequence(1, 3 * H, I), "R": sequence(1, 3 * H, H), "B": sequence(1, 6 * H)}
     operator = {"operator": "GRU", "linear_before_reset": 1}
