@@ -52,11 +52,12 @@ def run(options: argparse.Namespace) -> int:
         rule, got = "a new folder", f"{out}, which is there and not empty"
         raise ValueError(sentence("import", "--out", rule, got, "name another"))
     made = make_run(file, out, _note)
+    tokens = f"{len(made.vocab):,} different {file.settings.tokens}"
     print(
-        f"{file.settings.layers_in_words}, {len(made.vocab)} different characters, step "
-        f"{file.step:,}; run {out}. jaxrnn sample {out} writes with it. The optimizer's state and "
-        f"the text are not in the file, so training cannot resume from it; jaxrnn train TEXT "
-        f"--init-from {out} starts a new run from its weights."
+        f"{file.settings.layers_in_words}, {tokens}, step {file.step:,}; run {out}. jaxrnn sample "
+        f"{out} writes with it. The optimizer's state and the text are not in the file, so "
+        f"training cannot resume from it; jaxrnn train TEXT --init-from {out} starts a new run "
+        "from its weights."
     )
     return 0
 

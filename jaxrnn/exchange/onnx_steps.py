@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.charlm import model as charlm_model
+from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.errors import sentence
 from jaxrnn.exchange.jaxpr_to_onnx import OnnxWriter
 from jaxrnn.exchange.onnx_package import make_model, require_onnx
 from jaxrnn.exchange.safetensors_files import KEY, named
-from jaxrnn.exchange.vocabularies import describe_vocabulary
 
 FORMAT = 1
 TOKENS, LOGITS = "tokens", "logits"
@@ -27,7 +27,7 @@ TOKENS, LOGITS = "tokens", "logits"
 def charlm_to_onnx(
     config: charlm_model.Config,
     params: charlm_model.Params,
-    vocab: Any,
+    vocab: Tokenizer,
     *,
     carry: Any = None,
 ) -> Any:
@@ -36,7 +36,7 @@ def charlm_to_onnx(
     Args:
         config: the model; any cell.
         params: its parameters, in float32 or float64.
-        vocab: its vocabulary.
+        vocab: its tokens: of characters, bytes or words.
         carry: where a text begins, of a single stream, as `zero_carry(config, params, ())`, which
             it is where it is None.
 
@@ -44,8 +44,8 @@ def charlm_to_onnx(
         A ModelProto (`onnx.save` writes it). Inputs are `tokens` int64 [B] and the carry's fields
         by layer, `carry.0.h` [B, H]; outputs `logits` [B, V] and the new carry, `next.0.h`, in the
         same order. An id outside 0 … V−1 gives NaN, as everywhere. Under `jaxrnn` the metadata has
-        JSON: `vocabulary` with its `kind`, `carry`, the numbers of each field where a text begins,
-        and `model`, what it is.
+        JSON: `vocabulary`, as a run has it, with its `kind`; `carry`, the numbers of each field
+        where a text begins; and `model`, what it is.
 
     Raises:
         TypeError, ValueError: parameters that are not the model's, or bfloat16; a cell with a
@@ -62,7 +62,9 @@ def charlm_to_onnx(
         (['tokens', 'carry.0.h', 'carry.1.h'], ['logits', 'next.0.h', 'next.1.h'])
     """
     require_onnx()
-    described = describe_vocabulary("charlm_to_onnx", vocab)
+    if not hasattr(vocab, "to_json"):
+        expected, got = "a tokenizer, such as a jaxrnn.charlm.Vocab", type(vocab).__name__
+        raise TypeError(sentence("charlm_to_onnx", "vocab", expected, got))
     if len(vocab) != config.vocab_size:
         expected = f"{config.vocab_size} tokens, as config has it"
         raise ValueError(sentence("charlm_to_onnx", "vocab", expected, len(vocab)))
@@ -100,7 +102,7 @@ def charlm_to_onnx(
     about = {
         "format": FORMAT,
         "model": _described(config, params),
-        "vocabulary": described,
+        "vocabulary": vocab.to_json(),
         "carry": {f"carry.{n}": np.asarray(leaf).tolist() for n, leaf in named(carry)},
     }
     entry = made.metadata_props.add()

@@ -21,6 +21,8 @@ from jaxrnn.charlm.files import BrokenFileError
 from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.run_folder import Note, Run, model_config
 from jaxrnn.charlm.settings import Settings
+from jaxrnn.charlm.tokenizers import Tokenizer, tokenizer_from_json
+from jaxrnn.errors import sentence
 from jaxrnn.exchange.safetensors_files import (
     check_object,
     compare,
@@ -31,7 +33,6 @@ from jaxrnn.exchange.safetensors_files import (
     some_arrays,
     write_arrays,
 )
-from jaxrnn.exchange.vocabularies import describe_vocabulary, read_vocabulary
 
 FORMAT = 1
 _LARGEST_DESCRIPTION = 2**25
@@ -59,12 +60,12 @@ class FileOfRun(NamedTuple):
         settings: of the run.
         vocab: its vocabulary.
         step: updates before the checkpoint.
-        best_validation: nats per character at that step, the lowest of the run; None: not measured.
+        best_validation: nats per token at that step, the lowest of the run; None: not measured.
     """
 
     path: Path
     settings: Settings
-    vocab: Any
+    vocab: Tokenizer
     step: int
     best_validation: float | None
 
@@ -90,7 +91,7 @@ def write_run(path: Path, run: Run, note: Note) -> int:
     description = {
         "format": FORMAT,
         "settings": dataclasses.asdict(run.settings),
-        "vocabulary": describe_vocabulary("export", run.vocab),
+        "vocabulary": run.vocab.to_json(),
         "step": facts["step"],
         "best_validation": facts["best_validation"],
     }
@@ -121,7 +122,7 @@ def read_file(path: Path) -> FileOfRun:
     require_safetensors()
     text = read_description(path, read_header(path), _LARGEST_DESCRIPTION)
     name = f"The description in {path}"
-    said = None if text is None else strict_json.parse(text.encode(), name)
+    said = None if text is None else strict_json.parse(text.encode(), name, _LARGEST_DESCRIPTION)
     if not isinstance(said, dict) or "settings" not in said:
         raise BrokenFileError(
             f"{path} is not of a run: jaxrnn export RUN FILE.safetensors writes such files. One "
@@ -134,9 +135,12 @@ def read_file(path: Path) -> FileOfRun:
     check_object(said, _FIELDS, name)
     if not 0 <= said["step"] < 2**31:
         raise BrokenFileError(f"{name} counts {strict_json.shorten(said['step'])} steps.")
-    vocab = read_vocabulary(said["vocabulary"], name)
     try:
         settings = Settings.from_json(said["settings"])
+        vocab = tokenizer_from_json(said["vocabulary"], "vocabulary")
+        if vocab.kind != settings.tokens:
+            rule = f"{settings.tokens}, the tokens of its settings"
+            raise ValueError(sentence("import", "vocabulary", rule, vocab.kind))
         model_config(settings, vocab)
     except ValueError as error:
         raise BrokenFileError(f"{name} does not describe a model. {error}") from None

@@ -81,6 +81,19 @@ def test_there_and_back(trained, capsys, tmp_path):
     assert "--init-from starts a new run from this one's weights" in refused
 
 
+def test_a_run_of_words(capsys, tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT)
+    run, again = tmp_path / "run", tmp_path / "again"
+    said(capsys, "train", tmp_path / "text.txt", "--out", run, *TINY, "--tokens", "words")
+    said(capsys, "export", run, tmp_path / "m.safetensors")
+    said(capsys, "export", run, tmp_path / "m.onnx")
+    assert "different words" in said(capsys, "import", tmp_path / "m.safetensors", "--out", again)
+    assert said(capsys, "sample", again) == said(capsys, "sample", run)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    about = json.loads(session.get_modelmeta().custom_metadata_map["jaxrnn"])
+    assert about["vocabulary"] == charlm.load(run).vocab.to_json()
+
+
 def test_nothing_is_overwritten(trained, capsys, tmp_path):
     for name in ("model.onnx", "model.safetensors"):
         (tmp_path / name).write_text("mine")
@@ -139,7 +152,8 @@ def test_what_is_not_imported(trained, capsys, tmp_path, monkeypatch):
     assert "an unknown 'more'" in rewritten(lambda said: said.update(more=1))
     assert "does not describe a model" in rewritten(lambda said: said["settings"].update(model="x"))
     assert "instead of float32" in rewritten(lambda said: said["settings"].update(rnn_size=9))
-    assert "kind 'bytes'" in rewritten(lambda said: said["vocabulary"].update(kind="bytes"))
+    assert "does not describe" in rewritten(lambda said: said["vocabulary"].update(kind="runes"))
+    assert "expected bytes, the tokens" in rewritten(lambda s: s["settings"].update(tokens="bytes"))
     monkeypatch.setattr("os.sysconf", lambda name: 1000)  # a megabyte in all
     large = {"batch_size": 2**20}
     assert "GB of memory" in rewritten(lambda said: said["settings"].update(large))

@@ -240,7 +240,7 @@ def test_initial_states_in_either_order_of_axes(layout):
     np.testing.assert_array_equal(read.carry.backward.h, h[1])
     np.testing.assert_array_equal(read.carry.forward.c, np.zeros((B, H)))  # as if it were given
     assert read.lengths.tolist() == [1, 2, 3]
-    with pytest.raises(ValueError, match="sequence_lens: expected integers .3., one a sequence"):
+    with pytest.raises(ValueError, match=r"sequence_lens: expected integers .3., one a sequence"):
         exchange.read_onnx(operator | {"sequence_lens": np.array([1, 2])})
 
 

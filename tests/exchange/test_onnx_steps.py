@@ -71,7 +71,14 @@ def test_the_same_500_characters(cell, embed_size):
     start = jax.tree.map(lambda leaf: leaf + 0.25, charlm.zero_carry(config, params, ()))
     session, about = opened(config, params, start)
     expected = charlm.sample(
-        config, params, VOCAB, jax.random.key(0), 500, "he", temperature=0, carry=start
+        config,
+        params,
+        VOCAB,
+        jax.random.key(0),
+        length=500,
+        prime="he",
+        temperature=0,
+        carry=start,
     )
     assert greedy(session, about, 500, "he") == expected
     assert len({*expected}) > 3
@@ -143,7 +150,7 @@ def test_what_is_no_model_to_export(monkeypatch):
     config, params = drawn("elman")
     with pytest.raises(ValueError, match=r"vocab: expected 16 tokens"):
         exchange.charlm_to_onnx(config, params, charlm.Vocab("ab"))
-    with pytest.raises(TypeError, match=r"vocab: expected a jaxrnn.charlm.Vocab"):
+    with pytest.raises(TypeError, match=r"vocab: expected a tokenizer, such as"):
         exchange.charlm_to_onnx(config, params, TEXT)
     low = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
     with pytest.raises(ValueError, match="float32 or float64"):
