@@ -9,6 +9,8 @@ Names are imported on first use, so that `jaxrnn --help` does not wait for JAX.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
     from jaxrnn import cells, charlm, exchange, microscope, networks, optimizers
     from jaxrnn.cells import (
@@ -171,13 +173,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _SUBPACKAGES:
         return import_module(f"jaxrnn.{name}")
-    if name == "__version__":
-        from importlib import metadata  # 50 ms, as much as the rest of `jaxrnn --help`
-
-        try:
-            return metadata.version("jaxrnn")
-        except metadata.PackageNotFoundError:
-            return "(not installed)"
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'jaxrnn' has no attribute {name!r}")
     value = getattr(import_module(_MODULE_OF[name]), name)
