@@ -158,7 +158,11 @@ def gradcheck(
             raise ValueError(sentence("gradcheck", "options", expected, repr(option)))
     options = (options,) if isinstance(options, str) else tuple(options)
     shapes = jax.eval_shape(lambda key: init(cell, key, input_size, hidden_size), key)
-    map_cells("gradcheck", cell, lambda _, part: check_contract("gradcheck", part), {})
+
+    def check(_: int, part: Cell) -> None:
+        check_contract("gradcheck", part)
+
+    map_cells("gradcheck", cell, check, {})
     cpu = _cpu()
     key = jax.device_put(key, cpu)
     with jax.default_device(cpu), jax.enable_x64(True):

@@ -204,7 +204,7 @@ def make_schedule(
 
     def schedule(step: Array | int) -> Array:
         at = jnp.asarray(step, jnp.float32)
-        rate = jnp.float32(learning_rate)
+        rate: Array = jnp.asarray(learning_rate, jnp.float32)
         if name == "epochs":
             epoch = jnp.floor(at / steps_per_epoch)
             rate = rate * jnp.float32(decay) ** jnp.maximum(epoch - (decay_after - 1), 0.0)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.cells.cell import Array, Cell
+from jaxrnn.cells.cell import Array, Cell, Product
 from jaxrnn.errors import describe, sentence
 from jaxrnn.precision import widen
 
@@ -230,9 +230,7 @@ def _is_unitwise(cell: Cell) -> bool:
         )
 
 
-def _checked_product(
-    function: str, cell: Cell, kind: str, sides: tuple[int, int]
-) -> Callable[[str, Array], Array]:
+def _checked_product(function: str, cell: Cell, kind: str, sides: tuple[int, int]) -> Product:
     """A product on shapes, with a sentence for a name or a width that does not fit."""
     params = cell.params_of(SIZES)
 

@@ -201,13 +201,14 @@ def init(
         return params
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(weights_key, len(leaves))
-    return jax.tree.unflatten(
+    redrawn: Params = jax.tree.unflatten(
         structure,
         [
             weights(leaf_key, leaf.shape, dtype) if leaf.ndim > 1 else leaf
             for leaf_key, leaf in zip(keys, leaves, strict=True)
         ],
     )
+    return redrawn
 
 
 def zero_carry(
@@ -222,14 +223,15 @@ def zero_carry(
         dtype: the `compute_dtype` of training in mixed precision; None: the parameters'.
     """
     batch_shape = tuple(batch_size) if isinstance(batch_size, tuple | list) else (int(batch_size),)
-    carry = networks.zero_carry(config.network, params.layers, batch_shape)
+    carry: tuple[Any, ...] = networks.zero_carry(config.network, params.layers, batch_shape)
     return carry if dtype is None else jax.tree.map(lambda leaf: leaf.astype(dtype), carry)
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
 def first_stream(carry: tuple[Any, ...], dtype: Any) -> tuple[Any, ...]:
     """The carry of the first of several streams: fields [B, H] -> [H], in a dtype."""
-    return jax.tree.map(lambda leaf: leaf[0].astype(dtype), carry)
+    first: tuple[Any, ...] = jax.tree.map(lambda leaf: leaf[0].astype(dtype), carry)
+    return first
 
 
 def apply(

@@ -266,6 +266,7 @@ def _first_good(
                     return (manifest, checkpoints.read(manifest, template, part)), broken
         return None, broken
 
+    good: tuple[Manifest, Any] | None
     good, broken = _settled(run, found)
     for error in broken:
         # To go back would cut metrics.jsonl, and then the disk might read it again.

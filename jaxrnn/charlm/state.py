@@ -79,4 +79,5 @@ def template(config: model.Config, settings: Settings) -> Everything:
         )
         return first(config, settings, params, optimizer, key)
 
-    return jax.eval_shape(blank)
+    shapes: Everything = jax.eval_shape(blank)
+    return shapes

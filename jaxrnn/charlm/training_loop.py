@@ -298,15 +298,28 @@ class _Loop:
 
 
 def validation_loss(
-    run: Run, params: model.Params, tokens: NDArray[Any], **more: Any
+    run: Run,
+    params: model.Params,
+    tokens: NDArray[Any],
+    *,
+    mesh: placement.Mesh | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> float | None:
     """Nats per character of held-out tokens [N], read as up to 16 streams.
 
-    `more` are `mesh` and `should_stop` of `evaluate`; None where it was stopped.
+    `mesh` and `should_stop` are those of `evaluate`; None where it was stopped.
     """
     # At least 2,000 characters a stream: the first ones of each lack what came before.
     streams = max(1, min(16, len(tokens) // 2000))
-    return evaluate(run.config, params, tokens, batch_size=streams, length=100, **more)
+    return evaluate(
+        run.config,
+        params,
+        tokens,
+        batch_size=streams,
+        length=100,
+        mesh=mesh,
+        should_stop=should_stop,
+    )
 
 
 def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:

@@ -210,7 +210,8 @@ def rtrl_step(cell: Cell, params: Any, state: RTRLState, x: Array) -> tuple[RTRL
     batch = check_inputs("rtrl_step", params, x, time_axes=0)
     check_carry("rtrl_step", cell, params, state.carry, batch, "state.carry")
     with plainly("rtrl_step"):
-        return _step(cell, params, state, x)
+        state, h = _step(cell, params, state, x)
+    return state, h
 
 
 @jax.jit

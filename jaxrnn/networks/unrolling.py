@@ -51,7 +51,8 @@ def step(cell: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
     check_network("step", cell)
     refuse_bidirectional("step", cell)
     with plainly("step"):
-        return _step(cell, params, carry, x)
+        carry, h = _step(cell, params, carry, x)
+    return carry, h
 
 
 @jax.jit

@@ -81,7 +81,7 @@ def unroll_cell(
 def _step_bytes(params: Any, carry: Any) -> int:
     """Of one step's pre-activations [*B, G·H]."""
     columns = params.w_xh.shape[1] * accumulator(params.w_xh.dtype).itemsize
-    return math.prod(carry.h.shape[:-1]) * columns
+    return int(math.prod(carry.h.shape[:-1]) * columns)
 
 
 def _run(

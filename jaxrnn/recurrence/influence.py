@@ -70,7 +70,7 @@ def check_fits(
         scaled = {k: v if k == "I" else max(v * units // sizes["H"], 1) for k, v in sizes.items()}
         entries = sum(math.prod(shape) for shape in cell.params_of(scaled))
         widths = cell.carry_of(scaled)
-        return one * entries * (len(widths) if layout is OwnParts else sum(widths))
+        return int(one * entries * (len(widths) if layout is OwnParts else sum(widths)))
 
     wanted = needed(sizes["H"])
     if wanted <= most:

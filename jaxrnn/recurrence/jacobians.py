@@ -226,7 +226,8 @@ def affine_scan(a: Array, b: Array, *, reverse: bool = False) -> Array:
     def compose(first: tuple[Array, Array], then: tuple[Array, Array]) -> tuple[Array, Array]:
         return _times(then[0], first[0]), _times(then[0], first[1][..., None])[..., 0] + then[1]
 
-    return jax.lax.associative_scan(compose, (a, b), reverse=reverse)[1]
+    solved: Array = jax.lax.associative_scan(compose, (a, b), reverse=reverse)[1]
+    return solved
 
 
 def _times(x: Array, y: Array) -> Array:

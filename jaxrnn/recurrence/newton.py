@@ -204,13 +204,14 @@ def _iterate(
     unknown = jnp.asarray(jnp.inf, wide)
     first = _Iterate(guess, run_all(guess), jnp.int32(0), unknown, unknown)
     first, _ = same_axes((first, first.at.step.after))
-    end = jax.lax.while_loop(go_on, one_more, first)
+    end: _Iterate = jax.lax.while_loop(go_on, one_more, first)
     if layout is Whole or is_elementwise(cell):
         return end
     # The unit's own parts leave out how errors pass from unit to unit: the states may be a solution
     # to every digit and far from the one that belongs to this carry.
     whole = functools.partial(one_more, layout=Whole)
-    return jax.lax.cond(_is_solution(method, end), whole, lambda end: end, end)
+    judged: _Iterate = jax.lax.cond(_is_solution(method, end), whole, lambda end: end, end)
+    return judged
 
 
 def _is_solution(method: Method, now: _Iterate) -> Array:
@@ -249,7 +250,8 @@ def _largest(change: Any, carries: Any) -> Array:
     relative = jax.tree.map(
         lambda d, s: jnp.max(jnp.abs(d) / (1 + jnp.abs(s)), initial=0.0), change, carries
     )
-    return functools.reduce(jnp.maximum, relative)
+    largest: Array = functools.reduce(jnp.maximum, relative)
+    return largest
 
 
 class _Residuals(NamedTuple):

@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
-from jaxrnn.cells.cell import Array
+from jaxrnn.cells.cell import Array, Product
 from jaxrnn.cells.contract import vectors
 from jaxrnn.recurrence.checks import is_token_ids
 from jaxrnn.recurrence.masks import Masks, spread
-from jaxrnn.recurrence.products import Product, exact, product, product_T, project
+from jaxrnn.recurrence.products import exact, product, product_T, project
 
 
 class Timed(NamedTuple):
@@ -239,7 +239,8 @@ def run_step_T(
 
 def over_steps(fixed: Fixed) -> Fixed:
     """With an axis of length 1 in front, for K steps at once."""
-    return jax.tree.map(lambda a: a[None], fixed)
+    once: Fixed = jax.tree.map(lambda a: a[None], fixed)
+    return once
 
 
 def choose(where: Array, a: Any, b: Any) -> Any:
