@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from jaxrnn import cells, charlm, exchange, microscope, networks, optimizers
+    from jaxrnn import cells, charlm, exchange, guides, microscope, networks, optimizers
     from jaxrnn.cells import (
         CELLS,
         ELMAN,
@@ -113,7 +113,7 @@ _HOME = {
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_SUBPACKAGES = ("cells", "charlm", "exchange", "microscope", "networks", "optimizers")
+_SUBPACKAGES = ("cells", "charlm", "exchange", "guides", "microscope", "networks", "optimizers")
 
 __all__ = [
     "CELLS",
@@ -144,6 +144,7 @@ __all__ = [
     "exchange",
     "generate",
     "gradcheck",
+    "guides",
     "init",
     "karpathy_adagrad",
     "last_outputs",

@@ -23,6 +23,7 @@ LAYERS = [
     {"charlm"},
     {"exchange"},
     {"microscope"},
+    {"guides"},
     {"command_line"},
     {"__main__"},
 ]
