@@ -1,7 +1,15 @@
 """Recurrent neural networks in JAX: pure cells, `lax.scan`, hand-derived BPTT.
 
+    params = rnn.init(rnn.LSTM, key, input_size=65, hidden_size=128)
+    carry = rnn.zero_carry(rnn.LSTM, params, batch_shape=(32,))
+    carry, hs = rnn.unroll(rnn.LSTM, params, carry, xs)
+
+`jaxrnn.cells` lists the cells, `jaxrnn.charlm` has the character models, `jaxrnn.guides` the
+guides: start with `jaxrnn.guides.ragged_data` or `jaxrnn.guides.writing_a_cell`.
+
 Shapes, everywhere: xs [T, *B, I] (or integer token ids [T, *B]), hs [T, *B, H],
-w_xh [I, G·H], w_hh [H, G·H], b_h [G·H]. Time comes first; the carry comes before the output.
+w_xh [I, G·H], w_hh [H, G·H], b_h [G·H]; T time steps, B batch (any number of axes, also none),
+I inputs, H hidden units, G gates. Time comes first; the carry comes before the output.
 
 Names are imported on first use, so that `jaxrnn --help` does not wait for JAX.
 """

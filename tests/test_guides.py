@@ -6,7 +6,7 @@ import shlex
 from importlib import import_module
 
 import pytest
-from documents import CONTRIBUTING, GUIDES, README, RESULTS, ROOT, blocks, run_python
+from documents import CONTRIBUTING, GUIDES, README, RESULTS, blocks, run_python
 
 import jaxrnn as rnn
 from jaxrnn import guides
@@ -76,12 +76,3 @@ def test_every_guide_is_listed_and_included():
     for path in GUIDES:
         module = import_module(f"jaxrnn.guides.{path.stem}")
         assert f".. include:: {path.name}" in module.__doc__
-
-
-def test_the_reference_is_built_by_the_command_that_ci_runs():
-    (command,) = [
-        line
-        for line in "\n".join(blocks(CONTRIBUTING, "bash")).splitlines()
-        if "pdoc" in line and "pip" not in line
-    ]
-    assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -45,7 +45,7 @@ class TrainState(NamedTuple):
     """
 
     params: model.Params
-    opt_state: optax.OptState
+    opt_state: Any  # an optax.OptState, whose forward references pdoc cannot resolve
     step: Array
 
 
