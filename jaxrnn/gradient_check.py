@@ -62,7 +62,7 @@ class GradientRow:
 
 @dataclasses.dataclass(frozen=True)
 class GradientReport:
-    """What `gradcheck` found, a row an array; prints as a table."""
+    """What `gradcheck` found, a row per array; prints as a table."""
 
     network: Network
     setting: str
@@ -120,7 +120,7 @@ def gradcheck(
         cell: one of `CELLS`, a custom one with a `backward`, or a network.
         key: a `jax.random.key`; consumed.
         input_size: I, at least 1.
-        hidden_size: H, at least 1; for a `Stack` also one a layer.
+        hidden_size: H, at least 1; for a `Stack` also one per layer.
         batch_size: B, at least 1.
         length: T, at least 1.
         token_inputs: random token ids [T, B] instead of dense inputs [T, B, I].

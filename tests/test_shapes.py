@@ -16,7 +16,7 @@ STACK = rnn.Stack([rnn.LSTM, rnn.GRU])
 
 
 def decoder(network, batch=(4, 2), seed=0):
-    """(params, carry, readout [H, V], first ids [*B]), everything random."""
+    """(params, carry, readout [H, V], first ids [*B]), all drawn at random."""
     params, carry, _ = random_problem(network, batch=batch, inputs=SYMBOLS, hidden=5, seed=seed)
     random = np.random.default_rng(seed + 1)
     readout = jnp.asarray(random.normal(size=(5, SYMBOLS)))

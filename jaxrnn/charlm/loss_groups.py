@@ -15,7 +15,7 @@ class Group(NamedTuple):
     Attributes:
         label: the label.
         characters: how many they are.
-        mean_bits: their mean loss, bits a character.
+        mean_bits: their mean loss, bits per character.
         share: their part of the whole loss, in [0, 1].
     """
 

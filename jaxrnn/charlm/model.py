@@ -37,7 +37,7 @@ class Config:
         vocab_size: V.
         cell: a key of `jaxrnn.CELLS`, a cell, or a `jaxrnn.Stack` of cells, which then says how
             many layers there are, of what, and with which dropout.
-        hidden_size: H, or a tuple of them, one a layer, bottom first.
+        hidden_size: H, or a tuple of them, one per layer, bottom first.
         num_layers: L; None: as many as `cell` or `hidden_size` has, else 2.
         embed_size: E, the columns of the embedding table; None: one-hot inputs.
         dropout: probability with which an output of a layer is dropped in training, in [0, 1);

@@ -152,7 +152,7 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
 
     Args:
         run: the run.
-        template: the `state.Everything` that was saved, its leaves with `.shape` and `.dtype`.
+        template: the `state.RunState` that was saved, its leaves with `.shape` and `.dtype`.
         note: is told, in a sentence, of every checkpoint that is broken.
 
     Returns:
@@ -171,7 +171,7 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
 
 
 def restore_part(
-    run: Run, part: Callable[[state.Everything], Any], note: Note
+    run: Run, part: Callable[[state.RunState], Any], note: Note
 ) -> tuple[Any, dict[str, Any]]:
     """A part of the checkpoint of the best validation loss; where there is none, of the last.
 

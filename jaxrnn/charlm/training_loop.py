@@ -27,7 +27,7 @@ from jaxrnn.charlm.journal import Journal, diverged
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.plan import Plan, dropout_key, first_params, make_plan
 from jaxrnn.charlm.run_folder import Run
-from jaxrnn.charlm.state import Everything, first, template
+from jaxrnn.charlm.state import RunState, first, template
 from jaxrnn.charlm.streams import number_of_windows
 from jaxrnn.charlm.training import make_train_windows
 from jaxrnn.errors import sentence
@@ -43,7 +43,7 @@ class Work(NamedTuple):
 
     run: Run
     plan: Plan
-    everything: Everything
+    everything: RunState
     journal: Journal
 
     @property
@@ -273,7 +273,7 @@ class _Loop:
         self.journal = self.journal._replace(seconds=self._seconds())
         self.last_save = time.monotonic()
         if jax.process_index() == 0:
-            everything = Everything(state, carry, self.key_data)
+            everything = RunState(state, carry, self.key_data)
             self.saver.save(everything, self.journal._asdict(), best)
 
     def _record(self, **values: Any) -> Record:

@@ -35,7 +35,7 @@ def init(
         cell: a cell, `Stack` or `Bidirectional`.
         key: a `jax.random.key`; consumed.
         input_size: I, at least 1; for token ids the vocabulary's size.
-        hidden_size: H, at least 1; for a `Stack` also a sequence, one a layer.
+        hidden_size: H, at least 1; for a `Stack` also a sequence, one per layer.
         proj_size: P, at least 1, of a cell with a projection; for a `Stack` also a sequence, one a
             layer. None: half of H, rounded up.
         dtype: float32, bfloat16 or float64 (the last needs `jax_enable_x64`).
@@ -43,7 +43,7 @@ def init(
     Returns:
         The cell's Params: w_xh [I, G·H] Glorot uniform and w_hh [H, G·H] orthogonal, a block a
         gate; biases zero, but the LSTM's forget gate 1; `ELMAN_RELU`'s w_hh the identity. Of a
-        `Stack` a tuple, a layer each; of a `Bidirectional` `Directions(forward, backward)`.
+        `Stack` a tuple, one per layer; of a `Bidirectional` `Directions(forward, backward)`.
 
     Raises:
         TypeError: `cell` is no cell and no network, `key` no key, or `dtype` no floating dtype.

@@ -17,7 +17,7 @@ from jaxrnn.precision import accumulator, contract, dot, flatten, sum_rows, wide
 from jaxrnn.recurrence.checks import is_token_ids
 
 
-def exact(params: Any) -> Any:
+def working_dtype(params: Any) -> Any:
     """The dtype in which a cell's functions compute: float32, or float64 for such parameters."""
     return accumulator(params.w_xh.dtype)
 
