@@ -98,7 +98,7 @@ def gradcheck(
     key: Array,
     *,
     input_size: int = 3,
-    hidden_size: Any = 4,
+    hidden_size: int | Sequence[Any] = 4,
     batch_size: int = 2,
     length: int = 7,
     token_inputs: bool = False,

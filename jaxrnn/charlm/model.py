@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.nn import initializers
+from jax.typing import DTypeLike
 
 from jaxrnn import networks
 from jaxrnn.cells import CELLS, Cell
@@ -151,7 +152,7 @@ def init(
     config: Config,
     key: Array,
     *,
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     weights: initializers.Initializer | None = None,
 ) -> Params:
     """Draws the model's parameters.
@@ -212,7 +213,11 @@ def init(
 
 
 def zero_carry(
-    config: Config, params: Params, batch_size: int | tuple[int, ...], *, dtype: Any = None
+    config: Config,
+    params: Params,
+    batch_size: int | tuple[int, ...],
+    *,
+    dtype: DTypeLike | None = None,
 ) -> tuple[Any, ...]:
     """The carry before the first character: L Carries of the cell, zeros [*B, H].
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from jaxrnn.charlm import model
@@ -95,7 +96,7 @@ def make_train_step(
     *,
     unroll: Unroll = bptt_unroll,
     accumulate: int = 1,
-    compute_dtype: Any = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> TrainStep:
     """Makes the jitted step `(state, carry, inputs, targets[, key]) -> (state, carry, metrics)`.
 
@@ -154,7 +155,7 @@ def make_train_windows(
     unroll: Unroll = bptt_unroll,
     mesh: Mesh | None = None,
     accumulate: int = 1,
-    compute_dtype: Any = None,
+    compute_dtype: DTypeLike | None = None,
 ) -> TrainWindows:
     """Makes the jitted `(state, carry, streams, count[, key]) -> (state, carry, metrics)`.
 

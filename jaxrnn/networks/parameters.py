@@ -1,9 +1,11 @@
 """Parameters and carries of a cell or a network: `init`, `zero_carry`, `output_size`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
@@ -24,10 +26,10 @@ def init(
     cell: Network,
     key: Array,
     input_size: int,
-    hidden_size: Any,
+    hidden_size: int | Sequence[Any],
     *,
-    proj_size: Any = None,
-    dtype: Any = jnp.float32,
+    proj_size: int | Sequence[Any] | None = None,
+    dtype: DTypeLike = jnp.float32,
 ) -> Any:
     """Draws the parameters of a cell or a network.
 
