@@ -6,6 +6,7 @@ cells; that `forward` itself is the paper's is in `recurrence/test_equations.py`
 """
 
 import dataclasses
+import functools
 import itertools
 
 import jax
@@ -27,7 +28,7 @@ def cells(*ordinary):
 
 
 def normal(random, shape, dtype=jnp.float64, scale=1.0):
-    return jnp.asarray(scale * random.normal(size=shape), dtype)
+    return jnp.asarray((scale * random.normal(size=shape)).astype(dtype))
 
 
 def renamed(cell):
@@ -50,9 +51,10 @@ def random_problem(
     network = rnn.CELLS[network] if isinstance(network, str) else network
     random = np.random.default_rng(seed)
     shapes = jax.eval_shape(lambda k: rnn.init(network, k, inputs, hidden), jax.random.key(0))
-    params = jax.tree.map(lambda w: normal(random, w.shape, dtype, 0.5), shapes)
+    params = jax.tree.map(lambda w: (0.5 * random.normal(size=w.shape)).astype(dtype), shapes)
     if isinstance(network, rnn.Cell) and "b_h" in network.Params._fields:
-        params = params._replace(b_h=jnp.abs(params.b_h))  # else relu units die, and test nothing
+        params = params._replace(b_h=np.abs(params.b_h))  # else relu units die, and test nothing
+    params = jax.tree.map(jnp.asarray, params)
     zeros = jax.eval_shape(lambda p: rnn.zero_carry(network, p, batch), params)
     carry = jax.tree.map(lambda c: normal(random, c.shape, dtype, 0.5), zeros)
     if tokens:
@@ -80,10 +82,26 @@ def random_options(network, names, params, carry, length, batch=(2,), seed=0):
     if "reverse" in names:
         given["reverse"] = True
     if "masks" in names:
-        given["masks"] = rnn.draw_masks(
-            network, params, jax.random.key(seed), length, batch, recurrent_dropout=0.4, zoneout=0.3
-        )
+        given["masks"] = random_masks(network, params, length, batch, seed + 2)
     return given
+
+
+def random_masks(network, params, length, batch, seed, recurrent_dropout=0.4, zoneout=0.3):
+    """As `draw_masks` makes them; NumPy draws, and nothing compiles."""
+    random = np.random.default_rng(seed)
+    draw = functools.partial(
+        rnn.draw_masks, network, length=length, batch_shape=batch,
+        recurrent_dropout=recurrent_dropout, zoneout=zoneout,
+    )  # fmt: skip
+
+    def drawn(mask):
+        shape, dtype = mask.recurrent.shape, mask.recurrent.dtype
+        kept = (random.random(shape) >= recurrent_dropout) / (1 - recurrent_dropout)
+        stays = lambda like: jnp.asarray((random.random(like.shape) < zoneout).astype(dtype))  # noqa: E731
+        return rnn.Masks(jnp.asarray(kept.astype(dtype)), jax.tree.map(stays, mask.keep))
+
+    shapes = jax.eval_shape(lambda params, key: draw(params, key), params, jax.random.key(0))
+    return jax.tree.map(drawn, shapes, is_leaf=lambda part: isinstance(part, rnn.Masks))
 
 
 def one_by_one(
