@@ -19,8 +19,13 @@ def decoder(network, batch=(4, 2), seed=0):
     """(params, carry, readout [H, V], first ids [*B]), everything random."""
     params, carry, _ = random_problem(network, batch=batch, inputs=SYMBOLS, hidden=5, seed=seed)
     random = np.random.default_rng(seed + 1)
-    readout = jnp.asarray(random.normal(size=(5, SYMBOLS)))
-    return params, carry, readout, jnp.asarray(random.integers(0, STOP, batch), jnp.int32)
+    readout = jax.device_put(random.normal(size=(5, SYMBOLS)))
+    return (
+        params,
+        carry,
+        readout,
+        jax.device_put(np.asarray(random.integers(0, STOP, batch), np.int32)),
+    )
 
 
 def loop_over_one(network, params, carry, readout, first, stop):
@@ -41,7 +46,7 @@ def central_differences(loss, problem, step=1e-5):
     at = jax.jit(jax.vmap(lambda flat: loss(*restore(flat))))
     flat, moves = np.asarray(flat), step * np.eye(flat.size)
     slopes = np.asarray(at(flat + moves)) - np.asarray(at(flat - moves))
-    return restore(jnp.asarray(slopes / (2 * step)))
+    return restore(jax.device_put(slopes / (2 * step)))
 
 
 @functools.partial(jax.jit, static_argnames="stop")
@@ -134,8 +139,8 @@ def test_a_key_of_its_own_for_every_step():
 def test_symbols_pass_through_an_embedding():
     params, carry, _, first = decoder(rnn.ELMAN)
     random = np.random.default_rng(5)
-    table = jnp.asarray(random.normal(size=(3, SYMBOLS)))  # three symbols, as dense inputs
-    readout = jnp.asarray(random.normal(size=(5, 3)))
+    table = jax.device_put(random.normal(size=(3, SYMBOLS)))  # three symbols, as dense inputs
+    readout = jax.device_put(random.normal(size=(5, 3)))
     _, symbols, _ = rnn.generate(
         rnn.ELMAN,
         params,
@@ -161,7 +166,7 @@ def free_running(run, params, carry, readout, first):
 
 def test_the_gradient_passes_through_dense_outputs_fed_back():
     params, carry, readout, _ = decoder(rnn.LSTM, batch=(2,))
-    first = jnp.asarray(np.random.default_rng(3).normal(size=(2, SYMBOLS)))
+    first = jax.device_put(np.random.default_rng(3).normal(size=(2, SYMBOLS)))
 
     def fed_back(params, carry, readout, first):
         emit = lambda h: h @ readout  # noqa: E731
@@ -248,7 +253,7 @@ def test_last_outputs_are_those_of_a_loop_and_so_is_their_gradient():
         ]
         return jnp.stack(picked).reshape(3, 2, 4)
 
-    pick = functools.partial(rnn.last_outputs, lengths=jnp.asarray(lengths))
+    pick = functools.partial(rnn.last_outputs, lengths=jax.device_put(lengths))
     pick_it, by_loop = jax.jit(pick), np.asarray(jax.jit(loop)(hs))
     np.testing.assert_array_equal(pick_it(hs), by_loop)
     of_pick = jax.jit(functools.partial(loss, pick))
@@ -256,7 +261,7 @@ def test_last_outputs_are_those_of_a_loop_and_so_is_their_gradient():
     gradient = gradient_of_pick(hs)
     expected = jax.jit(jax.grad(functools.partial(loss, loop)))(hs)
     np.testing.assert_allclose(gradient, expected, rtol=1e-14)
-    (differences,) = central_differences(of_pick, (jnp.asarray(hs),))
+    (differences,) = central_differences(of_pick, (jax.device_put(hs),))
     np.testing.assert_allclose(gradient, differences, atol=1e-7)
 
     padded = np.where(np.arange(5)[:, None, None] < lengths, 1.0, np.nan)[..., None] * hs
@@ -266,9 +271,9 @@ def test_last_outputs_are_those_of_a_loop_and_so_is_their_gradient():
 
 
 def test_last_outputs_of_one_sequence_and_of_logits_without_further_axes():
-    hs, last_outputs = jnp.asarray(np.arange(12.0).reshape(4, 3)), jax.jit(rnn.last_outputs)
+    hs, last_outputs = jax.device_put(np.arange(12.0).reshape(4, 3)), jax.jit(rnn.last_outputs)
     assert last_outputs(hs, jnp.array(2)).tolist() == [3, 4, 5]
-    assert last_outputs(hs, jnp.asarray(np.array([4, 1, 2], np.uint8))).tolist() == [9, 1, 5]
+    assert last_outputs(hs, jax.device_put(np.array([4, 1, 2], np.uint8))).tolist() == [9, 1, 5]
 
 
 def test_sequence_mask_counts_steps():

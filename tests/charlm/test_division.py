@@ -62,7 +62,11 @@ def test_a_compute_dtype_that_is_none_is_said(dtype):
         charlm.make_train_step(config, make_optimizer("sgd", 0.1), compute_dtype=dtype)
 
 
-@pytest.mark.parametrize(("dtype", "devices", "accumulate"), [("float32", 2, 1), ("float64", 2, 4)])
+# Two devices without parts, and in float32, are in test_training and below in mixed precision.
+@pytest.mark.parametrize(
+    ("dtype", "devices", "accumulate"),
+    [pytest.param("float32", 2, 1, marks=pytest.mark.slow), ("float64", 2, 4)],
+)
 def test_a_divided_batch_follows_the_whole_one(dtype, devices, accumulate):
     check_followed(dtype, devices, accumulate, "elman")
 
@@ -220,7 +224,7 @@ def test_an_update_too_small_for_bfloat16_is_not_lost():
     config, _, streams, _ = division.parts(0.0)
     optimizer = make_optimizer("adam", 2**-8 / 1000)
     drawn = random_params(config, dtype=jnp.float32)
-    ones = drawn._replace(w_hy=jnp.asarray(np.ones(drawn.w_hy.shape, np.float32)))
+    ones = drawn._replace(w_hy=jax.device_put(np.ones(drawn.w_hy.shape, np.float32)))
 
     def trained(params, compute_dtype):
         state = charlm.initial_state(params, optimizer)
@@ -231,7 +235,7 @@ def test_an_update_too_small_for_bfloat16_is_not_lost():
         state, _, _ = train(state, carry, streams, 20)
         return np.asarray(state.params.w_hy, np.float32)
 
-    rounded = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf).astype(jnp.bfloat16)), ones)
+    rounded = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf).astype(jnp.bfloat16)), ones)
     assert (trained(rounded, None) == 1).all()
     ones = jax.tree.map(jnp.copy, ones)
     moved = trained(ones, jnp.bfloat16)

@@ -21,7 +21,7 @@ def losses_by_hand(logits, targets):
 
 
 def test_losses_are_sums_and_means_of_minus_log_p(predictions):
-    logits, targets = map(jnp.asarray, predictions)
+    logits, targets = jax.device_put(predictions)
     expected = losses_by_hand(*predictions)
     for loss, value in (
         (charlm.nats, expected),
@@ -59,7 +59,7 @@ def test_an_id_outside_the_vocabulary_is_nan_and_spoils_no_other(predictions):
     changed = np.array(targets)
     places = np.unravel_index(np.arange(1, 1 + len(OUTSIDE)), changed.shape)
     changed[places] = OUTSIDE
-    seen = np.asarray(charlm.nats(jnp.asarray(logits), jnp.asarray(changed)))
+    seen = np.asarray(charlm.nats(jnp.asarray(logits), jax.device_put(changed)))
     expected = losses_by_hand(logits, targets)
     expected[places] = np.nan
     np.testing.assert_allclose(seen, expected, rtol=1e-12, equal_nan=True)
@@ -68,12 +68,12 @@ def test_an_id_outside_the_vocabulary_is_nan_and_spoils_no_other(predictions):
 @pytest.mark.parametrize("outside", [-1, V])
 @pytest.mark.parametrize("loss", charlm.LOSSES.values(), ids=charlm.LOSSES)
 def test_a_loss_that_counts_an_id_outside_the_vocabulary_is_nan(loss, outside, predictions):
-    logits, targets = map(jnp.asarray, predictions)
+    logits, targets = jax.device_put(predictions)
     wrong = np.array(targets)
     wrong[-1, 1] = outside
     both = jax.jit(jax.value_and_grad(loss))
     right_value, expected = both(logits, targets)
-    value, gradient = both(logits, jnp.asarray(wrong))
+    value, gradient = both(logits, jax.device_put(wrong))
     assert np.isfinite(right_value)
     assert np.isnan(value)
     assert np.isnan(charlm.bits(float(value)))
@@ -88,9 +88,9 @@ def test_a_step_of_training_says_nan_of_an_id_outside_the_vocabulary(outside):
     config = charlm.Config(V, "elman", 3, 1)
     optimizer = rnn.karpathy_adagrad()
     shapes = jax.eval_shape(lambda: charlm.init(config, jax.random.key(0)))
-    params = jax.tree.map(lambda leaf: jnp.asarray(np.full(leaf.shape, 0.1, leaf.dtype)), shapes)
+    params = jax.tree.map(lambda leaf: jax.device_put(np.full(leaf.shape, 0.1, leaf.dtype)), shapes)
     state = jax.eval_shape(lambda params: charlm.initial_state(params, optimizer), params)
-    state = jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, leaf.dtype)), state)
+    state = jax.tree.map(lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), state)
     step = charlm.make_train_step(config, optimizer)
     tokens = np.zeros((T, B), np.int32)
     wrong = tokens.copy()
@@ -110,7 +110,7 @@ def test_wide_ids_of_numpy_are_not_cut_to_32_bits(x64):
 
 
 def test_a_masked_id_outside_the_vocabulary_reaches_neither_loss_nor_gradient(predictions):
-    logits, targets = map(jnp.asarray, predictions)
+    logits, targets = jax.device_put(predictions)
 
     def first_two_steps(logits, targets):
         counted = jnp.arange(T)[:, None] < 2
@@ -119,7 +119,7 @@ def test_a_masked_id_outside_the_vocabulary_reaches_neither_loss_nor_gradient(pr
     masked = np.array(targets)
     masked[2:] = -1
     both = jax.jit(jax.value_and_grad(first_two_steps))
-    expected, seen = both(logits, targets), both(logits, jnp.asarray(masked))
+    expected, seen = both(logits, targets), both(logits, jax.device_put(masked))
     np.testing.assert_array_equal(seen[0], expected[0])
     np.testing.assert_array_equal(seen[1], expected[1])
     assert np.isfinite(seen[1]).all()
@@ -131,7 +131,7 @@ def test_ids_in_any_type_of_integer(dtype):
     logits = np.arange(300.0)
     largest = min(int(jnp.iinfo(dtype).max), 2**32 - 1)
     nats = jax.jit(charlm.nats)
-    seen = nats(jnp.asarray([logits, logits]), jnp.asarray(np.array([7, largest], dtype)))
+    seen = nats(jnp.asarray([logits, logits]), jax.device_put(np.array([7, largest], dtype)))
     of_seven = np.log(np.exp(np.arange(300.0) - 7).sum())
     of_largest = of_seven - (largest - 7) if largest < 300 else np.nan
     np.testing.assert_allclose(seen, [of_seven, of_largest], rtol=1e-12)
@@ -139,7 +139,7 @@ def test_ids_in_any_type_of_integer(dtype):
 
 @pytest.mark.parametrize("loss", charlm.LOSSES.values(), ids=charlm.LOSSES)
 def test_what_does_not_fit_is_said(loss, predictions):
-    logits, targets = map(jnp.asarray, predictions)
+    logits, targets = jax.device_put(predictions)
     with pytest.raises(ValueError, match="targets"):
         loss(logits, targets[:, :2])
     with pytest.raises(TypeError, match="integer"):

@@ -60,7 +60,7 @@ def test_the_gradient_is_the_definitions(net, k1, k2, batch):
 
 def test_values_are_unrolls_and_a_long_window_is_the_whole_gradient():
     params, carry, xs = random_problem("gru", length=7)
-    tokens = jnp.asarray(np.argmax(xs, axis=-1))
+    tokens = jax.device_put(np.argmax(xs, axis=-1))
     for inputs in (xs, tokens):
         expected = rnn.unroll(rnn.GRU, params, carry, inputs)
         found = rnn.unroll_truncated(

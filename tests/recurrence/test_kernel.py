@@ -170,7 +170,7 @@ def test_a_custom_cell():
 
 
 def map_to(tree, dtype):
-    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a).astype(dtype)), tree)
+    return jax.tree.map(lambda a: jax.device_put(np.asarray(a).astype(dtype)), tree)
 
 
 def shapes_of(name, **sizes):

@@ -261,7 +261,7 @@ def test_an_id_outside_the_vocabulary_is_seen():
     params, carry, tokens = random_problem("gru", length=6, tokens=True)
     tokens = np.array(tokens)
     tokens[3, 1] = 99
-    tokens = jnp.asarray(tokens)
+    tokens = jax.device_put(tokens)
     hs = rnn.unroll_parallel(rnn.GRU, params, carry, tokens)[1]
     np.testing.assert_allclose(hs, rnn.unroll(rnn.GRU, params, carry, tokens)[1], rtol=1e-12)
     assert np.isnan(np.asarray(hs)[3:, 1]).all()

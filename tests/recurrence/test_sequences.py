@@ -11,7 +11,7 @@ from oracles import cells, random_like, random_masks, random_problem, worst_rela
 import jaxrnn as rnn
 
 T, B = 7, 3
-LENGTHS = jnp.asarray([4, 7, 0])
+LENGTHS = jax.device_put(np.array([4, 7, 0]))
 both = pytest.mark.parametrize("run", [rnn.unroll, rnn.unroll_autodiff], ids=["hand", "autodiff"])
 
 
@@ -19,7 +19,7 @@ def boundaries(shape, *steps):
     """Resets [T, *B] before each of these steps."""
     resets = np.zeros(shape, bool)
     resets[list(steps)] = True
-    return jnp.asarray(resets)
+    return jax.device_put(resets)
 
 
 def loss(run, name, params, carry, xs, **given):
@@ -46,7 +46,7 @@ def test_padding_reaches_nothing(name, run, reverse, tokens):
     given = {"lengths": LENGTHS, "reverse": reverse}
     bad = np.array(xs)
     bad[padding] = 99 if tokens else np.nan
-    bad = jnp.asarray(bad)
+    bad = jax.device_put(bad)
     (_, clean), gradients = outputs_and_gradients(run, name, wanted, params, carry, xs, **given)
     (_, dirty), dirty_gradients = outputs_and_gradients(
         run, name, wanted, params, carry, bad, **given
@@ -70,7 +70,7 @@ def test_neighbours_do_not_matter(run):
     (_, alone), gradients = outputs_and_gradients(run, "lstm", (1, 2), params, carry, xs, **given)
     other = np.array(xs)
     other[:, 1] = np.inf
-    other = jnp.asarray(other)
+    other = jax.device_put(other)
     (_, beside), beside_gradients = outputs_and_gradients(
         run, "lstm", (1, 2), params, carry, other, **given
     )
