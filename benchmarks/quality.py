@@ -4,14 +4,15 @@
 
 A size is that of an LSTM layer; every other cell gets as many units as make its model at most as
 large. The recipe is `jaxrnn train`'s default (AdamW, cosine schedule, dropout 0.1), one layer,
-with the learning rate that did best for that cell in a fifth of the steps, by validation loss at
-the first size and seed. Of the text the first 80 % are trained on, the next 10 % choose the
+with the learning rate that did best for that cell and size in a fifth of the steps, by validation
+loss with the first seed. Of the text the first 80 % are trained on, the next 10 % choose the
 checkpoint and the rate, the last 10 % are what the table shows. What stands in the file of results
 already, with the same text and recipe, is not trained again.
 """
 
 import argparse
 import hashlib
+import math
 import subprocess
 import sys
 import tempfile
@@ -56,7 +57,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--cell", action="append", metavar="CELL", help="repeatable; default: all")
     parser.add_argument("--hidden-size", type=_numbers, default=(128, 256), metavar="H,H,...")
     parser.add_argument("--seeds", type=_numbers, default=(1, 2, 3), metavar="N,N,...")
-    parser.add_argument("--steps", type=int, default=2500, metavar="N", help="(default: 2500)")
+    parser.add_argument("--steps", type=int, default=1500, metavar="N", help="(default: 1500)")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/benchmarks"), help="folder (default: %(default)s)"
     )
@@ -85,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
     digest = hashlib.sha256(text).hexdigest()
     file = RecordFile(options.out, "quality", "cpu")
+    vocabulary = len(set(text.decode()))
     known_records = read(file.path) if file.path.exists() else []
     about = environment() | {"text": digest, "text_bytes": len(text)}
 
@@ -93,14 +95,17 @@ def run(options: argparse.Namespace) -> int:
             same_text = record["environment"]["text"] == digest
             if same_text and record["trial"] == asdict(trial):
                 return record
-        record = {"suite": "quality", "trial": asdict(trial), **train(options.text, trial)}
+        record = {
+            "suite": "quality",
+            "trial": asdict(trial),
+            **train(options.text, trial, vocabulary),
+        }
         record["environment"] = about
         file.append([record])
         known_records.append(record)
-        print(f"{trial}: {record['test']:.4f} nats", file=sys.stderr, flush=True)
+        print(f"{trial}: {record['test']} nats", file=sys.stderr, flush=True)
         return record
 
-    vocabulary = len(set(text.decode()))
     finished = [
         measure(trial)
         for seed in options.seeds
@@ -118,16 +123,15 @@ def _trials(
     vocabulary: int,
     measure: Callable[[Trial], Record],
 ) -> Iterator[Trial]:
-    """The sizes of a cell, with the rate that did best in short trials at the first of them."""
-    sizes = {size: equal_hidden_size(cell, size, vocabulary) for size in options.hidden_size}
-    first, searched = options.hidden_size[0], options.seeds[0]
-    short = [
-        measure(Trial(cell, first, sizes[first], rate, max(1, options.steps // 5), searched))
-        for rate in RATES
-    ]
-    rate = min(short, key=lambda record: record["validation"])["trial"]["learning_rate"]
-    for size, hidden_size in sizes.items():
-        yield Trial(cell, size, hidden_size, rate, options.steps, seed)
+    """A cell at every size, with the rate that did best there in short trials."""
+    for size in options.hidden_size:
+        units = equal_hidden_size(cell, size, vocabulary)
+        short = [
+            measure(Trial(cell, size, units, rate, max(1, options.steps // 5), options.seeds[0]))
+            for rate in RATES
+        ]
+        best = min(short, key=lambda record: record["validation"] or math.inf)
+        yield Trial(cell, size, units, best["trial"]["learning_rate"], options.steps, seed)
 
 
 def equal_hidden_size(cell: str, size: int, vocabulary: int) -> int:
@@ -164,11 +168,15 @@ def number_of_weights(cell: str, hidden_size: int, vocabulary: int) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def train(text: Path, trial: Trial) -> Record:
-    """Losses of a trained model on the validation and test part, in nats a character."""
+def train(text: Path, trial: Trial, vocabulary: int) -> Record:
+    """Losses of a trained model on the validation and test part, in nats a character.
+
+    Both are None where training diverged.
+    """
     from jaxrnn import charlm
     from jaxrnn.charlm import own_text, runs
 
+    weights = number_of_weights(trial.cell, trial.hidden_size, vocabulary)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
         options = {
@@ -180,7 +188,10 @@ def train(text: Path, trial: Trial) -> Record:
         command = [sys.executable, "-m", "jaxrnn", "train", str(text), *flags]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(f"{trial} failed: {done.stderr.strip().splitlines()[-1]}")
+            said = done.stderr.strip().splitlines()[-1]
+            if "Training stopped: the loss" not in said:
+                raise RuntimeError(f"{trial} failed: {said}")
+            return {"weights": weights, "validation": None, "test": None, "diverged": said}
         opened = runs.open_run(path)
         trained = charlm.load(path)
         parts = own_text.own_parts(opened, "quality: TEXT", "")
@@ -188,30 +199,33 @@ def train(text: Path, trial: Trial) -> Record:
             name: charlm.evaluate(trained.config, trained.params, trained.vocab.encode(part))
             for name, part in (("validation", parts.validation), ("test", parts.rest))
         }
-        weights = number_of_weights(trial.cell, trial.hidden_size, len(trained.vocab))
         return {"weights": weights, **losses}
 
 
 def table(records: Sequence[Record]) -> str:
-    """Mean test losses, cells down, sizes across, with the spread over seeds."""
-    by_place: dict[tuple[str, int], list[Record]] = {}
+    """Mean test losses, cells down, sizes across, with half the range over seeds."""
+    places: dict[tuple[str, int], list[Record]] = {}
     for record in records:
-        trial = record["trial"]
-        by_place.setdefault((trial["cell"], trial["size"]), []).append(record)
-    sizes = sorted({size for _, size in by_place})
-    rows = []
-    for cell in dict.fromkeys(cell for cell, _ in by_place):
-        row = [cell]
-        for size in sizes:
-            found = by_place.get((cell, size), [])
-            losses = [record["test"] for record in found]
-            units = found[0]["trial"]["hidden_size"] if found else "–"
-            spread = f" ± {(max(losses) - min(losses)) / 2:.3f}" if len(losses) > 1 else ""
-            mean = f"{sum(losses) / len(losses):.3f}{spread}" if losses else "–"
-            row += [str(units), mean]
-        rate = by_place[cell, sizes[0]][0]["trial"]["learning_rate"]
-        rows.append([*row, f"{rate:g}"])
+        places.setdefault((record["trial"]["cell"], record["trial"]["size"]), []).append(record)
+    sizes = sorted({size for _, size in places})
     header = ["cell"]
     for size in sizes:
-        header += ["units", f"as LSTM {size}"]
-    return text_table([*header, "rate"], rows)
+        header += ["units", "rate", f"as LSTM {size}"]
+    rows = []
+    for cell in dict.fromkeys(cell for cell, _ in places):
+        row = [cell]
+        for size in sizes:
+            found = places.get((cell, size), [])
+            trial = found[0]["trial"] if found else {"hidden_size": "–", "learning_rate": math.nan}
+            losses = [record["test"] for record in found]
+            row += [str(trial["hidden_size"]), f"{trial['learning_rate']:g}", _mean(losses)]
+        rows.append(row)
+    return text_table(header, rows)
+
+
+def _mean(losses: Sequence[float | None]) -> str:
+    finite = [loss for loss in losses if loss is not None]
+    if len(finite) < len(losses) or not losses:
+        return "diverged" if losses else "–"
+    spread = f" ± {(max(finite) - min(finite)) / 2:.3f}" if len(finite) > 1 else ""
+    return f"{sum(finite) / len(finite):.3f}{spread}"

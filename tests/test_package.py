@@ -76,6 +76,9 @@ def test_extras_are_imported_where_they_are_used(path):
         "equinox",
         "haiku",
         "keras",
+        "onnx",
+        "onnxruntime",
+        "google",
     }
     top_level = {module.split(".")[0] for module, at_top in imports_of(path) if at_top}
     assert not top_level & extras

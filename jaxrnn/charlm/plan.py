@@ -75,7 +75,9 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
     try:
         streams = make_streams(tokens, settings.batch_size, settings.seq_length)
     except ValueError as error:
-        share = f" ({settings.train_frac:.0%} of {len(corpus.text):,})"
+        kind = settings.tokens
+        counted = "" if kind == "characters" else f" characters, counted in {kind}"
+        share = f" ({settings.train_frac:.0%} of {len(corpus.text):,}{counted})"
         rule = str(error).partition("tokens: ")[2]
         raise ValueError(
             f"train: TEXT: {corpus.source} is too short to train on{share}: {rule}"

@@ -49,7 +49,24 @@ def test_the_table_shows_means_and_half_the_range():
         for loss in (1.5, 1.6)
     ]  # fmt: skip
     row = quality.table(records).splitlines()[1]
-    assert row.split() == ["gru", "147", "1.550", "±", "0.050", "0.005"]
+    assert row.split() == ["gru", "147", "0.005", "1.550", "±", "0.050"]
+
+
+def test_a_model_that_diverges_is_no_ones_choice(tmp_path, capsys, monkeypatch):
+    def train(text, trial, vocabulary):
+        loss = None if trial.learning_rate > 0.5 else trial.learning_rate
+        return {"weights": 1, "validation": loss, "test": loss}
+
+    monkeypatch.setattr(quality, "train", train)
+    monkeypatch.setattr(quality, "RATES", (1.0, 0.25, 0.5))
+    text = tmp_path / "text.txt"
+    text.write_text(TEXT)
+    command = ["quality", str(text), "--hidden-size", "4", "--seeds", "1,2", "--cell", "gru"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["0.25", "0.250", "±", "0.000"]
+    monkeypatch.setattr(quality, "RATES", (1.0,))
+    assert main([*command, "--out", str(tmp_path / "all")]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["1", "diverged"]
 
 
 def test_bad_input_gets_a_sentence(tmp_path, capsys):

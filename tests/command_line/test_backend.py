@@ -16,6 +16,8 @@ NEEDS = {
     "train": (),
     "sample": ("no-run",),
     "evaluate": ("no-run",),
+    "export": ("no-run", "model.onnx"),
+    "import": ("no-file.safetensors",),
     "gradcheck": ("--cell", "elman", "--length", "1"),
     "show": ("no-run",),
     "demo": ("counting",),
