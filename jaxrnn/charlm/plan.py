@@ -125,7 +125,7 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
 
 
 def first_params(run: Run, draw: int = 0) -> model.Params:
-    """The parameters that a run draws before its first step: the untrained twin of its model.
+    """The parameters that a run draws before its first step: its model, untrained.
 
     Another `draw` than 0 is another network of the same kind, which the run might have begun with.
     """

@@ -27,7 +27,7 @@ from jaxrnn.charlm.journal import Journal, diverged
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.plan import Plan, dropout_key, first_params, make_plan
 from jaxrnn.charlm.run_folder import Run
-from jaxrnn.charlm.state import Everything, first, template
+from jaxrnn.charlm.state import RunState, first, template
 from jaxrnn.charlm.streams import number_of_windows
 from jaxrnn.charlm.training import make_train_windows
 from jaxrnn.errors import sentence
@@ -43,7 +43,7 @@ class Work(NamedTuple):
 
     run: Run
     plan: Plan
-    everything: Everything
+    everything: RunState
     journal: Journal
 
     @property
@@ -273,7 +273,7 @@ class _Loop:
         self.journal = self.journal._replace(seconds=self._seconds())
         self.last_save = time.monotonic()
         if jax.process_index() == 0:
-            everything = Everything(state, carry, self.key_data)
+            everything = RunState(state, carry, self.key_data)
             self.saver.save(everything, self.journal._asdict(), best)
 
     def _record(self, **values: Any) -> Record:
@@ -298,15 +298,28 @@ class _Loop:
 
 
 def validation_loss(
-    run: Run, params: model.Params, tokens: NDArray[Any], **more: Any
+    run: Run,
+    params: model.Params,
+    tokens: NDArray[Any],
+    *,
+    mesh: placement.Mesh | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> float | None:
     """Nats a token of held-out tokens [N], read as up to 16 streams.
 
-    `more` are `mesh` and `should_stop` of `evaluate`; None where it was stopped.
+    `mesh` and `should_stop` are those of `evaluate`; None where it was stopped.
     """
     # At least 2,000 tokens a stream: the first ones of each lack what came before.
     streams = max(1, min(16, len(tokens) // 2000))
-    return evaluate(run.config, params, tokens, batch_size=streams, length=100, **more)
+    return evaluate(
+        run.config,
+        params,
+        tokens,
+        batch_size=streams,
+        length=100,
+        mesh=mesh,
+        should_stop=should_stop,
+    )
 
 
 def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:

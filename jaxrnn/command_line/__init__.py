@@ -130,7 +130,7 @@ def in_options(command: str, said: str) -> str:
 
 
 def normalise(parser: "argparse.ArgumentParser", arguments: Sequence[str]) -> list[str]:
-    """Takes char-rnn's spelling too: `-rnn_size 128` and `--rnn_size=128` are `--rnn-size 128`.
+    """Also accepts char-rnn's spelling: `-rnn_size 128` and `--rnn_size=128` are `--rnn-size 128`.
 
     >>> import argparse
     >>> parser = argparse.ArgumentParser()

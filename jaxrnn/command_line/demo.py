@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", metavar="PAGE", help="the page; default: NAME.html")
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="of all that is random (0)"
+        "--seed", type=seed, default=0, metavar="N", help="random seed (default: 0)"
     )
     parser.add_argument(
         "--text",

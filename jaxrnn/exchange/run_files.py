@@ -102,7 +102,7 @@ def write_run(path: Path, run: Run, note: Note) -> int:
 def best_of(run: Run, note: Note) -> tuple[tuple[model.Params, Any], dict[str, Any]]:
     """((the parameters, the carry of the first stream), facts) of a run's best checkpoint."""
 
-    def part(everything: state.Everything) -> Any:
+    def part(everything: state.RunState) -> Any:
         return everything.state.params, everything.carry
 
     (params, carry), facts = runs.restore_part(run, part, note)
@@ -188,7 +188,7 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
     return run
 
 
-def _everything(template: state.Everything, found: Any, step: int) -> state.Everything:
+def _everything(template: state.RunState, found: Any, step: int) -> state.RunState:
     """What a checkpoint holds: every stream begins where the first one was, the rest is 0."""
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), template)
     streams = jax.tree.map(
