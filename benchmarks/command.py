@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import picture, readme
+from benchmarks import picture, quality, report
 from benchmarks.contest import NOT_INSTALLED, Contest
 from benchmarks.environment import environment
 from benchmarks.peers import PEERS
@@ -45,9 +45,10 @@ def parser() -> argparse.ArgumentParser:
     for suite in SUITES.values():
         commands.add_parser(suite.name, help=suite.summary, parents=[options])
     commands.add_parser("all", help="every suite", parents=[options])
-    table = commands.add_parser("readme", help="write the README's table from the kept results")
-    table.add_argument("--readme", type=Path, default=readme.ROOT / "README.md")
-    table.add_argument("--results", type=Path, default=readme.RESULTS)
+    quality.add_parser(commands)
+    table = commands.add_parser("report", help="write the results' page from the kept records")
+    table.add_argument("--page", type=Path, default=report.PAGE)
+    table.add_argument("--results", type=Path, default=report.RESULTS)
     return top
 
 
@@ -63,9 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "all")
     options = parser().parse_args(given)
-    if options.suite == "readme":
+    if options.suite == "quality":
+        return quality.run(options)
+    if options.suite == "report":
         try:
-            readme.rewrite(options.readme, options.results)
+            report.rewrite(options.page, options.results)
         except (ValueError, OSError) as wrong:
             return _complain([str(wrong)])
         return 0

@@ -28,7 +28,7 @@ import numpy as np
 from jaxrnn.charlm import files, strict_json
 from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 
-FORMAT = 2
+FORMAT = 3
 ARRAYS = ".safetensors"
 MANIFEST = ".json"
 LARGEST_MANIFEST = 2**20
@@ -80,7 +80,8 @@ class Manifest:
     @property
     def step(self) -> int:
         """Updates before it."""
-        return self.facts["step"]
+        step: int = self.facts["step"]
+        return step
 
 
 def step_name(step: int) -> str:
@@ -120,7 +121,8 @@ def to_bytes(tree: Any) -> bytes:
 
     # Explicitly, for `jax.transfer_guard`.
     leaves = {name: np.asarray(leaf, order="C") for name, leaf in _named(jax.device_get(tree))}
-    return save(leaves)
+    data: bytes = save(leaves)
+    return data
 
 
 def manifest_bytes(data: bytes, facts: Mapping[str, Any], identity: Identity) -> bytes:

@@ -1,4 +1,4 @@
-"""How the next character is chosen from its logits: the likeliest, or drawn among likely ones.
+"""How the next token is chosen from its logits: the likeliest, or drawn among likely ones.
 
 p = softmax(logits / temperature), cut to the likeliest by top_k and top_p, then drawn from
 """
@@ -20,7 +20,7 @@ LARGEST_SIZE = 2**31 - 1
 
 
 class Choice(NamedTuple):
-    """How characters are chosen; numbers in the dtype of the logits.
+    """How tokens are chosen; numbers in the dtype of the logits.
 
     Attributes:
         greedy: takes the likeliest; the rest then says nothing.
@@ -62,42 +62,42 @@ def make_choice(
     # A device takes what is below the smallest normal number as 0, and would divide by it.
     greedy = temperature < float(limits.tiny)
     divisor = 1.0 if greedy else min(temperature, float(limits.max))
-    # Rounding may bring the sum of probabilities to 1 before the last character.
+    # Rounding may bring the sum of probabilities to 1 before the last token.
     share = None if top_p is None or top_p == 1 else dtype.type(top_p)
     return Choice(greedy, dtype.type(divisor), top_k, share)
 
 
-def check_number(name: str, value: Any) -> Any:
-    """An argument of `sample`, a number of Python, NumPy or JAX, as Python's.
+def check_number(name: str, value: Any, function: str = "sample") -> Any:
+    """An argument of `sample` or its kin, a number of Python, NumPy or JAX, as Python's.
 
     Raises:
         TypeError: it is none, or its value is not known yet.
     """
     if isinstance(value, jax.core.Tracer):
-        hint = "sample writes text, so it cannot be called inside jax.jit"
-        raise TypeError(sentence("sample", name, "a number", "one that is traced", hint))
+        hint = f"{function} writes text, so it cannot be called inside jax.jit"
+        raise TypeError(sentence(function, name, "a number", "one that is traced", hint))
     if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
         value = jax.device_get(value).item()
     if isinstance(value, bool) or not isinstance(value, int | float):
         got = repr(value) if isinstance(value, str) else value
-        raise TypeError(sentence("sample", name, "a number", got))
+        raise TypeError(sentence(function, name, "a number", got))
     return value
 
 
-def check_integer(name: str, value: Any, least: int) -> int:
+def check_integer(name: str, value: Any, least: int, function: str = "sample") -> int:
     """The same of an integer.
 
     Raises:
         TypeError: it is none.
         ValueError: it is below `least`, or above what a size can be.
     """
-    number = check_number(name, value)
+    number = check_number(name, value, function)
     if not isinstance(number, int):
-        raise TypeError(sentence("sample", name, "an integer", number))
+        raise TypeError(sentence(function, name, "an integer", number))
     if number < least:
-        raise ValueError(sentence("sample", name, f"at least {least}", number))
+        raise ValueError(sentence(function, name, f"at least {least}", number))
     if number > LARGEST_SIZE:
-        raise ValueError(sentence("sample", name, f"at most {LARGEST_SIZE:,}", number))
+        raise ValueError(sentence(function, name, f"at most {LARGEST_SIZE:,}", number))
     return number
 
 

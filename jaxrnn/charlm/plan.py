@@ -75,7 +75,9 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
     try:
         streams = make_streams(tokens, settings.batch_size, settings.seq_length)
     except ValueError as error:
-        share = f" ({settings.train_frac:.0%} of {len(corpus.text):,})"
+        kind = settings.tokens
+        counted = "" if kind == "characters" else f" characters, counted in {kind}"
+        share = f" ({settings.train_frac:.0%} of {len(corpus.text):,}{counted})"
         rule = str(error).partition("tokens: ")[2]
         raise ValueError(
             f"train: TEXT: {corpus.source} is too short to train on{share}: {rule}"
@@ -123,7 +125,7 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
 
 
 def first_params(run: Run, draw: int = 0) -> model.Params:
-    """The parameters that a run draws before its first step: the untrained twin of its model.
+    """The parameters that a run draws before its first step: its model, untrained.
 
     Another `draw` than 0 is another network of the same kind, which the run might have begun with.
     """

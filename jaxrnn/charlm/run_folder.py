@@ -17,7 +17,7 @@ from jaxrnn.charlm.files import BrokenFileError, UnsavedError
 from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.settings import ADJUSTABLE, Settings
 from jaxrnn.charlm.settings_toml import settings_toml
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.networks import Stack
 
 Note = Callable[[str], None]
@@ -33,7 +33,7 @@ class Run:
     Attributes:
         path: the folder.
         settings: of the run.
-        vocab: the characters that its model knows.
+        vocab: the tokens that its model knows.
         source: the path of its text.
         sha256: of its text.
         id: its own, which every file of it has.
@@ -41,7 +41,7 @@ class Run:
 
     path: Path
     settings: Settings
-    vocab: Vocab
+    vocab: Tokenizer
     source: str
     sha256: str
     id: str = field(default_factory=lambda: secrets.token_hex(16))
@@ -75,7 +75,7 @@ class Run:
             strict_json.checksum(
                 {
                     "settings": {k: v for k, v in values.items() if k not in ADJUSTABLE},
-                    "vocabulary": self.vocab.characters,
+                    "vocabulary": self.vocab.to_json(),
                     "text": self.sha256,
                 }
             ),
@@ -95,7 +95,7 @@ class Run:
             "format": checkpoints.FORMAT,
             "run": self.id,
             "settings": dataclasses.asdict(self.settings),
-            "vocabulary": self.vocab.characters,
+            "vocabulary": self.vocab.to_json(),
             "text": {"source": self.source, "sha256": self.sha256},
         }
         config = self.path / "config.json"
@@ -176,7 +176,7 @@ class Run:
         """
 
         def keep(record: dict[str, Any]) -> bool:
-            return record["step"] <= (journal.step if "loss" in record else journal.reported)
+            return int(record["step"]) <= (journal.step if "loss" in record else journal.reported)
 
         try:
             metrics.cut(self.metrics_path, keep, note)
@@ -255,7 +255,7 @@ class Run:
         return f"{steps[0]} is kept, and jaxrnn train --out {self.path} --resume goes on from it."
 
 
-def model_config(settings: Settings, vocab: Vocab) -> model.Config:
+def model_config(settings: Settings, vocab: Tokenizer) -> model.Config:
     """The model that settings and a vocabulary make."""
     cell: Any = settings.model
     if len(settings.cells) > 1:

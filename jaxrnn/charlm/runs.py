@@ -28,7 +28,7 @@ from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 from jaxrnn.charlm.lock import lock
 from jaxrnn.charlm.run_folder import Note, Run
 from jaxrnn.charlm.settings import Settings
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer, tokenizer_from_json
 from jaxrnn.errors import sentence
 
 __all__ = [
@@ -52,7 +52,7 @@ ATTEMPTS = 20
 SECONDS_BETWEEN_ATTEMPTS = 0.05
 
 
-def create(path: str | Path, settings: Settings, vocab: Vocab, corpus: Corpus) -> Run:
+def create(path: str | Path, settings: Settings, vocab: Tokenizer, corpus: Corpus) -> Run:
     """Makes a new run, with an id of its own; its config.json is left to `Run.write_config`.
 
     Raises:
@@ -127,7 +127,7 @@ def open_run(path: str | Path) -> Run:
         "anything else makes a new run, maybe with --init-from."
     )
     content = strict_json.unseal(content, file, hint)
-    hints = {"format": int, "run": str, "settings": dict, "vocabulary": str, "text": dict}
+    hints = {"format": int, "run": str, "settings": dict, "vocabulary": dict, "text": dict}
     strict_json.check_fields(content, hints, file)
     strict_json.check_fields(content["text"], {"source": str, "sha256": str}, file)
     text = content["text"]
@@ -139,7 +139,10 @@ def open_run(path: str | Path) -> Run:
         raise BrokenFileError(f"{file} names a text that no file system has.")
     try:
         settings = Settings.from_json(content["settings"])
-        vocab = Vocab(content["vocabulary"])
+        vocab = tokenizer_from_json(content["vocabulary"], "vocabulary")
+        if vocab.kind != settings.tokens:
+            rule = f"{settings.tokens}, as its settings have it"
+            raise ValueError(sentence("open_run", "vocabulary", rule, vocab.kind))
         run = Run(path, settings, vocab, text["source"], text["sha256"], content["run"])
         _ = run.config
     except ValueError as error:
@@ -152,7 +155,7 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
 
     Args:
         run: the run.
-        template: the `state.Everything` that was saved, its leaves with `.shape` and `.dtype`.
+        template: the `state.RunState` that was saved, its leaves with `.shape` and `.dtype`.
         note: is told, in a sentence, of every checkpoint that is broken.
 
     Returns:
@@ -171,7 +174,7 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
 
 
 def restore_part(
-    run: Run, part: Callable[[state.Everything], Any], note: Note
+    run: Run, part: Callable[[state.RunState], Any], note: Note
 ) -> tuple[Any, dict[str, Any]]:
     """A part of the checkpoint of the best validation loss; where there is none, of the last.
 
@@ -266,6 +269,7 @@ def _first_good(
                     return (manifest, checkpoints.read(manifest, template, part)), broken
         return None, broken
 
+    good: tuple[Manifest, Any] | None
     good, broken = _settled(run, found)
     for error in broken:
         # To go back would cut metrics.jsonl, and then the disk might read it again.

@@ -27,7 +27,7 @@ from jaxrnn.charlm.journal import Journal, diverged
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.plan import Plan, dropout_key, first_params, make_plan
 from jaxrnn.charlm.run_folder import Run
-from jaxrnn.charlm.state import Everything, first, template
+from jaxrnn.charlm.state import RunState, first, template
 from jaxrnn.charlm.streams import number_of_windows
 from jaxrnn.charlm.training import make_train_windows
 from jaxrnn.errors import sentence
@@ -43,7 +43,7 @@ class Work(NamedTuple):
 
     run: Run
     plan: Plan
-    everything: Everything
+    everything: RunState
     journal: Journal
 
     @property
@@ -126,10 +126,10 @@ def train(
 
     Yields:
         Records, as metrics.jsonl has them. All have `step`, `epoch` and `seconds`, and one of
-        - `loss` (nats per character, mean since the last such record), `smoothed_loss`,
+        - `loss` (nats a token, mean since the last such record), `smoothed_loss`,
           `gradient_norm` (before clipping), `learning_rate` (of the first of those steps) and
-          `characters_per_second`,
-        - `validation_loss` (nats per character) and `best`, whether none was lower,
+          `tokens_per_second`,
+        - `validation_loss` (nats a token) and `best`, whether none was lower,
         - `sample`, a text (in the first process only).
 
     Returns:
@@ -220,7 +220,7 @@ class _Loop:
         settings, journal = self.run.settings, self.journal
         steps = journal.unrecorded
         rate = self.rate(jax.device_put(np.int32(journal.step - steps)))
-        characters = steps * settings.seq_length * settings.batch_size
+        tokens = steps * settings.seq_length * settings.batch_size
         self.journal = journal._replace(unrecorded=0, loss_sum=0.0, norm_sum=0.0)
         seconds, self.dispatch_seconds = self.dispatch_seconds, 0.0
         return self._record(
@@ -228,7 +228,7 @@ class _Loop:
             smoothed_loss=journal.smoothed_loss,
             gradient_norm=journal.norm_sum / steps,
             learning_rate=float(jax.device_get(rate)),
-            characters_per_second=round(characters / seconds),
+            tokens_per_second=round(tokens / seconds),
         )
 
     def _report(self) -> Generator[Record, None, tuple[bool, bool]]:
@@ -273,7 +273,7 @@ class _Loop:
         self.journal = self.journal._replace(seconds=self._seconds())
         self.last_save = time.monotonic()
         if jax.process_index() == 0:
-            everything = Everything(state, carry, self.key_data)
+            everything = RunState(state, carry, self.key_data)
             self.saver.save(everything, self.journal._asdict(), best)
 
     def _record(self, **values: Any) -> Record:
@@ -298,15 +298,28 @@ class _Loop:
 
 
 def validation_loss(
-    run: Run, params: model.Params, tokens: NDArray[Any], **more: Any
+    run: Run,
+    params: model.Params,
+    tokens: NDArray[Any],
+    *,
+    mesh: placement.Mesh | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> float | None:
-    """Nats per character of held-out tokens [N], read as up to 16 streams.
+    """Nats a token of held-out tokens [N], read as up to 16 streams.
 
-    `more` are `mesh` and `should_stop` of `evaluate`; None where it was stopped.
+    `mesh` and `should_stop` are those of `evaluate`; None where it was stopped.
     """
-    # At least 2,000 characters a stream: the first ones of each lack what came before.
+    # At least 2,000 tokens a stream: the first ones of each lack what came before.
     streams = max(1, min(16, len(tokens) // 2000))
-    return evaluate(run.config, params, tokens, batch_size=streams, length=100, **more)
+    return evaluate(
+        run.config,
+        params,
+        tokens,
+        batch_size=streams,
+        length=100,
+        mesh=mesh,
+        should_stop=should_stop,
+    )
 
 
 def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:
@@ -315,7 +328,9 @@ def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:
     prime = "\n" if "\n" in run.vocab else ""
     length = run.settings.sample_length
     first = model.first_stream(carry, params.w_hy.dtype)
-    return sampling.sample(run.config, params, run.vocab, key, length, prime, 0.8, carry=first)
+    return sampling.sample(
+        run.config, params, run.vocab, key, length=length, prime=prime, carry=first
+    )
 
 
 @jax.jit

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     import argparse
 
 COMMANDS = {
-    "train": "train a character model on a text",
+    "train": "train a language model on a text",
     "sample": "write new text with a trained model",
     "evaluate": "measure how well a trained model predicts a text, beside stated baselines",
+    "export": "write a trained model to one file: .onnx for other programs, .safetensors",
+    "import": "make a run of a .safetensors file that export wrote",
     "gradcheck": "check hand-derived gradients against jax.grad and central differences",
     "show": "make a page of what happens inside a trained model",
     "demo": "run an experiment: what was claimed, what was measured, and its page",
@@ -128,7 +130,7 @@ def in_options(command: str, said: str) -> str:
 
 
 def normalise(parser: "argparse.ArgumentParser", arguments: Sequence[str]) -> list[str]:
-    """Takes char-rnn's spelling too: `-rnn_size 128` and `--rnn_size=128` are `--rnn-size 128`.
+    """Also accepts char-rnn's spelling: `-rnn_size 128` and `--rnn_size=128` are `--rnn-size 128`.
 
     >>> import argparse
     >>> parser = argparse.ArgumentParser()
@@ -154,7 +156,7 @@ def _overview() -> "argparse.ArgumentParser":
     width = max(map(len, COMMANDS))
     parser = argparse.ArgumentParser(
         prog="jaxrnn",
-        description="Recurrent networks in JAX: train character models, sample, look inside.",
+        description="Recurrent networks in JAX: train language models, sample, look inside.",
         epilog="commands:\n"
         + "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
         + "\n\njaxrnn COMMAND --help tells more. With JAXRNN_TRACEBACK=1 errors come with their "

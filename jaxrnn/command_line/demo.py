@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"the page (NAME.html); of all, the folder of the pages and their index ({FOLDER})",
     )
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="of all that is random (0)"
+        "--seed", type=seed, default=0, metavar="N", help="random seed (default: 0)"
     )
     parser.add_argument(
         "--text",

@@ -3,9 +3,10 @@
 import argparse
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from jaxrnn.charlm.settings import TOKENS
 from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import add_import, read_text, whole_number
 from jaxrnn.errors import sentence
@@ -31,11 +32,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jaxrnn evaluate",
         description="Measures how well the model of a run predicts a text: nats and bits a "
-        "character (which is its token), perplexity, by class of character, beside a uniform "
-        "guess and n-grams of the training text with interpolated Witten-Bell smoothing. The "
-        "model reads each text from its first character to its last with its state carried "
-        "through; every character but the first is predicted. It takes the checkpoint of the "
-        "best validation loss.",
+        "token, which is a character, a byte or a word as the run has it, and a character; "
+        "perplexity; the loss by class; all that beside a uniform guess and n-grams of the "
+        "training text with interpolated Witten-Bell smoothing. The model reads each text from "
+        "its first token to its last with its state carried through; every token but the first "
+        "is predicted. It takes the checkpoint of the best validation loss.",
     )
     parser.add_argument("run", metavar="RUN", help="the folder of a run")
     parser.add_argument(
@@ -74,10 +75,20 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 class Measured(NamedTuple):
-    """Nats of each character of a text but the first, by who predicts."""
+    """How a text was predicted.
+
+    Attributes:
+        name: what the text is called.
+        text: all of it.
+        labels: of its tokens, what a person sees of each.
+        lengths: how many characters end with each of them.
+        nats: of each token but the first, by who predicts.
+    """
 
     name: str
     text: str
+    labels: Sequence[str]
+    lengths: "NDArray[np.int32]"
     nats: "dict[str, NDArray[np.float64]]"
 
 
@@ -115,9 +126,9 @@ def run(options: argparse.Namespace) -> int:
     measured = []
     for name, text in texts:
         measured.append(_measure(name, text, model, ngrams, options.batch_size))
-        _report(measured[-1:])
+        _report(measured[-1:], opened.vocab.kind)
     if len(measured) > 1:
-        _report(measured)
+        _report(measured, opened.vocab.kind)
     if options.split == "train" and ngrams is not None:
         print("\nThe n-grams were counted on this very text; it is no fair comparison.")
     return 0
@@ -166,19 +177,21 @@ def _texts(
 
 def _check(name: str, text: str, opened: "Run") -> None:
     """Raises ValueError for a text that cannot be predicted."""
-    if len(text) < 2:
-        rule = "at least 2 characters, one to read and one to predict"
-        raise ValueError(sentence("evaluate", "TEXT", rule, f"{name}, which has {len(text)}"))
-    unknown = set(text) - set(opened.vocab.characters)
-    if unknown:
-        where = next(at for at, character in enumerate(text) if character in unknown)
-        count = sum(map(text.count, unknown))
-        shown = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in sorted(unknown)[:10])
+    import numpy as np
+
+    ids, kind = opened.vocab.find(text), opened.vocab.kind
+    if len(ids) < 2:
+        rule = f"at least 2 {kind}, one to read and one to predict"
+        raise ValueError(sentence("evaluate", "TEXT", rule, f"{name}, which has {len(ids)}"))
+    places = np.flatnonzero(ids < 0)
+    if len(places):
+        unknown = sorted({text[place] for place in places})
+        shown = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in unknown[:10])
         more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-        first = f"the first {text[where]!r} at position {where:,}"
+        first = f"the first {text[places[0]]!r} at position {places[0]:,}"
         rule = f"the {len(opened.vocab)} characters that {opened.path} knows"
-        got = f"{count:,} of {len(text):,} characters of {name} outside of them: "
-        hint = "take them out of the text, or train on a text that has them"
+        got = f"{len(places):,} of {len(text):,} characters of {name} outside of them: "
+        hint = "take them out of the text, or train on a text that has them, or with --tokens bytes"
         raise ValueError(sentence("evaluate", "TEXT", rule, f"{got}{shown}{more}; {first}", hint))
 
 
@@ -205,32 +218,84 @@ def _measure(
             if order in (1, len(rows)):
                 called = "unigram" if order == 1 else f"{order}-gram"
                 nats[f"{called} of the training text"] = rows[order - 1]
-    size = len(model.vocab)
-    nats[f"uniform over {size} characters"] = np.full(len(values), math.log(size))
-    return Measured(name, text, nats)
+    size, kind = len(model.vocab), model.vocab.kind
+    nats[f"uniform over {size:,} {kind}"] = np.full(len(values), math.log(size))
+    labels = [model.vocab.labels[index] for index in ids.tolist()]
+    return Measured(name, text, labels, model.vocab.lengths(text), nats)
 
 
-def _report(measured: list[Measured]) -> None:
+def _report(measured: list[Measured], kind: str) -> None:
     import numpy as np
 
-    from jaxrnn.charlm.loss_groups import character_classes, group_losses
+    from jaxrnn.charlm.word_vocabulary import UNKNOWN
 
-    predicted = "".join(one.text[1:] for one in measured)
+    whole = kind == "characters"
+    token = TOKENS[kind]
+    tokens = sum(len(one.labels) - 1 for one in measured)
+    characters = sum(int(one.lengths[1:].sum()) for one in measured)
     name = measured[0].name if len(measured) == 1 else OF_ALL
-    print(f"\n{name}: {len(predicted):,} characters predicted")
+    covered = "" if whole else f", which are {characters:,} characters"
+    print(f"\n{name}: {tokens:,} {token}s predicted{covered}")
     width = max(map(len, measured[0].nats))
-    print(f"  {'':{width}}  {'nats':>8}  {'bits':>8}  {'perplexity':>10}   a character")
+    more = "" if whole else f"{'':{len(token)}} bits a character"
+    print(f"  {'':{width}}  {'nats':>8}  {'bits':>8}  {'perplexity':>10}   a {token}{more}")
     for who in measured[0].nats:
-        nats = float(np.concatenate([one.nats[who] for one in measured]).mean())
+        sum_ = float(np.concatenate([one.nats[who] for one in measured]).sum())
+        nats = sum_ / tokens
         perplexity = math.exp(nats) if nats < 700 else math.inf
-        print(f"  {who:{width}}  {nats:8.4f}  {nats / math.log(2):8.4f}  {perplexity:10.4g}")
-    losses = np.concatenate([one.nats[MODEL] for one in measured])
-    size = len(predicted.encode("utf-8", "surrogatepass"))
-    print(f"  {MODEL}, bits a byte of UTF-8: {losses.sum() / math.log(2) / size:.4f}")
-    print(f"  {'by class':{width}}  {'nats':>8}  {'bits':>8}  {'characters':>10}   of the loss")
-    for group in group_losses(losses, character_classes(predicted)):
-        nats = group.mean_bits * math.log(2)
+        of_all = ""
+        if not whole:
+            of_all = f"{'':{len(token) + 5}}{sum_ / math.log(2) / characters:{len(token) + 17}.4f}"
         print(
-            f"  {group.label!s:{width}}  {nats:8.4f}  {group.mean_bits:8.4f}  "
+            f"  {who:{width}}  {nats:8.4f}  {nats / math.log(2):8.4f}  {perplexity:10.4g}{of_all}"
+        )
+    losses = np.concatenate([one.nats[MODEL] for one in measured])
+    size = sum(_bytes_predicted(one, kind) for one in measured)
+    print(f"  {MODEL}, bits a byte of UTF-8: {losses.sum() / math.log(2) / size:.4f}")
+    unknown = sum(label in UNKNOWN for one in measured for label in one.labels[1:])
+    if kind == "words" and unknown:
+        print(
+            f"  {unknown / tokens:.2%} of the tokens are unknown words. Nobody predicts their "
+            "letters, so that what is counted a character or a byte is too low."
+        )
+    _report_classes(measured, kind, width)
+
+
+def _report_classes(measured: list[Measured], kind: str, width: int) -> None:
+    """The model's loss by class: of words, their own; of bytes, that of their characters."""
+    import numpy as np
+
+    from jaxrnn.charlm.loss_groups import (
+        character_classes,
+        character_losses,
+        group_losses,
+        word_classes,
+    )
+
+    losses: list[NDArray[np.float64]] = []
+    classes: list[str] = []
+    for one in measured:
+        nats = one.nats[MODEL]
+        if kind == "words":
+            losses.append(nats)
+            classes += word_classes(one.labels[1:])
+        else:
+            losses.append(character_losses(nats, one.lengths))
+            classes += character_classes(one.text[1:])
+    if not classes:
+        return
+    counted = "tokens" if kind == "words" else "characters"
+    print(f"  {'by class':{width}}  {'nats':>8}  {'bits':>8}  {counted:>10}   of the loss")
+    for group in group_losses(np.concatenate(losses), classes):
+        mean = group.mean_bits * math.log(2)
+        print(
+            f"  {group.label!s:{width}}  {mean:8.4f}  {group.mean_bits:8.4f}  "
             f"{group.characters:10,}   {group.share:.1%}"
         )
+
+
+def _bytes_predicted(one: Measured, kind: str) -> int:
+    """Of a text's UTF-8, without those of its first token."""
+    if kind == "bytes":
+        return len(one.labels) - 1
+    return len(one.text[one.lengths[0] :].encode("utf-8", "surrogatepass"))

@@ -63,7 +63,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="the page, or a still picture where it ends in .png, .svg or .pdf; default: VIEW.html "
         "in the folder of the run",
     )
-    parser.add_argument("--from", type=whole_number, metavar="N", help="first character (0)")
+    parser.add_argument(
+        "--from", type=whole_number, metavar="N", help="first character, byte or word (0)"
+    )
     parser.add_argument(
         "--to", type=whole_number, metavar="N", help="after the last one; default: by the view"
     )

@@ -187,23 +187,24 @@ def _start(
     corpus: "Corpus", path: Path, settings: Settings, parent: "Run | None", peers: Peers
 ) -> "Work":
     from jaxrnn.charlm import runs, training_loop
-    from jaxrnn.charlm.vocabulary import Vocab
+    from jaxrnn.charlm.tokenizers import make_tokenizer, unknown_characters
 
-    vocab = Vocab.from_text(corpus.text)
     params = None
-    if parent is not None:
-        unknown = sorted(set(vocab.characters) - set(parent.vocab.characters))
+    if parent is None:
+        vocab = make_tokenizer(settings.tokens, [corpus.text], settings.vocab_size)
+    else:
+        vocab = parent.vocab
+        unknown = unknown_characters(vocab, corpus.text)
         if unknown:
             raise ValueError(
                 sentence(
                     "train",
                     "TEXT",
-                    f"the {len(parent.vocab)} characters that {parent.path} knows",
+                    f"the {len(vocab)} characters that {parent.path} knows",
                     f"{len(unknown)} others, {''.join(unknown[:20])!r}",
                     "train without --init-from",
                 )
             )
-        vocab = parent.vocab
         params, _ = runs.load_params(parent, peers.say)
     if peers.first:
         new = runs.create(path, settings, vocab, corpus)
@@ -274,7 +275,7 @@ def _train(work: "Work", peers: Peers, again: str) -> int:
         side_by_side += f" of {peers.count} processes"
     peers.say(
         f"{settings.layers_in_words}, {weights:,} weights, on "
-        f"{work.run.source} ({len(work.run.vocab)} different characters); run {path}, "
+        f"{work.run.source} ({len(work.run.vocab):,} different {settings.tokens}); run {path}, "
         f"steps {work.journal.step:,} to {total:,}{side_by_side}."
     )
     stop = StopRequest(again)
@@ -285,8 +286,10 @@ def _train(work: "Work", peers: Peers, again: str) -> int:
     def should_stop() -> bool:
         return stop() or (deadline is not None and time.monotonic() > deadline)
 
-    characters = settings.seq_length * settings.batch_size
-    shown = Progress(characters, total, work.journal.step) if peers.first else None
+    tokens = settings.seq_length * settings.batch_size
+    shown = None
+    if peers.first:
+        shown = Progress(tokens, total, work.journal.step, settings.token)
     reached = work.journal
 
     def training() -> Iterator[dict[str, Any]]:

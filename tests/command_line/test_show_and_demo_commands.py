@@ -16,7 +16,7 @@ from jaxrnn.command_line import COMMANDS, main, show
 from jaxrnn.microscope.experiments import EXPERIMENTS, order
 from jaxrnn.microscope.measurements.connectivity import DEFINITIONS
 from jaxrnn.microscope.views import VIEWS
-from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Stretch, Subject, known_around
+from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Subject, known_around
 
 TEXT = "the cat sat on the mat; </script> 'quoted' (ש🙂)\n" * 60
 
@@ -80,10 +80,14 @@ def test_show_activations_beside_characters_that_the_model_never_saw(folder, tmp
 
 def test_a_search_reads_up_to_what_the_model_does_not_know(folder):
     subject = Subject(str(folder / "small"), print)
-    text = "the Üthe cat sat on theÜ mat"
-    assert known_around(subject, Stretch(text, "", start=12), 100) == (5, "the cat sat on the")
-    assert known_around(subject, Stretch(text, "", start=12), 10) == (7, "e cat sat ")
-    assert known_around(subject, Stretch(text, "", start=0), 3) == (0, "the")
+    tokens = subject.tokens("the Üthe cat sat on theÜ mat")
+    for start, length, expected in (
+        (12, 100, (5, "the cat sat on the")),
+        (12, 10, (7, "e cat sat ")),
+        (0, 3, (0, "the")),
+    ):
+        first, around = known_around(tokens, start, length)
+        assert (first, around.text) == expected
 
 
 def test_show_connectivity_of_a_text_from_standard_input(folder, tmp_path, monkeypatch, capsys):

@@ -88,8 +88,8 @@ def loops(data: object) -> str:
     return coloured(text, turn)
 
 
-def shapes(data: object) -> str:  # noqa: ARG001  # the five are the same in every run
-    """The five shapes: which steps read and which answer."""
+def shapes(data: object) -> str:
+    """The five shapes, the same in every run: which steps read and which answer."""
     patterns = ("1|1", "100|111", "111|001", "1100|0011", "111|111")
     parts, x = [], 12.0
     for pattern in patterns:

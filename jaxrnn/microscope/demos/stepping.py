@@ -79,8 +79,8 @@ def order_page(experiment: Experiment) -> str:
         Story(
             "One bag of words, three ways through it",
             "The state after each word is three numbers. The words are the same, their order is "
-            "not, and the last state tells which it was. Answers and words share one vocabulary; what "
-            "the three answers leave of 1 goes to words.",
+            "not, and the last state tells which it was. Answers and words share one "
+            "vocabulary; what the three answers leave of 1 goes to words.",
         ),
     )
     story = story_of(

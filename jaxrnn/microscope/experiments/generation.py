@@ -93,7 +93,9 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
             generate(parentheses(), grammar_key, CHARACTERS), "a grammar of nested parentheses",
             "0 ", "tokens that the grammar allows", allowed_share,
         ),
-        "Python": (code, "Python's own library", "def ", "words that its text has", _known_words(code)),
+        "Python": (
+            code, "Python's own library", "def ", "words that its text has", _known_words(code)
+        ),
         "prose": (
             spoken, "Python's documentation", "The ", "words that its text has",
             _known_words(spoken),
@@ -193,8 +195,8 @@ def _words(text: str) -> list[str]:
 
 
 def _kind(
-    name: str, text: str, source: str, prime: str, right: str, share: Callable[[str], float], key: Array,
-    progress: Progress,
+    name: str, text: str, source: str, prime: str, right: str, share: Callable[[str], float],
+    key: Array, progress: Progress,
 ) -> Kind:  # fmt: skip
     """Trains one model and has it write at every moment, and at every temperature in the end."""
     model_key, sample_key = jax.random.split(key)

@@ -34,7 +34,8 @@ SHORTEST, MEAN = 3, 8.0
 """Letters between the brackets and the question in the text that is trained on."""
 
 GAP = 40
-"""Letters between the brackets and the question, in the lines that are measured: five times as many as in training."""
+"""Letters between the brackets and the question in the lines that are measured: five times as many
+as in the mean of the text that is trained on."""
 
 LINES = 400
 FAR = 30
@@ -57,7 +58,8 @@ class LstmData(NamedTuple):
         memory: units, those first whose c says most of the letter.
         readable: share of lines whose letter the probe reads right, [GAP + 2] from the bracket
             on, by state: "LSTM, c", "LSTM, h", "RNN, h".
-        gradients: [moments, GAP + 2], mean ‖∂L/∂state‖ of the answer's loss by steps back, by state.
+        gradients: [moments, GAP + 2], mean ‖∂L/∂state‖ of the answer's loss by steps back,
+            by state.
         moments: names of the moments of `gradients`.
         right: share of right answers after GAP letters, by model.
     """
@@ -169,7 +171,7 @@ def _line(letter: str, gap: int, seed: int) -> str:
 
 
 def _lines(vocab: charlm.Vocab, draw: np.random.Generator) -> _Lines:
-    """Lines with `GAP` letters between, up to the question, each after a line that is read first."""
+    """Lines with `GAP` letters between, up to the question, each after another line."""
     letters = np.arange(LINES) % len(LETTERS)
     before = [
         _line(str(draw.choice(list(LETTERS))), 12, int(draw.integers(2**31))) for _ in letters
@@ -266,7 +268,7 @@ def _memory_units(c: NDArray[Any], lines: _Lines) -> tuple[int, ...]:
 
 
 def _at_work(fields: dict[str, Numbers], text: str, unit: int) -> tuple[float, ...]:
-    """Means of the unit's gates: i at the mark, i between, f between, o between, o at the question."""
+    """Means of the unit's gates: i at the mark; i, f and o between; o at the question."""
     inside = np.zeros(len(text), bool)
     for start in (at for at, character in enumerate(text) if character == "["):
         inside[start + 3 : start + 3 + SHOWN_GAP] = True

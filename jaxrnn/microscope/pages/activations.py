@@ -1,6 +1,7 @@
 """Activations: the text in the colours of a unit, and what all units do over it."""
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -72,7 +73,7 @@ def layer_fields(cell: Cell, layer: Any) -> dict[str, NDArray[np.float64]]:
 
 
 def activations_page(
-    text: str,
+    text: Sequence[str],
     fields: Mapping[str, ArrayLike],
     story: Story,
     *,
@@ -89,7 +90,7 @@ def activations_page(
     with a stretch already chosen in which that unit is on.
 
     Args:
-        text: T characters, those that were read.
+        text: T characters, or T other tokens, those that were read.
         fields: arrays [T, H] by name, e.g. from `layer_fields`; the page shows one at a time.
         story: the words of the page.
         units: the numbers of the H units in the model; None: 0 … H − 1.
@@ -140,6 +141,7 @@ def activations_page(
     words = {labels.index(meaning.unit): meaning.words for meaning in known}
     data = {
         "characters": [visible(character) for character in text],
+        "words": any(len(token) > 1 for token in text),
         "text": [readable(character) for character in text],
         "units": size,
         "labels": labels,
@@ -170,7 +172,9 @@ def activations_page(
         data=embedded_json("activations", data),
     )
     assets = ("activations.css", "activations.js", "cells.js", "typed.js", "unit_lines.js")
-    return plot_page(story.title, body, _plots(source, shown[0], size, steps), assets=assets)
+    return plot_page(
+        story.title, body, _plots(source, shown[0], size, steps, data["words"]), assets=assets
+    )
 
 
 def _track(probe: Probe, steps: int) -> dict[str, Any]:
@@ -197,7 +201,7 @@ def _check_size(steps: int, size: int, fields: Sequence[str]) -> None:
     most = min(MOST_STEPS, MOST_NUMBERS // (max(1, size) * len(fields)))
     if 1 <= steps <= most:
         return
-    rule = f"1 to {most:,} characters with {size:,} units and the fields {', '.join(fields)}"
+    rule = f"1 to {most:,} tokens with {size:,} units and the fields {', '.join(fields)}"
     hint = (
         "choose a shorter stretch for `text` and `fields` (--from, --to), or fewer units in "
         "`fields` (--units)"
@@ -236,7 +240,9 @@ def _by_likeness(values: NDArray[np.float64]) -> list[int]:
     return chain
 
 
-def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict[str, Any]:
+def _plots(
+    source: Any, field: Mapping[str, Any], size: int, steps: int, words: bool
+) -> dict[str, Any]:
     drawn = plot(
         height=int(np.clip(18 * size, 160, 460)),
         name="map",
@@ -274,7 +280,7 @@ def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict
     drawn.x_range.js_on_change("start", calls("ranged"))
     drawn.x_range.js_on_change("end", calls("ranged"))
     strip = plot(
-        height=58,
+        height=110 if words else 58,
         toolbar_location=None,
         x_range=drawn.x_range,
         y_range=(0, 1),
@@ -288,6 +294,7 @@ def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict
         x="place",
         y="height",
         text="character",
+        angle=math.pi / 2 if words else 0,
         source=ColumnDataSource({"place": [], "height": [], "character": []}),
         text_align="center",
         text_baseline="middle",

@@ -42,13 +42,13 @@ from jaxrnn.microscope.pages.shell import (
 
 MEANINGS = {
     "loss_gradient_squared": "Σᵢ (∂L/∂xᵢ)²: how strongly the loss of the prediction feels the "
-    "character.",
-    "logit_gradient_norm": "‖∂y/∂x‖: how strongly the expected character's logit feels the "
-    "character (Madsen 2019, the article).",
+    "{token}.",
+    "logit_gradient_norm": "‖∂y/∂x‖: how strongly the expected {token}'s logit feels the "
+    "{token} (Madsen 2019, the article).",
     "logit_gradient_norm_squared": "‖∂y/∂x‖²: the same squared (Madsen 2019, its code).",
-    "integrated_gradients": "The character's share of the logit, summed along the way from the "
+    "integrated_gradients": "The {token}'s share of the logit, summed along the way from the "
     "text's mean input to the text; blue spoke for, orange against (Sundararajan et al. 2017).",
-    "occlusion": "What the logit loses when the character is taken out; blue spoke for, orange "
+    "occlusion": "What the logit loses when the {token} is taken out; blue spoke for, orange "
     "against (Zeiler and Fergus 2014).",
 }
 
@@ -72,21 +72,24 @@ class ConnectedModel(NamedTuple):
 
 
 def connectivity_page(
-    text: str,
+    text: Sequence[str],
     models: Mapping[str, ConnectedModel],
     characters: Sequence[str],
     story: Story,
     *,
     first: int = 0,
+    token: str = "character",
 ) -> str:
     """A page of which earlier characters mattered for each prediction.
 
     Args:
-        text: T + 1 characters; the models read the first T and expected the last T.
+        text: T + 1 characters, or other tokens; the models read the first T and expected the last
+            T.
         models: by name, all with the same definitions.
         characters: V of them; token id k is `characters[k]`.
         story: the words of the page.
         first: the place of the first character in the whole text.
+        token: what one token is called.
 
     Returns:
         HTML.
@@ -101,7 +104,7 @@ def connectivity_page(
     maps = len(names) * len(models)
     most = math.isqrt(MOST_NUMBERS // maps)
     if steps > most:
-        rule = f"at most {most + 1:,} characters with {len(names)} definitions"
+        rule = f"at most {most + 1:,} {token}s with {len(names)} definitions"
         rule += f" of {len(models)} models" if len(models) > 1 else ""
         hint = (
             "choose a shorter stretch for `text` and `models` (--from, --to), or fewer definitions "
@@ -127,7 +130,7 @@ def connectivity_page(
             definitions.append(
                 {
                     "column": column,
-                    "meaning": MEANINGS.get(definition, ""),
+                    "meaning": MEANINGS.get(definition, "").format(token=token),
                     "signed": _is_signed(definition, models),
                     "scale": image.scale,
                     "largest": largest.tolist(),
@@ -142,6 +145,7 @@ def connectivity_page(
     places = worth_looking_at(text, np.array(last["chances"]), first_matrix)
     data = {
         "names": {"models": [*models], "definitions": names},
+        "token": token,
         "steps": steps,
         "first": first,
         "start": places[0].step,
@@ -152,6 +156,7 @@ def connectivity_page(
     body = _BODY.format(
         opening=opening(story),
         closing=closing(story),
+        token=token,
         models=options(models),
         key=colour_key(
             "How much it mattered", "0", "most", signed=_is_signed(names[0], models), name="key"
@@ -167,7 +172,10 @@ def connectivity_page(
         data=embedded_json("connectivity", data),
     )
     signed = _is_signed(names[0], models)
-    plots = {"map": _map(images, steps, signed=signed), "reached": reach_curves(arrays)}
+    plots = {
+        "map": _map(images, steps, token, signed=signed),
+        "reached": reach_curves(arrays, token),
+    }
     return plot_page(story.title, body, plots, assets=("connectivity.css", "connectivity.js"))
 
 
@@ -179,7 +187,7 @@ class Place(NamedTuple):
 
 
 def worth_looking_at(
-    text: str, chances: NDArray[np.float64], matrix: NDArray[np.float64]
+    text: Sequence[str], chances: NDArray[np.float64], matrix: NDArray[np.float64]
 ) -> tuple[Place, ...]:
     """Predictions that show something, the most telling first.
 
@@ -187,7 +195,7 @@ def worth_looking_at(
     largest product of its probability and of the share of connectivity that lies farther back.
 
     Args:
-        text: T + 1 characters.
+        text: T + 1 characters, or other tokens.
         chances: [T], of each right character.
         matrix: [T, T], by one definition.
 
@@ -199,8 +207,10 @@ def worth_looking_at(
     steps = np.arange(len(sizes))
     near = np.array([sizes[s, max(0, s - 1) : s + 1].sum() for s in steps])
     far = 1 - near / np.where(wholes > 0, wholes, 1.0)
-    inside = np.array([s >= 2 and text[s - 1 : s + 2].isalpha() for s in steps])
-    ends = np.array([s + 2 >= len(text) or not text[s + 2].isalpha() for s in steps])
+    inside = np.array(
+        [s >= 2 and "".join(text[s - 1 : s + 2]).isalpha() for s in range(len(sizes))]
+    )
+    ends = np.array([s + 2 >= len(text) or not text[s + 2].isalpha() for s in range(len(sizes))])
     # A word needs room before it, so that there is something to look back at.
     late = steps >= len(steps) // 4
     score = chances * far * (0.05 + inside) * (1 + ends) * (0.25 + late)
@@ -213,9 +223,9 @@ def worth_looking_at(
     return tuple({place.step: place for place in places[::-1]}.values())[::-1]
 
 
-def _try(place: Place, text: str, first: int) -> Try:
+def _try(place: Place, text: Sequence[str], first: int) -> Try:
     """A link to a prediction, with the word that it is in."""
-    before = text[max(0, place.step - 11) : place.step + 1].split("\n")[-1].lstrip()
+    before = "".join(text[max(0, place.step - 11) : place.step + 1]).split("\n")[-1].lstrip()
     words = f"“{before}[{visible(text[place.step + 1])}]”: {place.why}"
     return Try(words, {"place": first + place.step + 1, "kept": "yes"})
 
@@ -245,7 +255,7 @@ def _matrix(argument: str, matrix: ArrayLike, steps: int) -> NDArray[np.float64]
 
 
 def _predictions(
-    text: str, logits: NDArray[np.float64], characters: Sequence[str]
+    text: Sequence[str], logits: NDArray[np.float64], characters: Sequence[str]
 ) -> dict[str, Any]:
     """The five likeliest characters at each place, and what the right one got."""
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -263,13 +273,13 @@ def _predictions(
     }
 
 
-def _map(images: Mapping[str, NDArray[Any]], steps: int, *, signed: bool) -> Any:
+def _map(images: Mapping[str, NDArray[Any]], steps: int, token: str, *, signed: bool) -> Any:
     source = ColumnDataSource({name: [image] for name, image in images.items()})
     drawn = plot(
         height=460,
         max_width=760,
         tools="pan,wheel_zoom,box_zoom,reset,save",
-        x_axis_label="Place of the earlier character",
+        x_axis_label=f"Place of the earlier {token}",
         y_axis_label="Place of the prediction",
     )
     heat_map(
@@ -287,14 +297,14 @@ def _map(images: Mapping[str, NDArray[Any]], steps: int, *, signed: bool) -> Any
     return drawn
 
 
-def reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Any:
+def reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]], token: str) -> Any:
     """Share within a distance: by definition for one model, by model for several.
 
     For several models only the chosen definition is visible; the page's script chooses.
     """
     drawn = plot(
         height=280,
-        x_axis_label="Distance in characters",
+        x_axis_label=f"Distance in {token}s",
         y_axis_label="Share within it",
         y_range=(0, 1.02),
         tools="xpan,xwheel_zoom,reset,save,hover",
@@ -334,6 +344,7 @@ def reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Any
 
 
 def agreement_table(model: str, agreement: RankAgreement) -> str:
+    """How far the definitions agree, as HTML."""
     names = [upper_first(name.replace("_", " ")) for name in agreement.definitions]
     head = "".join(f'<th scope="col" class="number">{html.escape(name)}</th>' for name in names)
     rows = "".join(
@@ -362,11 +373,11 @@ _BODY = """{opening}
 <figure id="connected">
 <div id="text" class="text" tabindex="0" role="application"
 aria-label="The text; arrow keys move, Enter keeps the prediction"></div>
-<div id="readout" class="readout" role="status">Hover over a character for what mattered for
+<div id="readout" class="readout" role="status">Hover over a {token} for what mattered for
 it.</div>
-<figcaption>Hover over a character, tap it, or use the arrow keys: the earlier ones that mattered
-for expecting it light up, each prediction on its own scale; the green frame is the character
-itself. A click keeps the prediction, so that hovering shows the number of each earlier character.
+<figcaption>Hover over a {token}, tap it, or use the arrow keys: the earlier ones that mattered
+for expecting it light up, each prediction on its own scale; the green frame is the {token}
+itself. A click keeps the prediction, so that hovering shows the number of each earlier {token}.
 <span id="meaning"></span></figcaption>
 </figure>
 {tries}

@@ -150,8 +150,8 @@ moment to moment is the model. The small bars are the shares through training.</
 {tries}
 <h2>The likeliest, or drawn?</h2>
 <p>Each trained model writes the same way three times: always the likeliest character (greedy), and
-drawn from its predictions, sharpened (temperature 0.5) and as they are (temperature 1). Where a text
-goes round in a loop, every second turn is marked.</p>
+drawn from its predictions, sharpened (temperature 0.5) and as they are (temperature 1). Where a
+text goes round in a loop, every second turn is marked.</p>
 {ways}
 {closing}
 </main>

@@ -67,7 +67,7 @@ def _column(reading: Reading, moment: str, answers: Sequence[str], right: int) -
         rule = f"[{len(reading.words)}, H ≤ {MOST_UNITS}]"
         raise ValueError(sentence("sentences_page", f"states[{moment!r}]", rule, states))
     steps = "".join(
-        f'<li><span class="word">{html.escape("".join(map(visible, word)))}</span>{_units(state)}</li>'
+        f'<li><span class="word">{html.escape(visible(word))}</span>{_units(state)}</li>'
         for word, state in zip(reading.words, states, strict=True)
     )
     bars = "".join(

@@ -122,7 +122,7 @@ def side_by_side_page(text: Sequence[str], models: Mapping[str, Compared], story
         agreement=_agreement(models),
         data=embedded_json("models", data),
     )
-    plots = {"reached": reach_curves(after)}
+    plots = {"reached": reach_curves(after, "character")}
     return plot_page(story.title, body, plots, assets=("side_by_side.css", "side_by_side.js"))
 
 

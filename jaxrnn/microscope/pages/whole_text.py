@@ -1,6 +1,7 @@
 """The states of a long text, in four bits each, so that a page can count matches all over it."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,13 +22,13 @@ class WholeText(NamedTuple):
     """h on a longer text than a page shows one by one.
 
     Attributes:
-        text: N characters.
+        text: N characters, or other tokens.
         states: [N, H].
         first: the place of the first character in all of the text.
         total: characters of all of the text.
     """
 
-    text: str
+    text: Sequence[str]
     states: ArrayLike
     first: int
     total: int

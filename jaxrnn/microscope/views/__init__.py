@@ -56,7 +56,7 @@ VIEWS = {
         "activations.activations_view",
     ),
     "connectivity": ListedView(
-        "which earlier characters mattered for each prediction",
+        "which earlier characters or words mattered for each prediction",
         (*_STRETCH, "definition"),
         "connectivity.connectivity_view",
     ),

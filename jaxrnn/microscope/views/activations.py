@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrnn.charlm import Vocab
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.measurements.probes import Probe, standard_probes
+from jaxrnn.microscope.measurements.probes import Probe, characters, standard_probes
 from jaxrnn.microscope.measurements.unit_search import Finding, search_units
 from jaxrnn.microscope.views.subject import (
     SHORTEST_SEARCH,
@@ -22,9 +23,10 @@ from jaxrnn.microscope.views.subject import (
     read,
     unit_numbers,
 )
+from jaxrnn.microscope.views.tokens import Tokens
 
 SEARCHED = 10_000
-"""Characters on which units are searched."""
+"""Tokens on which units are searched."""
 
 UNTRAINED_UNITS = 300
 """Units of untrained networks, at least, that say what a unit encodes by chance."""
@@ -32,7 +34,7 @@ UNTRAINED_UNITS = 300
 MOST_NETWORKS = 20
 
 LEGIBLE = 100
-"""Characters that a still picture of activations can show and still be read."""
+"""Tokens that a still picture of activations can show and still be read."""
 
 LISTED = 12
 """Units whose meaning is said in the terminal."""
@@ -61,44 +63,46 @@ def activations_view(
 
     subject = only(subjects, "activations")
     config, layer = subject.run.config, layer_number(subject, stretch)
+    tokens = subject.tokens(stretch.text)
     cell = config.cells[layer]
     units = unit_numbers(subject, stretch)
     fields = len(cell.Carry._fields) + len({*cell.gates} - {*cell.Carry._fields})
     fitting = MOST_BYTES * 3 // 4 // (len(units) * fields)
-    start, end = stretch.bounds(min(2000, fitting))
+    start, end = stretch.bounds(tokens, min(2000, fitting))
     if end - start > fitting:
-        rule = f"at most {fitting:,} characters on a page with {len(units)} units"
+        rule = f"at most {fitting:,} {tokens.names} on a page with {len(units)} units"
         hint = "a shorter stretch with --from and --to, or fewer units with --units"
         raise ValueError(sentence("show", "--to", rule, f"{end - start:,}", hint))
     progress("reading the text", 0, 4)
-    seen = read(subject, subject.params, stretch.text, start, end)
+    seen = read(subject, subject.params, tokens, start, end)
     arrays = layer_fields(cell, seen.layers[layer])
     # Behind a projection the memory and the gates have other units than h; the page has one list.
     others = [name for name, array in arrays.items() if array.shape[1] != arrays["h"].shape[1]]
     left_out = f" Left out: {', '.join(others)}, whose units are not h's." if others else ""
     arrays = {name: array for name, array in arrays.items() if name not in others}
-    first, around = known_around(
-        subject, stretch, max(SEARCHED, characters_that_fit(len(units))) + 1
-    )
+    first, around = known_around(tokens, start, max(SEARCHED, characters_that_fit(len(units))) + 1)
     progress("reading the text", 1, 4)
     states = _states(subject, subject.params, around, layer)
-    findings = _search(subject, around[: SEARCHED + 1], states[:SEARCHED], layer, progress)
+    searched = around.part(0, min(SEARCHED + 1, len(around)))
+    findings = _search(subject, searched, states[:SEARCHED], layer, progress)
     progress("searching for what units encode", 4, 4)
     named = [finding for finding in findings if finding.named and finding.unit in units]
     kept = min(len(states), characters_that_fit(len(units)))
-    whole = WholeText(around[:kept], states[:kept, units], first, len(stretch.text))
-    reason = why_not(config, subject.params)
+    whole = (
+        WholeText(around.labels[:kept], states[:kept, units], first, len(tokens)) if kept else None
+    )
+    vocab, reason = subject.run.vocab, why_not(config, subject.params)
+    if not reason and not isinstance(vocab, Vocab):
+        reason = f"Text cannot be typed on this page: the model reads {tokens.kind}."
     if not reason and units != list(range(states.shape[1])):
         reason = "Text cannot be typed on this page: it shows some of the layer's units only."
-    start_of_box = stretch.text[start : start + 60].partition("\n")[0]
-    model = (
-        None
-        if reason
-        else model_for_typing(config, subject.params, subject.run.vocab, layer, start_of_box)
-    )
+    start_of_box = "".join(tokens.labels[start : start + 60]).partition("\n")[0]
+    model = None
+    if not reason and isinstance(vocab, Vocab):
+        model = model_for_typing(config, subject.params, vocab, layer, start_of_box)
     page = partial(
         activations_page,
-        stretch.text[start:end],
+        tokens.labels[start:end],
         {name: array[:, units] for name, array in arrays.items()},
         Story(
             title_of(_shown_first(named, arrays["h"][:, units], units), subject.name),
@@ -106,12 +110,13 @@ def activations_view(
             "something that a reader can name. Blue is a positive value, orange a negative one: "
             "look where the colour changes.",
             source=f"{subject.name}, layer {layer + 1} of {len(config.cells)}. "
-            f"{stretch.words(start, end)}; after {subject.step:,} steps of training.{left_out}",
+            f"{stretch.words(tokens, start, end)}; after {subject.step:,} steps of "
+            f"training.{left_out}",
         ),
         units=units,
         first=start,
         meanings=named_meanings(named),
-        tracks=_tracks(stretch.text[start:end], named),
+        tracks=_tracks(tokens.part(start, end), named),
         whole=whole,
         typing=Typing(model, reason),
     )
@@ -121,9 +126,9 @@ def activations_view(
 
         last = min(end, start + LEGIBLE)
         values = arrays["h"][: last - start, units]
-        draw_activations(axes, stretch.text[start:last], values, units=units)
+        draw_activations(axes, tokens.labels[start:last], values, units=units)
 
-    return View(page, _words(findings, named, len(units)), draw)
+    return View(page, _words(findings, named, len(units), tokens), draw)
 
 
 def _shown_first(named: Sequence[Finding], values: Any, units: Sequence[int]) -> Finding | None:
@@ -146,40 +151,58 @@ def title_of(best: Finding | None, name: str) -> str:
     return f"Unit {best.unit} marks where the {meaning[:1].lower()}{meaning[1:]}"
 
 
-def _states(subject: Subject, params: Any, text: str, layer: int) -> Any:
-    """[T − 1, H], h of the layer on all characters but the last."""
-    if len(text) < 2:
+def _states(subject: Subject, params: Any, tokens: Tokens, layer: int) -> Any:
+    """[T − 1, H], h of the layer on all tokens but the last."""
+    if len(tokens) < 2:
         return np.zeros((0, 0), np.float32)
-    return np.asarray(read(subject, params, text, 0, len(text) - 1).layers[layer].carries.h)
+    return np.asarray(read(subject, params, tokens, 0, len(tokens) - 1).layers[layer].carries.h)
 
 
 def _search(
-    subject: Subject, text: str, states: Any, layer: int, progress: Progress
+    subject: Subject, tokens: Tokens, states: Any, layer: int, progress: Progress
 ) -> tuple[Finding, ...]:
     """What units encode, found on a text; nothing where it is too short."""
-    probes = standard_probes(text[:-1])
-    if len(text) < SHORTEST_SEARCH or not probes:
+    if len(tokens) < SHORTEST_SEARCH:
+        return ()
+    if not (probes := _probes(tokens.part(0, len(tokens) - 1))):
         return ()
     networks = min(MOST_NETWORKS, -(-UNTRAINED_UNITS // states.shape[1]))
     untrained = []
     for draw in range(networks):
         progress("reading it untrained", 2, 4)
-        untrained.append(_states(subject, subject.untrained_draw(draw), text, layer))
+        untrained.append(_states(subject, subject.untrained_draw(draw), tokens, layer))
     progress("searching for what units encode", 3, 4)
     report = search_units(states, probes, jax.random.key(0), untrained=np.stack(untrained))
     return report.findings
 
 
-def _tracks(text: str, named: Sequence[Finding]) -> list[Probe]:
+def _probes(tokens: Tokens, rarest: int = 20) -> tuple[Probe, ...]:
+    """Being a certain token, and the properties of the text where each token ends."""
+    # What a byte at the end begins, is no character of the text.
+    places = np.minimum(tokens.characters, len(tokens.text) - 1)
+    others = [
+        probe._replace(values=probe.values[places])
+        for probe in standard_probes(tokens.text)
+        if not probe.is_character
+    ]
+    varying = (probe for probe in others if np.ptp(probe.values))
+    return (*characters(tokens.labels, rarest), *varying)
+
+
+def _tracks(tokens: Tokens, named: Sequence[Finding]) -> list[Probe]:
     """The properties that the named units follow, strongest first, as they are in the text."""
-    probes = {probe.name: probe for probe in standard_probes(text, rarest=1)}
+    probes = {probe.name: probe for probe in _probes(tokens, rarest=1)}
     names = dict.fromkeys(finding.probe for finding in named)
     return [probes[name] for name in names if name in probes]
 
 
-def _words(findings: Sequence[Finding], named: Sequence[Finding], shown: int) -> str:
+def _words(
+    findings: Sequence[Finding], named: Sequence[Finding], shown: int, tokens: Tokens
+) -> str:
     if not findings:
-        return f"Fewer than {SHORTEST_SEARCH} characters: too few to search for what units encode."
+        return (
+            f"Fewer than {SHORTEST_SEARCH} {tokens.names}: too few to search for what units encode."
+        )
     if not named:
         return (
             f"None of the {shown} units shown encodes more than the units of untrained networks do."

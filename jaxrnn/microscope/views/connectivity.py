@@ -24,9 +24,10 @@ def connectivity_view(
     from jaxrnn.microscope.pages.shell import Story
 
     subject = only(subjects, "connectivity")
-    start, end = stretch.bounds(150)
-    seen = read(subject, subject.params, stretch.text, start, end)
-    carry = carry_before(subject, subject.params, stretch.text, start)
+    tokens = subject.tokens(stretch.text)
+    start, end = stretch.bounds(tokens, 150)
+    seen = read(subject, subject.params, tokens, start, end)
+    carry = carry_before(subject, subject.params, tokens, start)
     names = [stretch.definition] if stretch.definition else [*DEFINITIONS]
     matrices = {}
     for number, name in enumerate(names):
@@ -42,31 +43,33 @@ def connectivity_view(
     distance = float(np.mean(reach(matrices[names[0]]))) + 1
     page = partial(
         connectivity_page,
-        stretch.text[start : end + 1],
+        tokens.labels[start : end + 1],
         {subject.name: ConnectedModel(matrices, seen.logits, agreement)},
-        subject.run.vocab.characters,
+        subject.run.vocab.labels,
         Story(
-            f"Nine tenths of a prediction hang on {distance:.0f} characters",
-            "Before every character the network bets on what comes next. The colours show which "
-            "earlier characters its bet hung on: the stronger, the more it would have changed.",
-            source=f"{subject.name}. {stretch.words(start, end + 1)}. The number in the title is "
-            f"the mean by the first definition, {names[0].replace('_', ' ')}.",
+            f"Nine tenths of a prediction hang on {distance:.0f} {tokens.names}",
+            f"Before every {tokens.name} the network bets on what comes next. The colours show "
+            f"which earlier {tokens.names} its bet hung on: the stronger, the more it would have "
+            "changed.",
+            source=f"{subject.name}. {stretch.words(tokens, start, end + 1)}. The number "
+            f"in the title is the mean by the first definition, {names[0].replace('_', ' ')}.",
         ),
         first=start,
+        token=tokens.name,
     )
     lines = [
-        f"  {name.replace('_', ' '):28} {np.mean(reach(matrix)):6.1f} characters"
+        f"  {name.replace('_', ' '):28} {np.mean(reach(matrix)):6.1f} {tokens.names}"
         for name, matrix in matrices.items()
     ]
 
     def draw(axes: Any) -> None:
         from jaxrnn.microscope.figures.coloured_text import draw_coloured_text
 
-        text = stretch.text[start : end + 1]
+        text = tokens.labels[start : end + 1]
         matrix = matrices[names[0]]
         draw_coloured_text(axes, text, matrix[-1], target=len(text) - 1)
         words = f"{subject.name}: {names[0].replace('_', ' ')}\n"
-        words += "Full colour: mattered most for the character in the green frame"
+        words += "Full colour: mattered most for what stands in the green frame"
         axes.set_title(words, fontsize=9, loc="left")
 
     head = "90 % of the connectivity lies, on average, within\n"

@@ -20,7 +20,7 @@ from jaxrnn.microscope.measurements.copying import (
 from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text
 
 WRITTEN = 2000
-"""Characters of the sample, and of the held-out text beside it."""
+"""Tokens of the sample, and characters of the held-out text beside it."""
 
 LONGEST = 30
 """The largest n of the n-grams."""
@@ -44,9 +44,9 @@ def copying_view(
     run = subject.run
     training, held_out = own_text(run)
     progress("writing", 0, 3)
-    prime = next((c for c in "\n " if c in run.vocab.characters), run.vocab.characters[0])
+    prime = next((token for token in ("\n", " ", *run.vocab.labels) if token in run.vocab), "")
     sample = charlm.sample(
-        run.config, subject.params, run.vocab, jax.random.key(0), WRITTEN, prime=prime
+        run.config, subject.params, run.vocab, jax.random.key(0), length=WRITTEN, prime=prime
     )
     progress("sorting the training text", 1, 3)
     suffixes = sort_suffixes(training)
@@ -74,8 +74,8 @@ def copying_view(
             "A language model may learn a language or learn a text by heart. New n-grams, beside "
             "those of held-out text by the same hand, tell the two apart: who copies less than "
             "the author repeats himself has learned the language.",
-            source=f"{subject.name}: a sample of {WRITTEN:,} characters beside the text that the "
-            "run was trained on.",
+            source=f"{subject.name}: a sample of {WRITTEN:,} {run.settings.token}s beside the text "
+            "that the run was trained on.",
         ),
         caption="For each n, the share of n-grams that the training text does not have.",
         x_label="length n, characters",

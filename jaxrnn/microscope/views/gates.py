@@ -22,9 +22,10 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
     from jaxrnn.microscope.pages.shell import Story
 
     subject = only(subjects, "gates")
-    start, end = stretch.bounds(5000)
+    tokens = subject.tokens(stretch.text)
+    start, end = stretch.bounds(tokens, 5000)
     progress("reading the text", 0, 1)
-    seen = read(subject, subject.params, stretch.text, start, end)
+    seen = read(subject, subject.params, tokens, start, end)
     progress("reading the text", 1, 1)
     layers = {
         f"layer {number}": saturated_gates(cell, layer)
@@ -59,8 +60,8 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
             "A gate that is always open or always closed is a wire; one that opens and closes is "
             "a decision. Each dot below is a unit, placed by how much of the time its gate is "
             "nearly open and nearly closed.",
-            source=f"{subject.name}. {stretch.words(start, end)}; after {subject.step:,} steps of "
-            "training.",
+            source=f"{subject.name}. {stretch.words(tokens, start, end)}; after "
+            f"{subject.step:,} steps of training.",
         ),
         rows=rows,
     )

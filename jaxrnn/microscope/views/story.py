@@ -73,7 +73,8 @@ def story_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
 
 
 def _last(subject: Subject, stretch: Stretch) -> int:
-    return len(stretch.text) - 1
+    """Place of the text's last token, which is there to be predicted."""
+    return len(subject.tokens(stretch.text)) - 1
 
 
 def _first_words(run: Any) -> str:

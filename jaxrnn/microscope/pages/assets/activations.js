@@ -186,9 +186,9 @@ function search() {
     scores = on.length ? wholeScores(on, length, eighths()) : new Float64Array(0);
     drawWhole(scores, length);
     const matches = fullMatches(scores, length).length;
-    const part = whole.length < whole.total ? `${whole.length.toLocaleString("en")} of the text’s ${whole.total.toLocaleString("en")} characters` : `all ${whole.length.toLocaleString("en")} characters of the text`;
+    const part = whole.length < whole.total ? `${whole.length.toLocaleString("en")} of the text’s ${whole.total.toLocaleString("en")} ${data.words ? "tokens" : "characters"}` : `all ${whole.length.toLocaleString("en")} ${data.words ? "tokens" : "characters"} of the text`;
     byId("whole-count").textContent = `In ${part} there ${matches === 1 ? "is 1 stretch" : `are ${matches.toLocaleString("en")} stretches`} of ${length} ` +
-      `character${length > 1 ? "s" : ""} over which all of these units stay on.`;
+      `${data.words ? "token" : "character"}${length > 1 ? "s" : ""} over which all of these units stay on.`;
   } else {
     const share = new Float64Array(T + 1); // Summed over time, so that a window is a difference.
     for (let t = 0; t < T; t++) {
@@ -307,7 +307,7 @@ whenPlotted(() => {
   // Copies, since sorting writes into Bokeh's own.
   steps = data.fields.map(({ name }) => { const own = new Int16Array(T * H); own.set(source.data[name][0]); return own; });
   const places = Array.from({ length: T }, (_, t) => t + 0.5);
-  const glyphs = data.characters.map((character) => (character === "␣" ? "" : [...character].length > 1 ? "▯" : character));
+  const glyphs = data.characters.map((character) => (character === "␣" ? "" : !data.words && [...character].length > 1 ? "▯" : character));
   model("characters").data_source.data = { place: places, height: places.map(() => 0.5), character: glyphs };
   const fit = Math.min(T, Math.max(20, Math.floor(innerWidth / 11)));
   model("map").x_range.setv({ start: 0, end: fit });
