@@ -16,8 +16,10 @@ from jaxrnn.command_line import COMMANDS, main, show
 from jaxrnn.microscope.experiments import EXPERIMENTS, order
 from jaxrnn.microscope.measurements.connectivity import DEFINITIONS
 from jaxrnn.microscope.views import VIEWS
+from jaxrnn.microscope.views.story import PARTS
 from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Subject, known_around
 
+UNITS = ("--view", "activations")
 TEXT = "the cat sat on the mat; </script> 'quoted' (ש🙂)\n" * 60
 
 
@@ -52,7 +54,10 @@ def embedded(path, name):
 def test_show_activations_of_a_stretch_and_units(folder, capsys):
     run = str(folder / "deep")
     assert (
-        main(["show", run, "--from", "30", "--to", "90", "--units", "0-2,5", "--layer", "1"]) == 0
+        main(
+            ["show", run, *UNITS, "--from", "30", "--to", "90", "--units", "0-2,5", "--layer", "1"]
+        )
+        == 0
     )
     printed = capsys.readouterr()
     assert f"page: {folder / 'deep' / 'activations.html'}" in printed.out
@@ -70,11 +75,11 @@ def test_show_activations_of_a_stretch_and_units(folder, capsys):
 def test_show_activations_beside_characters_that_the_model_never_saw(folder, tmp_path, capsys):
     (tmp_path / "mixed.txt").write_text("Ü" + TEXT[:900] + "Ü" + TEXT[:900], encoding="utf-8")
     text = ["--text", str(tmp_path / "mixed.txt"), "--from", "100"]
-    assert main(["show", str(folder / "small"), *text, "--to", "130", "--units", "2"]) == 0
+    assert main(["show", str(folder / "small"), *UNITS, *text, "--to", "130", "--units", "2"]) == 0
     # One unit is shown; whether it follows a probe or not, the sentence speaks of that unit only.
     printed = capsys.readouterr().out
     assert "None of the 1 units shown encodes more than the units of untrained" in printed
-    assert main(["show", str(folder / "small"), *text, "--to", "1000"]) == 2
+    assert main(["show", str(folder / "small"), *UNITS, *text, "--to", "1000"]) == 2
     assert "'Ü' (U+00DC)" in capsys.readouterr().err
 
 
@@ -192,14 +197,17 @@ def test_show_draws_still_pictures(folder, tmp_path, capsys, view, arguments):
     [
         (["missing"], "expected the folder of a run, got"),
         (["deep", "--view", "stepper"], "one layer with at most 16 units, got deep"),
-        (["deep", "--units", "2,9"], "--units: expected units from 0 to 5, got 9"),
-        (["deep", "--units", "a-b"], "--units: expected numbers and ranges such as 0-15,40"),
+        (["deep", *UNITS, "--units", "2,9"], "--units: expected units from 0 to 5, got 9"),
+        (
+            ["deep", *UNITS, "--units", "a-b"],
+            "--units: expected numbers and ranges such as 0-15,40",
+        ),
         (["deep", "--layer", "3"], "--layer: expected a layer from 1 to 2, got 3"),
         (["deep", "--layer", "0"], "--layer: expected a layer, counted from 1, got 0"),
-        (["deep", "--from", "90", "--to", "20"], "got --from 90 --to 20"),
+        (["deep", *UNITS, "--from", "90", "--to", "20"], "got --from 90 --to 20"),
         (["deep", "--from", "9000"], "in a text of 2,592 characters"),
         (["deep", "small", "--view", "training"], "expected one run for the view training, got 2"),
-        (["deep", "--units", "0-999999999"], "--units: expected unit numbers up to 99,999"),
+        (["deep", *UNITS, "--units", "0-999999999"], "--units: expected unit numbers up to 99,999"),
         (["small", "--out", "a.jpg"], "--out: expected a file ending in .html, or in .png"),
         (["deep", "--value", "1"], "views clamping beside --value"),
         (["small", "--view", "stepper", "--out", "a.png"], "stepper has no still picture"),
@@ -260,7 +268,12 @@ def test_demo_prints_claim_measurement_verdict_and_page(tmp_path, capsys, monkey
     heads = [line.split(" ")[0] for line in printed.out.splitlines() if line[0] != " "]
     assert heads == ["claimed", "measured", "verdict", "page"]
     assert "learning word order" in printed.err
-    data = embedded(out, "recordings")
+    chapters = embedded(out, "chapters")
+    assert chapters["names"] == ["sentences", "stepper"]
+    stepper = tmp_path / "stepper.html"
+    pieces = [chapters["blocks"][p] if isinstance(p, int) else p for p in chapters["pages"][1]]
+    stepper.write_text("".join(pieces), encoding="utf-8")
+    data = embedded(stepper, "recordings")
     assert data["inputs"] == ["are", "you", "good"]
     assert data["targets"] == ["", "", "question"]
     assert [side["name"] for side in data["sides"]] == ["untrained", "trained"]
@@ -274,3 +287,122 @@ def test_demo_says_which_experiments_read_a_text(folder, capsys):
     assert "--out: expected a page ending in .html, got a.png" in capsys.readouterr().err
     assert main(["demo", "gradients", "--text", str(folder / "text.txt")]) == 2
     assert "--text: expected at least 20,000 characters" in capsys.readouterr().err
+
+
+def test_show_without_a_view_tells_the_whole_story(folder, capsys):
+    assert main(["show", str(folder / "small")]) == 0
+    printed = capsys.readouterr()
+    out = folder / "small" / "story.html"
+    assert f"page: {out}" in printed.out
+    chapters = embedded(out, "chapters")
+    assert chapters["names"] == list(PARTS)
+    assert out.stat().st_size < 8e6
+    page = out.read_text(encoding="utf-8")
+    for name in PARTS:
+        assert f'href="#{name}"' in page
+    for said in ("Training, samples", "90 % of the connectivity", "The longest passages"):
+        assert said in printed.out
+    # The last sample stands at its head, as text.
+    assert "the mat &lt;/script&gt;…" in page
+
+
+def test_a_story_leaves_out_what_a_run_cannot_tell(folder, tmp_path, capsys):
+    path = tmp_path / "run"
+    shutil.copytree(folder / "small", path)
+    (path / "metrics.jsonl").unlink()
+    text = ["--text", str(folder / "text.txt")]
+    assert main(["show", str(path), *text, "--out", str(tmp_path / "story.html")]) == 0
+    printed = capsys.readouterr().out
+    assert "Training, samples: left out. show: RUN: expected a run that has begun" in printed
+    assert "training" not in embedded(tmp_path / "story.html", "chapters")["names"]
+    assert main(["show", str(path), *text, "--layer", "3"]) == 2
+    assert "--layer: expected a layer from 1 to 1, got 3" in capsys.readouterr().err
+
+
+def test_demo_alone_lists_every_experiment(capsys):
+    assert main(["demo"]) == 0
+    printed = capsys.readouterr().out
+    for name, listed in EXPERIMENTS.items():
+        assert f"  {name} " in printed
+        assert listed.summary in printed
+    assert "  all " in printed
+    assert main(["demo", "--out", "a.html"]) == 2
+    assert "demo: NAME: expected the name of an experiment" in capsys.readouterr().err
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Two experiments: one that is quick, and one that fails."""
+
+    def fails(key, progress):
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(order, "UPDATES", 20)
+    for name in [*EXPERIMENTS]:
+        if name != "order":
+            monkeypatch.delitem(EXPERIMENTS, name)
+    broken = EXPERIMENTS["order"]._replace(function="order.fails")
+    monkeypatch.setattr(order, "fails", fails, raising=False)
+    monkeypatch.setitem(EXPERIMENTS, "broken", broken)
+
+
+def test_demo_all_writes_a_site_and_says_what_failed(few, tmp_path, capsys):
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "other.txt").write_text("kept")
+    assert main(["demo", "all", "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "order (1 of 2): Three units see the order of words" in printed.out
+    assert "broken (2 of 2) failed: no such luck" in printed.err
+    assert printed.out.endswith(f"left out  broken\nindex     {out / 'index.html'}\n")
+    assert sorted(path.name for path in out.iterdir()) == ["index.html", "order.html", "other.txt"]
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert 'href="order.html"' in index
+    assert "Not there: broken." in index
+    assert "<svg" in index
+    assert (out / "other.txt").read_text() == "kept"
+
+
+def test_demo_all_that_is_interrupted_keeps_what_is_done(few, tmp_path, capsys, monkeypatch):
+    def interrupted(key, progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(order, "fails", interrupted)
+    assert main(["demo", "all", "--out", str(tmp_path / "site")]) == 130
+    assert "interrupted; 1 of 2 pages are there" in capsys.readouterr().err
+    assert 'href="order.html"' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_demo_all_wants_a_folder(few, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "all", "--out", str(tmp_path / "file")]) == 2
+    assert "--out: expected a folder, got the file" in capsys.readouterr().err
+    assert main(["demo", "all", "--out", str(tmp_path / "file" / "site")]) == 2
+    assert f"where {tmp_path / 'file'} is a file" in capsys.readouterr().err
+    assert main(["demo", "all", "--text", str(tmp_path / "file")]) == 2
+    assert "beside --text, got all" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["lstm", "generation"])
+def test_demos_of_keeping_and_writing_in_small(name, tmp_path, monkeypatch):
+    from jaxrnn.microscope.experiments import generation, lstm
+
+    for module in (generation, lstm):
+        monkeypatch.setattr(module, "UPDATES", 20)
+        monkeypatch.setattr(module, "CHARACTERS", 20_000)
+        monkeypatch.setattr(module, "UNITS", 8)
+    monkeypatch.setattr(lstm, "LINES", 16)
+    monkeypatch.setattr(generation, "SAMPLE", 40)
+    monkeypatch.setattr(generation, "WRITTEN", 60)
+    monkeypatch.setattr(generation, "MOMENTS", (10,))
+    out = tmp_path / "page.html"
+    assert main(["demo", name, "--out", str(out)]) == 0
+    if name == "lstm":
+        data = embedded(out, "states")
+        assert len(data["lines"]) == len(lstm.SHOWN)
+        assert data["lines"][0][:3] == ["[", lstm.SHOWN[0], "]"]
+    else:
+        data = embedded(out, "generation")
+        assert data["moments"] == ["before training", "after 10 updates", "after 20 updates"]
+        names = [writer["name"] for writer in data["writers"]]
+        assert names == ["parentheses", "Python", "prose"]

@@ -187,9 +187,26 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
     # The histogram of the step the slider is at.
     browser.find("#back").send_keys("\ue014" * 4)
     assert browser.find("#back-name").text == "4 back: t = 25"
-    bars = browser.run("return model('bars').data")
-    assert bars["count"] == flow.histograms.counts[1, 25].tolist()
-    np.testing.assert_allclose(bars["left"], flow.histograms.edges[:-1], rtol=1e-6)
+    held = browser.run("return Array.from(histogram(data.models[2], 1, 4))")
+    assert held == flow.histograms.counts[1, 25].tolist()
+    # A panel a model, on one scale: as many hills, the same powers of ten, the same first place.
+    for part, count in (("path.hill", 12), ("path.before", 11), ("line", None)):
+        found = [len(panel.find_elements("css selector", part)) for panel in browser.all(".ridge")]
+        assert len(found) == len(models)
+        assert len(set(found)) == 1
+        assert count is None or found[0] == count
+    sizes = np.abs(np.log10(0.7)) * 4
+    medians = browser.run(
+        "return data.models.map((one) => Math.log10(median(histogram(one, 1, 0)))"
+        " - Math.log10(median(histogram(one, 1, 4))))"
+    )
+    assert medians[0] == pytest.approx(sizes, abs=0.6)
+    assert medians[0] > medians[1] + 0.2
+    browser.click("#walk")
+    browser.wait("return document.getElementById('back').value === '6'")
+    browser.click("#walk")
+    assert browser.find("#walk").text == "▶ Step back"
+    assert browser.find("#median-0").text.startswith(browser.find("#back-name").text.split(":")[0])
     browser.click("#play")
     assert browser.find("#moment-name").text == "moment 0"
     assert "It is so." not in browser.find("#words").text

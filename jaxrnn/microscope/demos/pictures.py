@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.microscope.experiments import EXPERIMENTS, Experiment
 from jaxrnn.microscope.pages.html import visible
@@ -38,7 +38,8 @@ def units(data: object) -> str:
 def memory(data: object) -> str:
     """The memory of the units that keep the letter, on two lines of text."""
     length = 2 * len(data.text) // 4  # type: ignore[attr-defined]
-    kept = np.asarray(data.fields["c"])[:length, list(data.memory[:6])]  # type: ignore[attr-defined]
+    c: NDArray[np.float64] = data.fields["c"]  # type: ignore[attr-defined]
+    kept = c[:length, np.array(data.memory[:6])]  # type: ignore[attr-defined]
     return cells(kept.T / max(float(np.abs(kept).max()), 1e-9))
 
 
@@ -177,7 +178,7 @@ def coloured(text: Sequence[str], values: ArrayLike) -> str:
     return _svg("".join(drawn))
 
 
-def _smooth(values: ArrayLike, width: int = 15) -> np.ndarray:
+def _smooth(values: ArrayLike, width: int = 15) -> NDArray[np.float64]:
     array = np.asarray(values, np.float64)
     return np.convolve(array, np.ones(width) / width, mode="valid") if len(array) > width else array
 

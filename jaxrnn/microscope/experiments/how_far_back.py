@@ -134,7 +134,8 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
         f"{spans['LSTM'][1]:.1f} for the LSTM and {spans['GRU'][0]:.1f} to "
         f"{spans['GRU'][1]:.1f} for the GRU, depending on the definition; the LSTM reaches "
         f"farther than the RNN by {farther} of {len(ratios)}. The definitions order the "
-        f"characters alike to a rank correlation of {min(low for low, _ in between.values()):.2f} to "
+        f"characters alike to a rank correlation of "
+        f"{min(low for low, _ in between.values()):.2f} to "
         f"{max(high for _, high in between.values()):.2f}."
     )
     claim = "A plain RNN connects over about 10 characters, an LSTM over whole phrases."

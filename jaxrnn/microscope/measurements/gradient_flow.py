@@ -172,8 +172,8 @@ def gradient_histograms(gradients: ArrayLike) -> Histograms:
     """
     values = np.asarray(gradients, np.float64)
     with np.errstate(divide="ignore"):
-        sizes = np.clip(np.log10(np.abs(values)), SIZES[0], np.nextafter(SIZES[-1], 0))
-    bins = np.floor((sizes - SIZES[0]) * BINS_A_POWER).astype(np.int64)
+        sizes = np.clip(np.log10(np.abs(values)), SIZES[0], SIZES[-1])
+    bins = np.minimum((sizes - SIZES[0]) * BINS_A_POWER, len(SIZES) - 2).astype(np.int64)
     rows = bins.reshape(-1, values.shape[-1])
     counts = np.stack([np.bincount(row, minlength=len(SIZES) - 1) for row in rows])
     return Histograms(SIZES, counts.reshape(*values.shape[:-1], len(SIZES) - 1))

@@ -7,7 +7,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.views.subject import Stretch, Subject, View, only
+from jaxrnn.microscope.views.subject import (
+    Stretch,
+    Subject,
+    View,
+    check_known,
+    layer_number,
+    only,
+)
 
 
 class Part(NamedTuple):
@@ -34,6 +41,9 @@ PARTS = {
     "copying": Part("Copying", "copying"),
 }
 
+LONGEST = 150
+"""Tokens of the shortest stretch that every part can read: those of the connectivity."""
+
 FIRST_WORDS = 400
 """Characters of the last sample at the head of the page."""
 
@@ -45,11 +55,16 @@ def story_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
     from jaxrnn.microscope.views import VIEWS
 
     subject = only(subjects, "story")
-    subject.params  # noqa: B018  # a run without a checkpoint is said once, not in every part
+    # What is wrong with the run or with what was asked is said once, not in every part.
+    tokens = subject.tokens(stretch.text)
+    start, end = stretch.bounds(tokens, LONGEST)
+    check_known(subject, tokens, start, end + 1)
+    layer_number(subject, stretch)
+    step = subject.step
     chapters, words, missing = [], [], []
     first: Exception | None = None
     for name, part in PARTS.items():
-        end = part.length and min(stretch.start + part.length, _last(subject, stretch))
+        end = part.length and min(stretch.start + part.length, len(tokens) - 1)
         try:
             view = VIEWS[part.view](subjects, dataclasses.replace(stretch, end=end), progress)
             chapters.append(Chapter(name, part.heading, view.page()))
@@ -66,15 +81,10 @@ def story_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
         "One network, from its first step of training to what it writes: how it learned, what "
         "its units watch, how far back its gradients and its predictions reach, where it is "
         "surprised, and what it knows by heart.",
-        source=f"{subject.name}, after {subject.step:,} steps of training.",
+        source=f"{subject.name}, after {step:,} steps of training.",
     )
     page = partial(framed_page, chapters, story, before=_first_words(run), missing=missing)
     return View(page, "\n".join([*words, *missing]))
-
-
-def _last(subject: Subject, stretch: Stretch) -> int:
-    """Place of the text's last token, which is there to be predicted."""
-    return len(subject.tokens(stretch.text)) - 1
 
 
 def _first_words(run: Any) -> str:

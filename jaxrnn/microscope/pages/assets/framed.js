@@ -3,6 +3,9 @@
 const chapters = JSON.parse(document.getElementById("chapters").textContent);
 const frames = new Map([...document.querySelectorAll("iframe[data-chapter]")].map((frame) => [frame.dataset.chapter, frame]));
 const states = new Map(), listeners = new Map();
+let wanted = null; // The chapter that was gone to, until the reader moves on.
+for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"])
+  window.addEventListener(kind, () => { wanted = null; }, { passive: true });
 
 /** The chapter and its state that the page's address names. */
 function parsed() {
@@ -36,7 +39,13 @@ function fill(name) {
       event.preventDefault();
       inside.getElementById(link.hash.slice(1))?.scrollIntoView();
     });
-    const fit = () => { frame.style.height = `${Math.ceil(inside.body.getBoundingClientRect().height) + 2}px`; };
+    const fit = () => {
+      frame.style.height = `${Math.ceil(inside.body.getBoundingClientRect().height) + 2}px`;
+      // Chapters above it, made later, would push it away.
+      if (wanted) document.getElementById(wanted).scrollIntoView();
+    };
+    for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"])
+      inside.addEventListener(kind, () => { wanted = null; }, { passive: true });
     new ResizeObserver(fit).observe(inside.body);
     fit();
   });
@@ -52,6 +61,7 @@ function follow() {
     states.set(name, hash);
     listeners.get(name)?.(hash);
   }
+  wanted = name;
   fill(name);
   document.getElementById(name).scrollIntoView();
 }
