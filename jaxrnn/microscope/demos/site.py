@@ -43,7 +43,7 @@ class Failed(NamedTuple):
 
 
 def write_demos(
-    folder: Path, seed: int, progress: Progress, names: Sequence[str] = tuple(EXPERIMENTS)
+    folder: Path, seed: int, progress: Progress, names: Sequence[str] | None = None
 ) -> Iterator[Card | Failed]:
     """Runs experiments one after the other and writes their pages into a folder.
 
@@ -51,12 +51,12 @@ def write_demos(
         folder: made where it is missing; pages of the same names in it are replaced.
         seed: of everything random.
         progress: is told of the work.
-        names: keys of `EXPERIMENTS`.
+        names: keys of `EXPERIMENTS`; None: all.
 
     Yields:
         A Card as each page is there, or a Failed.
     """
-    for name in names:
+    for name in EXPERIMENTS if names is None else names:
         try:
             experiment, made = run_demo(name, seed, progress)
             write_page(folder / f"{name}.html", made)
