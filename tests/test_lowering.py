@@ -370,9 +370,10 @@ NOTHING_TO_LOWER = {
     "Stack", "TeacherForcing", "Trace", "output_size", "register", "gradcheck",
 }  # fmt: skip
 NOTHING_IN_CHARLM_TO_LOWER = {
-    "Config", "Corpus", "Group", "NGrams", "Params", "TrainState", "TrainedModel", "Vocab", "bits",
-    "character_classes", "count_ngrams", "group_losses", "load", "make_mesh", "make_streams",
-    "ngram_surprisals", "number_of_windows", "python_documentation", "read_text", "split", "until",
+    "ByteVocab", "Config", "Corpus", "Decoder", "Encoder", "Group", "NGrams", "Params", "Tokenizer",
+    "TrainState", "TrainedModel", "Vocab", "WordVocab", "bits", "character_classes", "count_ngrams",
+    "group_losses", "load", "make_mesh", "make_streams", "make_tokenizer", "ngram_surprisals",
+    "number_of_windows", "python_documentation", "read_text", "split", "until",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxrnn.charlm.baselines import NGrams, count_ngrams, ngram_surprisals
+    from jaxrnn.charlm.byte_vocabulary import ByteVocab
     from jaxrnn.charlm.corpus import Corpus, python_documentation, read_text, split
     from jaxrnn.charlm.evaluation import evaluate, surprisals
     from jaxrnn.charlm.loading import TrainedModel, load
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jaxrnn.charlm.placement import make_mesh
     from jaxrnn.charlm.sampling import sample, sample_many, stream, until
     from jaxrnn.charlm.streams import make_streams, number_of_windows, window
+    from jaxrnn.charlm.tokenizers import Decoder, Encoder, Tokenizer, make_tokenizer
     from jaxrnn.charlm.training import (
         TrainState,
         initial_state,
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
         make_train_windows,
     )
     from jaxrnn.charlm.vocabulary import Vocab
+    from jaxrnn.charlm.word_vocabulary import WordVocab
 
 _HOME = {
     "baselines": ("NGrams", "count_ngrams", "ngram_surprisals"),
+    "byte_vocabulary": ("ByteVocab",),
     "corpus": ("Corpus", "python_documentation", "read_text", "split"),
     "evaluation": ("evaluate", "surprisals"),
     "loading": ("TrainedModel", "load"),
@@ -50,21 +54,28 @@ _HOME = {
     "placement": ("make_mesh",),
     "sampling": ("sample", "sample_many", "stream", "until"),
     "streams": ("make_streams", "number_of_windows", "window"),
+    "tokenizers": ("Decoder", "Encoder", "Tokenizer", "make_tokenizer"),
     "training": ("TrainState", "initial_state", "make_train_step", "make_train_windows"),
     "vocabulary": ("Vocab",),
+    "word_vocabulary": ("WordVocab",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "LOSSES",
+    "ByteVocab",
     "Config",
     "Corpus",
+    "Decoder",
+    "Encoder",
     "Group",
     "NGrams",
     "Params",
+    "Tokenizer",
     "TrainState",
     "TrainedModel",
     "Vocab",
+    "WordVocab",
     "apply",
     "bits",
     "character_classes",
@@ -78,6 +89,7 @@ __all__ = [
     "load",
     "make_mesh",
     "make_streams",
+    "make_tokenizer",
     "make_train_step",
     "make_train_windows",
     "nats",
