@@ -102,9 +102,10 @@ class Corpus:
             ValueError: as `split`, or a character that the tokenizer does not know.
         """
         ends = split_places(len(self.text), train_fraction, validation_fraction)
-        return Encoded(*(self._encode(vocab, *part) for part in zip((0, ends[0]), ends)))
+        return Encoded(self.tokens(vocab, 0, ends[0]), self.tokens(vocab, *ends))
 
-    def _encode(self, vocab: Any, start: int, end: int) -> Tokens:
+    def tokens(self, vocab: Any, start: int, end: int) -> Tokens:
+        """The characters from one place to another, each document encoded by itself."""
         within = [place for place in self.documents if start < place < end]
         ids, documents, length = [], [], 0
         for begin, stop in zip((start, *within), (*within, end), strict=True):
@@ -181,21 +182,6 @@ def join(pieces: Iterable[Piece], sources: Sequence[str]) -> Corpus:
         texts.append(piece.text)
         characters += len(piece.text)
     return Corpus("".join(texts), tuple(sources), tuple(documents))
-
-
-def at_most(pieces: Iterable[Piece], characters: int, name: Sequence[str]) -> Iterator[Piece]:
-    """The pieces, up to where they are more than a text is said to have.
-
-    Raises:
-        ValueError: they are.
-    """
-    left = characters
-    for piece in pieces:
-        left -= len(piece.text)
-        if left < 0:
-            rule = f"{characters:,} characters, as the text of the run has"
-            raise ValueError(sentence("read_text", "TEXT", rule, f"{in_words(name)}, with more"))
-        yield piece
 
 
 def python_documentation() -> Corpus:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
 from jaxrnn.charlm.decompression import read_chunks
+from jaxrnn.charlm.settings import NEWLINES
 from jaxrnn.charlm.sources import STANDARD_INPUT, Source, find_files, in_words
 from jaxrnn.errors import sentence
-
-NEWLINES = ("unify", "keep")
 
 
 class Piece(NamedTuple):
@@ -41,6 +40,7 @@ class Reader:
         own: as of `find_files`.
 
     Attributes:
+        files: those with anything in them that were read so far.
         line_ends: those met other than `\\n`, where they are unified.
 
     Raises:
@@ -63,6 +63,7 @@ class Reader:
             rule = f"one of {', '.join(NEWLINES)}"
             raise ValueError(sentence("read_text", "newlines", rule, repr(newlines)))
         self.texts = texts
+        self.files = 0
         self.line_ends: set[str] = set()
         self._encoding, self._unify, self._argument = encoding, newlines == "unify", argument
         self._files = lambda: find_files(texts, include, argument, own)
@@ -73,6 +74,7 @@ class Reader:
         for source in self._files():
             begins = True
             for text in self._read(source):
+                self.files += begins
                 yield Piece(text, begins)
                 characters += len(text)
                 begins = False

@@ -29,6 +29,8 @@ from jaxrnn.charlm import files, strict_json
 from jaxrnn.charlm.corpus import Corpus, Digest, Encoded, Tokens, join, split_places
 from jaxrnn.charlm.files import BrokenFileError
 from jaxrnn.charlm.reading import Piece
+from jaxrnn.charlm.run_folder import Run
+from jaxrnn.charlm.tokenizers import Tokenizer, tokenizer_from_json
 
 # Characters of a text that is held in memory: about 0.4 GB while it is read and encoded. A longer
 # one is indexed.
@@ -37,7 +39,7 @@ PARTS = ("train", "validation", "rest")
 
 TOKENS, DOCUMENTS, MANIFEST = "text.tokens", "text.documents", "text.json"
 _ASIDE = f".text.characters{files.TEMPORARY}"
-_LARGEST_MANIFEST = 2**16
+_LARGEST_MANIFEST = 2**25
 _BLOCK = 2**24
 
 
@@ -50,7 +52,7 @@ class Division(NamedTuple):
         validation_fraction: as of `corpus.split`.
     """
 
-    vocab: Any
+    vocab: Tokenizer
     train_fraction: float
     validation_fraction: float
 
@@ -90,7 +92,7 @@ def read_or_index(
     folder: Path,
     divide: Callable[[Iterable[str]], Division],
     keep: bool,
-) -> tuple[Corpus | TextIndex, Any]:
+) -> tuple[Corpus | TextIndex, Tokenizer]:
     """Reads a text into memory, or where it is too long for that, into an index in a folder.
 
     Args:
@@ -118,7 +120,8 @@ def read_or_index(
         _write(folder, aside, division)
     finally:
         aside.close()
-    return open_index(folder, tuple(sources), aside.digest.hexdigest(), division), division.vocab
+    index, _ = open_index(folder, sources, aside.digest.hexdigest(), division)
+    return index, division.vocab
 
 
 class _Aside:
@@ -209,6 +212,8 @@ def _write(folder: Path, aside: _Aside, division: Division) -> None:
 
     facts = {
         "key": division.key(aside.digest.hexdigest()),
+        "vocabulary": division.vocab.to_json(),
+        "fractions": list(division[1:]),
         "characters": aside.characters,
         "tokens_sha256": _write_hashed(folder / TOKENS, encoded()),
         "documents_sha256": _write_hashed(
@@ -220,27 +225,50 @@ def _write(folder: Path, aside: _Aside, division: Division) -> None:
     files.write_atomically(folder / MANIFEST, strict_json.seal(facts))
 
 
+def index_of(run: Run) -> TextIndex:
+    """The index of a run's text.
+
+    Raises:
+        BrokenFileError: as `open_index`, or there is none.
+    """
+    settings = run.settings
+    division = Division(run.vocab, settings.train_frac, settings.val_frac)
+    return open_index(run.path, run.sources, run.sha256, division)[0]
+
+
 def open_index(
-    folder: Path, sources: Sequence[str], sha256: str, division: Division
-) -> TextIndex:
+    folder: Path, sources: Sequence[str], sha256: str, division: Division | None = None
+) -> tuple[TextIndex, Tokenizer]:
     """Opens the index of a run's text, once all of it is as it was written.
 
     Args:
         folder: of the run.
         sources: of the text.
         sha256: of the text.
-        division: that the index was made with.
+        division: that the index was made with; None: that which it names.
+
+    Returns:
+        The index and the vocabulary.
 
     Raises:
-        FileNotFoundError: there is none.
-        BrokenFileError: it is damaged, or that of another text, vocabulary or division.
+        BrokenFileError: it is not there, damaged, or that of another text, vocabulary or division.
     """
     path = folder / MANIFEST
-    facts = strict_json.parse(files.read_bytes(path, _LARGEST_MANIFEST), path)
-    facts = strict_json.unseal(facts, path)
+    try:
+        data = files.read_bytes(path, _LARGEST_MANIFEST)
+    except FileNotFoundError:
+        raise BrokenFileError(f"{path} is not there, the index of the run's text.") from None
+    facts = strict_json.unseal(strict_json.parse(data, path), path)
     hints = dict.fromkeys(("key", "tokens_sha256", "documents_sha256"), str)
     lists = {"tokens": list, "documents": list}
-    strict_json.check_fields(facts, hints | {"characters": int} | lists, path)
+    others = {"characters": int, "vocabulary": dict, "fractions": list}
+    strict_json.check_fields(facts, hints | others | lists, path)
+    try:
+        vocab = tokenizer_from_json(facts["vocabulary"], path)
+    except ValueError as error:
+        raise BrokenFileError(f"{path} has no vocabulary. {error}") from None
+    if division is None:
+        division = Division(vocab, *facts["fractions"])
     for name in lists:
         numbers = facts[name]
         whole = all(strict_json.fits(number, int) and number >= 0 for number in numbers)
@@ -265,7 +293,8 @@ def open_index(
             strict=True,
         )
     )
-    return TextIndex(tuple(sources), sha256, facts["characters"], parts, tokens.release)
+    index = TextIndex(tuple(sources), sha256, facts["characters"], parts, tokens.release)
+    return index, vocab
 
 
 def remove_index(folder: Path) -> None:

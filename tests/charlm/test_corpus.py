@@ -31,9 +31,9 @@ def test_what_is_no_text_is_said(tmp_path):
 
 
 def test_the_digest_tells_texts_apart():
-    first, second = corpus.Corpus("a", "x"), corpus.Corpus("b", "x")
+    first, second = corpus.Corpus("a", ("x",)), corpus.Corpus("b", ("x",))
     assert first.sha256 != second.sha256
-    assert first.sha256 == corpus.Corpus("a", "y").sha256
+    assert first.sha256 == corpus.Corpus("a", ("y",)).sha256
 
 
 def test_split_is_in_order_and_complete():
