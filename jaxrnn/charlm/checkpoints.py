@@ -28,7 +28,7 @@ import numpy as np
 from jaxrnn.charlm import files, strict_json
 from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 
-FORMAT = 2
+FORMAT = 3
 ARRAYS = ".safetensors"
 MANIFEST = ".json"
 LARGEST_MANIFEST = 2**20

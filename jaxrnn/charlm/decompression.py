@@ -52,8 +52,12 @@ FORMATS = (
     _Format("zstd", (b"\x28\xb5\x2f\xfd",), _make_zstd),
 )
 # What holds several files, and would be read as one strange text.
-_ARCHIVES = ((0, b"PK\x03\x04", "zip"), (0, b"7z\xbc\xaf\x27\x1c", "7z"), (0, b"Rar!\x1a\x07", "rar"))
-_ARCHIVES += ((257, b"ustar", "tar"),)
+_ARCHIVES = (
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
+    (0, b"Rar!\x1a\x07", "rar"),
+    (257, b"ustar", "tar"),
+)
 
 
 def read_chunks(file: BinaryIO, name: str, argument: str) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxrnn.charlm import model, runs
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer
 
 
 class TrainedModel(NamedTuple):
@@ -15,12 +15,12 @@ class TrainedModel(NamedTuple):
     Attributes:
         config: the model.
         params: its parameters.
-        vocab: the characters that it knows.
+        vocab: the tokens that it knows: a `Vocab`, a `ByteVocab` or a `WordVocab`.
     """
 
     config: model.Config
     params: model.Params
-    vocab: Vocab
+    vocab: Tokenizer
 
 
 def load(run: str | Path, *, note: Callable[[str], None] = warnings.warn) -> TrainedModel:

@@ -19,7 +19,7 @@ _SOMETIMES: dict[str, Any] = {
     "smoothed_loss": float,
     "gradient_norm": float,
     "learning_rate": float,
-    "characters_per_second": float,
+    "tokens_per_second": float,
     "validation_loss": float,
     "best": bool,
     "sample": str,

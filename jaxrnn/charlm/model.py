@@ -274,7 +274,9 @@ def apply(
     """
     inputs = _inputs("apply", config, params, tokens)
     more = {} if resets is None else {"resets": resets}
-    carry, hs = unroll(config.network, params.layers, carry, inputs, dropout_key=dropout_key, **more)
+    carry, hs = unroll(
+        config.network, params.layers, carry, inputs, dropout_key=dropout_key, **more
+    )
     if dropout_key is not None:
         top = fold_in(dropout_key, len(params.layers) - 1)
         hs = drop(top, hs, config.dropout)

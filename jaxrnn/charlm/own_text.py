@@ -96,9 +96,7 @@ def read_own(run: Run) -> Corpus:
     if run.sources == (PYTHON_DOCUMENTATION,):
         return python_documentation()
     settings = run.settings
-    reader = Reader(
-        run.sources, settings.encoding, settings.newlines, settings.include, own=True
-    )
+    reader = Reader(run.sources, settings.encoding, settings.newlines, settings.include, own=True)
     return join(at_most(reader, run), run.sources)
 
 

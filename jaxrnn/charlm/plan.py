@@ -80,7 +80,9 @@ def make_plan(run: Run, text: Text) -> Plan:
     try:
         streams = make_streams(encoded.train.ids, settings.batch_size, settings.seq_length)
     except ValueError as error:
-        share = f" ({settings.train_frac:.0%} of {text.characters:,})"
+        kind = settings.tokens
+        counted = "" if kind == "characters" else f" characters, counted in {kind}"
+        share = f" ({settings.train_frac:.0%} of {text.characters:,}{counted})"
         rule = str(error).partition("tokens: ")[2]
         raise ValueError(
             f"train: TEXT: {in_words(text.sources)} is too short to train on{share}: {rule}"

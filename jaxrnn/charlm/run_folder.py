@@ -18,7 +18,7 @@ from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.settings import ADJUSTABLE, Settings
 from jaxrnn.charlm.settings_toml import settings_toml
 from jaxrnn.charlm.sources import in_words
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.networks import Stack
 
 Note = Callable[[str], None]
@@ -34,7 +34,7 @@ class Run:
     Attributes:
         path: the folder.
         settings: of the run.
-        vocab: the characters that its model knows.
+        vocab: the tokens that its model knows.
         sources: of its text: files, folders, patterns, `-` or `pydoc_data.topics`.
         sha256: of its text.
         characters: of its text.
@@ -44,7 +44,7 @@ class Run:
 
     path: Path
     settings: Settings
-    vocab: Vocab
+    vocab: Tokenizer
     sources: tuple[str, ...]
     sha256: str
     characters: int = 0
@@ -85,7 +85,7 @@ class Run:
             strict_json.checksum(
                 {
                     "settings": {k: v for k, v in values.items() if k not in ADJUSTABLE},
-                    "vocabulary": self.vocab.characters,
+                    "vocabulary": self.vocab.to_json(),
                     "text": self.sha256,
                 }
             ),
@@ -105,7 +105,7 @@ class Run:
             "format": checkpoints.FORMAT,
             "run": self.id,
             "settings": dataclasses.asdict(self.settings),
-            "vocabulary": self.vocab.characters,
+            "vocabulary": self.vocab.to_json(),
             "text": {
                 "sources": self.sources,
                 "sha256": self.sha256,
@@ -177,7 +177,9 @@ class Run:
         """Removes what a kill left: files half written, and arrays that no manifest names."""
         for folder in (self.path, self.folder):
             for file in sorted(folder.glob(f".*{files.TEMPORARY}")):
-                if re.fullmatch(r"\.(config|settings|best|step-\d+|metrics|text)\.\w+\.tmp", file.name):
+                if re.fullmatch(
+                    r"\.(config|settings|best|step-\d+|metrics|text)\.\w+\.tmp", file.name
+                ):
                     file.unlink(missing_ok=True)
         self._remove_orphans()
 
@@ -270,7 +272,7 @@ class Run:
         return f"{steps[0]} is kept, and jaxrnn train --out {self.path} --resume goes on from it."
 
 
-def model_config(settings: Settings, vocab: Vocab) -> model.Config:
+def model_config(settings: Settings, vocab: Tokenizer) -> model.Config:
     """The model that settings and a vocabulary make."""
     cell: Any = settings.model
     if len(settings.cells) > 1:

@@ -30,7 +30,7 @@ from jaxrnn.charlm.lock import lock
 from jaxrnn.charlm.run_folder import Note, Run
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.text_index import TextIndex
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer, tokenizer_from_json
 from jaxrnn.errors import sentence
 
 __all__ = [
@@ -54,7 +54,7 @@ ATTEMPTS = 20
 SECONDS_BETWEEN_ATTEMPTS = 0.05
 
 
-def create(path: str | Path, settings: Settings, vocab: Vocab, text: Text) -> Run:
+def create(path: str | Path, settings: Settings, vocab: Tokenizer, text: Text) -> Run:
     """Makes a new run, with an id of its own; its config.json is left to `Run.write_config`.
 
     Raises:
@@ -93,7 +93,7 @@ def create(path: str | Path, settings: Settings, vocab: Vocab, text: Text) -> Ru
     return run
 
 
-def run_of(path: Path, settings: Settings, vocab: Vocab, text: Text) -> Run:
+def run_of(path: Path, settings: Settings, vocab: Tokenizer, text: Text) -> Run:
     """A new run of a text."""
     indexed = isinstance(text, TextIndex)
     return Run(path, settings, vocab, text.sources, text.sha256, text.characters, indexed)
@@ -135,7 +135,7 @@ def open_run(path: str | Path) -> Run:
         "anything else makes a new run, maybe with --init-from."
     )
     content = strict_json.unseal(content, file, hint)
-    hints = {"format": int, "run": str, "settings": dict, "vocabulary": str, "text": dict}
+    hints = {"format": int, "run": str, "settings": dict, "vocabulary": dict, "text": dict}
     strict_json.check_fields(content, hints, file)
     text = content["text"]
     fields = {"sources": list, "sha256": str, "characters": int, "indexed": bool}
@@ -144,7 +144,10 @@ def open_run(path: str | Path) -> Run:
         raise BrokenFileError(f"{file} names a text that no file system has.")
     try:
         settings = Settings.from_json(content["settings"])
-        vocab = Vocab(content["vocabulary"])
+        vocab = tokenizer_from_json(content["vocabulary"], "vocabulary")
+        if vocab.kind != settings.tokens:
+            rule = f"{settings.tokens}, as its settings have it"
+            raise ValueError(sentence("open_run", "vocabulary", rule, vocab.kind))
         text["sources"] = tuple(text["sources"])
         run = Run(path, settings, vocab, **text, id=content["run"])
         _ = run.config

@@ -17,6 +17,11 @@ LARGEST_SEED = 2**32 - 1
 LONGEST_NAME = 1000
 MOST_PATTERNS = 100
 
+# What one of them is called; a word's punctuation is one too.
+TOKENS = {"characters": "character", "bytes": "byte", "words": "token"}
+VOCAB_SIZE = 10_000  # of words, where nothing else is said
+MOST_TOKENS = 2**18  # of words, so that a run's config.json can hold them
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -27,7 +32,7 @@ class Settings:
         rnn_size: H, units in a layer; or a tuple of them, one a layer, bottom first.
         num_layers: L.
         proj_size: P, outputs of a layer whose cell has a projection; None: half of H.
-        embed_size: E, size of a learned vector a character; None: one-hot.
+        embed_size: E, size of a learned vector a token; None: one-hot.
         dropout: probability of dropping a layer's output in training.
         initializer: how weight matrices are drawn: `cell` (each cell's own), `normal:0.01`
             (standard deviation) or `uniform:0.08` (bound).
@@ -37,9 +42,11 @@ class Settings:
         newlines: `unify`: line ends become `\\n`; `keep`: they stay as they are in the file.
         include: patterns of the names of the files that are read of a folder; none: every file.
         documents: whether each file begins with a zero carry.
+        tokens: what the text is made of: characters, bytes or words.
+        vocab_size: the most words; None: 10,000, or no choice with other tokens.
         train_frac: share of the text, from its start, to train on.
         val_frac: share after that for validation; 0: none.
-        seq_length: T, characters in a window.
+        seq_length: T, tokens in a window.
         batch_size: B, streams side by side.
         devices: parts of the batch that are trained side by side, each on a device (of a CPU:
             on a core or so), over all processes.
@@ -63,7 +70,7 @@ class Settings:
         eval_val_every: steps between two validations, each with a checkpoint; None: a 20th of
             the run.
         sample_every: steps between two samples; None: a 5th of the run; 0: none.
-        sample_length: characters of such a sample.
+        sample_length: tokens of such a sample.
         max_minutes: stops, with a checkpoint, after so long; None: no limit.
 
     Raises:
@@ -82,6 +89,8 @@ class Settings:
     newlines: str = "unify"
     include: tuple[str, ...] = ()
     documents: bool = False
+    tokens: str = "characters"
+    vocab_size: int | None = None
     train_frac: float = 0.9
     val_frac: float = 0.1
     seq_length: int = 64
@@ -151,6 +160,11 @@ class Settings:
         self._require("dtype", self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
         self._require("newlines", self.newlines in NEWLINES, f"one of {', '.join(NEWLINES)}")
         self._require("include", len(self.include) <= MOST_PATTERNS, f"at most {MOST_PATTERNS}")
+        self._require("tokens", self.tokens in TOKENS, f"one of {', '.join(TOKENS)}")
+        size, rule = self.vocab_size, f"no such option beside --tokens {self.tokens}"
+        self._require("vocab_size", size is None or self.tokens == "words", rule)
+        rule = f"a whole number from 2 to {MOST_TOKENS:,}"
+        self._require("vocab_size", size is None or 2 <= size <= MOST_TOKENS, rule)
         self._require("train_frac", 0 < self.train_frac <= 1, "above 0 and at most 1")
         self._require("val_frac", 0 <= self.val_frac < 1, "from 0 to below 1")
         if self.train_frac + self.val_frac > 1 + 1e-9:
@@ -211,6 +225,11 @@ class Settings:
     def cells(self) -> tuple[str, ...]:
         """The cell of each layer, or one for all."""
         return tuple(self.model.split(","))
+
+    @property
+    def token(self) -> str:
+        """What one token is called."""
+        return TOKENS[self.tokens]
 
     @property
     def parameter_dtype(self) -> str:

@@ -30,7 +30,9 @@ def settings_toml(settings: Settings, sources: Sequence[str]) -> bytes:
     own = tuple(sources) == (PYTHON_DOCUMENTATION,)
     values: dict[str, Any] = {} if own else {"text": tuple(sources)}
     values |= {name: value for name, value in vars(settings).items() if name not in LEFT_OUT}
-    lines = [f"{name} = {_value(value)}\n" for name, value in values.items() if value not in (None, ())]
+    lines = [
+        f"{name} = {_value(value)}\n" for name, value in values.items() if value not in (None, ())
+    ]
     # A file's name may be no text; the line is then one that TOML refuses, and says so.
     return (HEAD + "\n" + "".join(lines)).encode("utf-8", "backslashreplace")
 

@@ -33,8 +33,8 @@ class Part(NamedTuple):
         window: that window's number in the whole streams; at 0 they start over.
     """
 
-    streams: jax.Array | NDArray[np.integer]
-    resets: jax.Array | NDArray[np.bool_] | None = None
+    streams: Any
+    resets: Any = None
     step: ArrayLike = 0
     window: ArrayLike = 0
 
@@ -173,7 +173,7 @@ def window(streams: jax.Array, index: jax.Array | int, length: int) -> tuple[jax
     return tokens[:-1], tokens[1:]
 
 
-def window_resets(resets: jax.Array | None, index: jax.Array | int, length: int) -> Any:
+def window_resets(resets: Any, index: jax.Array | int, length: int) -> Any:
     """The resets [T, B] of one window, of those of the streams [B, W·T]; None of None."""
     if resets is None:
         return None

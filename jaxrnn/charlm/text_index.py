@@ -78,12 +78,12 @@ class TextIndex:
     sources: tuple[str, ...]
     sha256: str
     characters: int
-    parts: tuple[Tokens, ...]
+    parts: tuple[Tokens, Tokens, Tokens]
     release: Callable[[], None]
 
     def encode(self, vocab: Any, train_fraction: float, validation_fraction: float) -> Encoded:
         """The parts, which were encoded when the index was made, with just these arguments."""
-        return Encoded(*self.parts[:2], self.release)
+        return Encoded(self.parts[0], self.parts[1], self.release)
 
 
 def read_or_index(
@@ -285,14 +285,9 @@ def open_index(
         folder / DOCUMENTS, np.dtype("<i8"), sum(facts["documents"]), facts["documents_sha256"]
     )
     starts.check(None)
-    parts = tuple(
-        Tokens(ids, places)
-        for ids, places in zip(
-            _parted(tokens.array, facts["tokens"]),
-            _parted(starts.array, facts["documents"]),
-            strict=True,
-        )
-    )
+    ids = _parted(tokens.array, facts["tokens"])
+    train, validation, rest = map(Tokens, ids, _parted(starts.array, facts["documents"]))
+    parts = (train, validation, rest)
     index = TextIndex(tuple(sources), sha256, facts["characters"], parts, tokens.release)
     return index, vocab
 
@@ -337,7 +332,7 @@ class _Map:
         digest, largest = hashlib.sha256(), -1
         for first in range(0, len(self.array), _BLOCK):
             block = self.array[first : first + _BLOCK]
-            digest.update(block)
+            digest.update(block.data)
             if size is not None:
                 largest = max(largest, int(block.max()))
             self.release()

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.charlm import strict_json
 from jaxrnn.charlm.byte_vocabulary import ByteVocab
+from jaxrnn.charlm.settings import VOCAB_SIZE
 from jaxrnn.charlm.vocabulary import Vocab
-from jaxrnn.charlm.word_vocabulary import VOCAB_SIZE, WordVocab
+from jaxrnn.charlm.word_vocabulary import WordVocab
 from jaxrnn.errors import sentence
 
 
@@ -152,6 +153,11 @@ def make_tokenizer(kind: str, pieces: Iterable[str], vocab_size: int | None = No
         rule = f"none beside {kind}, which the text decides"
         raise ValueError(sentence("make_tokenizer", "vocab_size", rule, vocab_size))
     return KINDS[kind].from_texts(pieces)
+
+
+def unknown_characters(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The different characters of a text for which there is no token, in order."""
+    return sorted({text[place] for place in np.flatnonzero(tokenizer.find(text) < 0)})
 
 
 def tokenizer_from_json(values: Any, name: object) -> Tokenizer:

@@ -203,7 +203,7 @@ def make_train_windows(
         jitted = jax.jit(train_windows, donate_argnums=(0, 1))
     else:
         everywhere, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(STREAMS)
-        parted = Part(divided, divided, everywhere, everywhere)
+        parted: Any = Part(divided, divided, everywhere, everywhere)  # type: ignore[arg-type]
         jitted = jax.jit(
             jax.shard_map(
                 train_windows,

@@ -127,10 +127,10 @@ def train(
 
     Yields:
         Records, as metrics.jsonl has them. All have `step`, `epoch` and `seconds`, and one of
-        - `loss` (nats per character, mean since the last such record), `smoothed_loss`,
+        - `loss` (nats a token, mean since the last such record), `smoothed_loss`,
           `gradient_norm` (before clipping), `learning_rate` (of the first of those steps) and
-          `characters_per_second`,
-        - `validation_loss` (nats per character) and `best`, whether none was lower,
+          `tokens_per_second`,
+        - `validation_loss` (nats a token) and `best`, whether none was lower,
         - `sample`, a text (in the first process only).
 
     Returns:
@@ -222,7 +222,7 @@ class _Loop:
         settings, journal = self.run.settings, self.journal
         steps = journal.unrecorded
         rate = self.rate(jax.device_put(np.int32(journal.step - steps)))
-        characters = steps * settings.seq_length * settings.batch_size
+        tokens = steps * settings.seq_length * settings.batch_size
         self.journal = journal._replace(unrecorded=0, loss_sum=0.0, norm_sum=0.0)
         seconds, self.dispatch_seconds = self.dispatch_seconds, 0.0
         return self._record(
@@ -230,7 +230,7 @@ class _Loop:
             smoothed_loss=journal.smoothed_loss,
             gradient_norm=journal.norm_sum / steps,
             learning_rate=float(jax.device_get(rate)),
-            characters_per_second=round(characters / seconds),
+            tokens_per_second=round(tokens / seconds),
         )
 
     def _report(self) -> Generator[Record, None, tuple[bool, bool]]:
@@ -301,11 +301,11 @@ class _Loop:
 
 
 def validation_loss(run: Run, params: model.Params, tokens: Tokens, **more: Any) -> float | None:
-    """Nats per character of held-out tokens, read as up to 16 streams.
+    """Nats a token of held-out tokens, read as up to 16 streams.
 
     `more` are `mesh` and `should_stop` of `evaluate`; None where it was stopped.
     """
-    # At least 2,000 characters a stream: the first ones of each lack what came before.
+    # At least 2,000 tokens a stream: the first ones of each lack what came before.
     streams = max(1, min(16, len(tokens.ids) // 2000))
     more |= {"documents": tokens.documents} if run.settings.documents else {}
     return evaluate(run.config, params, tokens.ids, batch_size=streams, length=100, **more)

@@ -22,13 +22,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jaxrnn.charlm.settings import MOST_TOKENS, VOCAB_SIZE
 from jaxrnn.charlm.vocabulary import PlainDecoder, check_ids, check_pieces, check_text
 from jaxrnn.errors import sentence
 
 UNKNOWN = ("<unk>", " <unk>")
-VOCAB_SIZE = 10_000
-# What a run's config.json can hold, whatever the words.
-MOST_TOKENS = 2**18
+# What a run's config.json can hold, whatever the words; as MOST_TOKENS.
 MOST_CHARACTERS = 2**21
 LONGEST = 64
 

@@ -13,18 +13,20 @@ class Progress:
     """Shows the records of `charlm.training_loop.train`.
 
     Args:
-        characters: in one step.
+        tokens: in one step.
         total: steps in the run.
         start: the step at which it begins or resumes.
+        token: what one token is called.
     """
 
-    def __init__(self, characters: int, total: int, start: int) -> None:
-        self.characters = characters
+    def __init__(self, tokens: int, total: int, start: int, token: str = "character") -> None:
+        self.tokens = tokens
+        self.token = token
         self.total = total
         self.step = start
         self.validation = ""
         self.next_line = time.monotonic()
-        self.bar = _bar(total * characters, start * characters) if sys.stderr.isatty() else None
+        self.bar = _bar(total * tokens, start * tokens, token) if sys.stderr.isatty() else None
 
     def show(self, record: dict[str, Any]) -> None:
         """Shows one record."""
@@ -36,7 +38,7 @@ class Progress:
             best = " (best so far)" if record["best"] else ""
             self._write(
                 f"step {record['step']:,}: validation {loss:.4f} nats, "
-                f"{loss / math.log(2):.4f} bits a character{best}"
+                f"{loss / math.log(2):.4f} bits a {self.token}{best}"
             )
         else:
             rule = "-" * 72
@@ -44,16 +46,16 @@ class Progress:
 
     def _show_loss(self, record: dict[str, Any]) -> None:
         loss = record["loss"]
-        text = f"loss {loss:.3f} nats, {loss / math.log(2):.3f} bits a character"
+        text = f"loss {loss:.3f} nats, {loss / math.log(2):.3f} bits a {self.token}"
         steps, self.step = record["step"] - self.step, record["step"]
         if self.bar is not None:
             self.bar.set_postfix_str(text + self.validation, refresh=False)
-            self.bar.update(steps * self.characters)
+            self.bar.update(steps * self.tokens)
         elif time.monotonic() >= self.next_line or self.step == self.total:
             self.next_line = time.monotonic() + SECONDS_BETWEEN_LINES
             print(
                 f"step {self.step:,} of {self.total:,}: {text}, "
-                f"{record['characters_per_second']:,} characters a second",
+                f"{record['tokens_per_second']:,} {self.token}s a second",
                 flush=True,
             )
 
@@ -76,7 +78,7 @@ class Progress:
             self.bar.close()
 
 
-def _bar(total: int, initial: int) -> Any:
+def _bar(total: int, initial: int, token: str) -> Any:
     try:
         from tqdm import tqdm
     except ImportError:
@@ -89,7 +91,7 @@ def _bar(total: int, initial: int) -> Any:
     return tqdm(
         total=total,
         initial=initial,
-        unit="char",
+        unit={"character": "char"}.get(token, token),
         unit_scale=True,
         dynamic_ncols=True,
         bar_format="{percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}, {rate_fmt}, {postfix}",

@@ -195,9 +195,11 @@ def _layer(number: int) -> int:
 
 
 def _text(options: argparse.Namespace, subject: "Subject") -> tuple[str, str]:
+    from jaxrnn.charlm.sources import in_words
     from jaxrnn.microscope import views
 
     if options.text is None:
         return views.held_out_text(subject.run)
-    corpus = read_text(options.text, options.encoding, "--text")
-    return corpus.text, Path(corpus.source).name
+    newlines = subject.run.settings.newlines
+    corpus = read_text(options.text, options.encoding, "--text", newlines)
+    return corpus.text, Path(in_words(corpus.sources)).name

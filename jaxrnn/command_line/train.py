@@ -252,7 +252,7 @@ def _train(work: "Work", peers: Peers, again: str) -> int:
         side_by_side += f" of {peers.count} processes"
     peers.say(
         f"{settings.layers_in_words}, {weights:,} weights, on "
-        f"{work.run.source} ({len(work.run.vocab)} different characters); run {path}, "
+        f"{work.run.source} ({len(work.run.vocab):,} different {settings.tokens}); run {path}, "
         f"steps {work.journal.step:,} to {total:,}{side_by_side}."
     )
     stop = StopRequest(again)
@@ -263,8 +263,10 @@ def _train(work: "Work", peers: Peers, again: str) -> int:
     def should_stop() -> bool:
         return stop() or (deadline is not None and time.monotonic() > deadline)
 
-    characters = settings.seq_length * settings.batch_size
-    shown = Progress(characters, total, work.journal.step) if peers.first else None
+    tokens = settings.seq_length * settings.batch_size
+    shown = None
+    if peers.first:
+        shown = Progress(tokens, total, work.journal.step, settings.token)
     reached = work.journal
 
     def training() -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from jaxrnn.charlm.settings import NEWLINES, PRESETS, Settings
+from jaxrnn.charlm.settings import NEWLINES, PRESETS, VOCAB_SIZE, Settings
 from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import add_import, cell_names, seed, shorten, whole_number
 from jaxrnn.command_line.devices import devices
@@ -44,11 +44,11 @@ def make_parser() -> argparse.ArgumentParser:
         prog="jaxrnn train",
         usage="jaxrnn train [TEXT ...] [--out RUN] [options]\n"
         "       jaxrnn train --out RUN --resume [options]",
-        description="Trains a character model on a text and keeps it, with checkpoints and "
-        "metrics, in a folder RUN. Without TEXT it reads the documentation of the Python "
-        "language that Python itself contains. Defaults are those of the preset default. "
-        "char-rnn's names and spelling, -rnn_size 128, are taken too, and 1e4 where a whole "
-        "number is wanted.",
+        description="Trains a language model on a text, character by character unless --tokens "
+        "says otherwise, and keeps it, with checkpoints and metrics, in a folder RUN. Without TEXT "
+        "it reads the documentation of the Python language that Python itself contains. Defaults "
+        "are those of the preset default. char-rnn's names and spelling, -rnn_size 128, are taken "
+        "too, and 1e4 where a whole number is wanted.",
         argument_default=argparse.SUPPRESS,
         add_help=False,
     )
@@ -135,8 +135,8 @@ def make_parser() -> argparse.ArgumentParser:
         "embed_size",
         type=int,
         metavar="E",
-        help="learn a vector of this size for each character",
-        shown="one-hot characters",
+        help="learn a vector of this size for each token",
+        shown="one-hot tokens",
     )
     add(
         group,
@@ -183,6 +183,22 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         group,
+        "tokens",
+        metavar="KIND",
+        help="what the model reads and predicts one of at a time: characters; bytes, those of the "
+        "text in UTF-8, with which it can read any text; or words",
+    )
+    add(
+        group,
+        "vocab_size",
+        type=int,
+        metavar="N",
+        help="with --tokens words: know the N most frequent words and punctuation marks; the "
+        "others are unknown",
+        shown=f"{VOCAB_SIZE:,}",
+    )
+    add(
+        group,
         "train_frac",
         type=float,
         metavar="X",
@@ -196,7 +212,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="the share after that to validate on; what is left is a test part, which jaxrnn "
         "evaluate RUN --split rest measures",
     )
-    add(group, "seq_length", type=int, metavar="T", help="characters in a window")
+    add(group, "seq_length", type=int, metavar="T", help="tokens in a window")
     add(group, "batch_size", type=int, metavar="B", help="streams of text side by side")
 
     group = parser.add_argument_group("training")
@@ -258,7 +274,7 @@ def make_parser() -> argparse.ArgumentParser:
         "loss",
         metavar="NAME",
         help="cross_entropy (mean over the window), summed_cross_entropy (sum over it) or "
-        "last_cross_entropy (its last character only)",
+        "last_cross_entropy (its last token only)",
     )
     add(group, "seed", type=seed, metavar="N", help="the seed of everything random")
 
@@ -287,7 +303,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="steps from one sample to the next; 0 turns them off",
         shown="a fifth of the run",
     )
-    add(group, "sample_length", type=int, metavar="N", help="characters of such a sample")
+    add(group, "sample_length", type=int, metavar="N", help="tokens of such a sample")
 
     group = parser.add_argument_group("devices and processes (may change on resume)")
     backend.add_device(group)

@@ -6,7 +6,9 @@ from jaxrnn.charlm.settings import PRESETS, Settings
 from jaxrnn.errors import sentence
 
 # What a model is; `--init-from` takes these from the other run.
-MODEL = ("model", "rnn_size", "num_layers", "proj_size", "embed_size", "dtype")
+MODEL = (
+    "tokens", "vocab_size", "model", "rnn_size", "num_layers", "proj_size", "embed_size", "dtype",
+)  # fmt: skip
 
 
 def choose_settings(
@@ -40,7 +42,8 @@ def choose_settings(
         )
         if several > 1 and "num_layers" not in options:
             values["num_layers"] = several
-    settings = Settings(**values | one_end(given) | _no_stray_weight_decay(values, given))
+    stray = _no_stray_weight_decay(values, given) | _no_stray_vocab_size(values, given)
+    settings = Settings(**values | one_end(given) | stray)
     check_effect(settings, given)
     if parent is not None and "initializer" in given:
         rule = "no such option beside --init-from, which has the weights"
@@ -100,3 +103,9 @@ def _no_stray_weight_decay(values: dict[str, Any], given: dict[str, Any]) -> dic
     """The weight decay of a preset or a file belongs to adamw; another optimizer has none."""
     optimizer = given.get("optimizer", values.get("optimizer", "adamw"))
     return {} if optimizer == "adamw" or "weight_decay" in given else {"weight_decay": 0.0}
+
+
+def _no_stray_vocab_size(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The size of a file's vocabulary belongs to words; other tokens have none."""
+    tokens = given.get("tokens", values.get("tokens", "characters"))
+    return {} if tokens == "words" or "vocab_size" in given else {"vocab_size": None}

@@ -39,14 +39,15 @@ def new_text(
         held: removes the index if the run does not come to be.
     """
     from jaxrnn.charlm import corpus, text_index
+    from jaxrnn.charlm.sources import absolute, in_words
 
     if texts is None:
         own = corpus.python_documentation()
-        return own, _division([own.text], settings, parent, own.sources).vocab
-    sources = [corpus.absolute(text) for text in texts]
+        return own, _division([own.text], settings, parent).vocab
+    sources = [absolute(text) for text in texts]
 
     def divide(pieces: Iterable[str]) -> "Division":
-        return _division(pieces, settings, parent, sources)
+        return _division(pieces, settings, parent)
 
     reader = _reader(texts, settings)
     if not peers.first:
@@ -59,7 +60,7 @@ def new_text(
     keep = not all(map(can_be_read_again, texts))
     text, vocab = text_index.read_or_index(reader, sources, path, divide, keep)
     if settings.documents and reader.files < 2:
-        rule, got = "several files, each a document, in TEXT", f"one, {corpus.in_words(texts)}"
+        rule, got = "several files, each a document, in TEXT", f"one, {in_words(texts)}"
         raise ValueError(sentence("train", "--documents", rule, got))
     if reader.line_ends:
         which = " and ".join(repr(end)[1:-1] for end in sorted(reader.line_ends))
@@ -69,16 +70,15 @@ def new_text(
     return text, vocab
 
 
-def old_text(
-    texts: Sequence[str] | None, settings: Settings, old: "Run", peers: Peers
-) -> "Text":
+def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers: Peers) -> "Text":
     """The text of a run that goes on: as named, else where it was, else its index alone."""
     from jaxrnn.charlm import corpus, own_text, text_index
+    from jaxrnn.charlm.sources import absolute
 
     if not old.indexed:
         if texts is not None:
             reader = _reader(texts, settings)
-            sources = [corpus.absolute(text) for text in texts]
+            sources = [absolute(text) for text in texts]
             return corpus.join(own_text.at_most(reader, old), sources)
         try:
             return own_text.read_own(old)
@@ -121,25 +121,21 @@ def _reader(texts: Sequence[str], settings: Settings, own: bool = False) -> Any:
     return Reader(texts, settings.encoding, settings.newlines, settings.include, "TEXT", own)
 
 
-def _division(
-    pieces: Iterable[str], settings: Settings, parent: "Run | None", sources: Sequence[str]
-) -> "Division":
+def _division(pieces: Iterable[str], settings: Settings, parent: "Run | None") -> "Division":
     from jaxrnn.charlm.text_index import Division
-    from jaxrnn.charlm.tokenizers import make_tokenizer
+    from jaxrnn.charlm.tokenizers import make_tokenizer, unknown_characters
 
     if parent is None:
-        vocab = make_tokenizer("characters", pieces)
+        vocab = make_tokenizer(settings.tokens, pieces, settings.vocab_size)
     else:
         vocab = parent.vocab
-        unknown = set()
-        for piece in pieces:
-            unknown |= set(piece) - set(parent.vocab.characters)
+        unknown = {each for piece in pieces for each in unknown_characters(vocab, piece)}
         if unknown:
             raise ValueError(
                 sentence(
                     "train",
                     "TEXT",
-                    f"the {len(parent.vocab)} characters that {parent.path} knows",
+                    f"the {len(vocab)} characters that {parent.path} knows",
                     f"{len(unknown)} others, {''.join(sorted(unknown)[:20])!r}",
                     "train without --init-from",
                 )

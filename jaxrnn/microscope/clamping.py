@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.model import Config, Params, embed, zero_carry
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.interventions import run_with_edits, step_with_edits
 
@@ -119,7 +119,7 @@ def clamping_effects(
 def clamped_sample(
     config: Config,
     params: Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
     clamps: Sequence[Clamp],
     length: int = 200,
@@ -137,12 +137,12 @@ def clamped_sample(
         vocab: its vocabulary.
         key: a `jax.random.key`.
         clamps: what to hold, from the first character of the prime on.
-        length: characters to write, at least 1.
+        length: tokens to write, at least 1.
         prime: what comes before the text, at least one character.
         temperature: 0 takes the likeliest.
 
     Returns:
-        `length` characters.
+        The text of `length` tokens.
 
     Raises:
         ValueError: an empty prime or one with unknown characters, a layer, unit or field that the

@@ -6,6 +6,7 @@ before (lag < 0) or what comes next (lag > 0).
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -87,8 +88,12 @@ def standard_probes(text: str, rarest: int = 20) -> tuple[Probe, ...]:
     return (*characters(text, rarest), *kept)
 
 
-def characters(text: str, rarest: int = 20) -> tuple[Probe, ...]:
+def characters(text: Sequence[str], rarest: int = 20) -> tuple[Probe, ...]:
     """One probe for each character that occurs at least `rarest` times, and not always.
+
+    Args:
+        text: T characters, or other tokens.
+        rarest: see there.
 
     >>> characters("abba", rarest=2)[0]
     Probe(name="'a'", values=array([1., 0., 0., 1.]), is_character=True)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer
 
 
 class Alternative(NamedTuple):
-    """A character that could have come next, with its probability."""
+    """A token that could have come next, as a person sees it, with its probability."""
 
     character: str
     probability: float
@@ -33,9 +33,9 @@ def positions_in_word(text: str) -> list[int]:
 
 
 def top_alternatives(
-    logits: ArrayLike, vocab: Vocab, count: int = 5
+    logits: ArrayLike, vocab: Tokenizer, count: int = 5
 ) -> tuple[tuple[Alternative, ...], ...]:
-    """The likeliest characters at each step.
+    """The likeliest tokens at each step.
 
     Args:
         logits: [T, V].
@@ -45,13 +45,14 @@ def top_alternatives(
     Returns:
         T tuples, likeliest first.
 
+    >>> from jaxrnn.charlm import Vocab
     >>> top_alternatives(np.log([[0.2, 0.5, 0.3]]), Vocab("abc"), count=2)[0][0].character
     'b'
     """
     probabilities = softmax(logits)
     order = np.argsort(-probabilities, axis=-1, kind="stable")[:, :count]
     return tuple(
-        tuple(Alternative(vocab.characters[place], float(row[place])) for place in places)
+        tuple(Alternative(vocab.labels[place], float(row[place])) for place in places)
         for row, places in zip(probabilities, order, strict=True)
     )
 

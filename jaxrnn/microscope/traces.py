@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrnn.cells import Cell
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.model import Config, Params, read_out, zero_carry
-from jaxrnn.charlm.vocabulary import Vocab
+from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.gradient_traces import (
     chosen_logits,
@@ -75,7 +75,7 @@ def trace_model(
         params: its parameters.
         carry: L Carries before the first step.
         inputs: integers [T, *B].
-        targets: integers [T, *B], usually the inputs one character on.
+        targets: integers [T, *B], usually the inputs one token on.
         gradients: whether to take the gradients along, for one stream [T] without a batch axis;
             they grow with T². Each is also had alone, see `gradient_traces`.
 
@@ -142,32 +142,32 @@ def layer_inputs(
     return thread("layer_inputs", config.network, at_cell, trees, xs)[0]
 
 
-def encode_text(vocab: Vocab, text: str) -> tuple[Array, Array]:
-    """A text as inputs and the targets one character on.
+def encode_text(vocab: Tokenizer, text: str) -> tuple[Array, Array]:
+    """A text as inputs and the targets one token on.
 
     Args:
         vocab: the model's vocabulary.
-        text: T + 1 characters, at least two.
+        text: T + 1 tokens, at least two.
 
     Returns:
         inputs and targets, int32 [T].
 
     Raises:
-        ValueError: fewer than two characters, or one that the vocabulary does not have.
+        ValueError: fewer than two tokens, or a character that the vocabulary does not have.
     """
-    if len(text) < 2:
+    tokens = jnp.asarray(vocab.encode(text))
+    if len(tokens) < 2:
         raise ValueError(
             sentence(
-                "encode_text", "text", "at least two characters, one to read and one to predict",
+                "encode_text", "text", f"at least two {vocab.kind}, one to read and one to predict",
                 repr(text),
             )
         )  # fmt: skip
-    tokens = jnp.asarray(vocab.encode(text))
     return tokens[:-1], tokens[1:]
 
 
 def trace_text(
-    config: Config, params: Params, vocab: Vocab, text: str, *, gradients: bool = False
+    config: Config, params: Params, vocab: Tokenizer, text: str, *, gradients: bool = False
 ) -> ModelTrace:
     """`trace_model` of a text from the zero carry, without a batch axis.
 
@@ -188,7 +188,7 @@ def trace_text(
     Example:
         >>> import jax
         >>> from jaxrnn import charlm
-        >>> vocab = Vocab.from_text("abc")
+        >>> vocab = charlm.Vocab.from_text("abc")
         >>> config = charlm.Config(len(vocab), cell="gru", hidden_size=4, num_layers=1)
         >>> params = charlm.init(config, jax.random.key(0))
         >>> seen = trace_text(config, params, vocab, "abacab", gradients=True)

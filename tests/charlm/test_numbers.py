@@ -44,7 +44,7 @@ def in_silence(path, settings, x64):
             params, carry = runs.load_sampler(run, pytest.fail)
             text = charlm.sample(run.config, params, run.vocab, key, 9, top_p=0.9, carry=carry)
         arrays = jax.device_get(end.everything)
-    clock = ("seconds", "characters_per_second")
+    clock = ("seconds", "tokens_per_second")
     told = [{k: v for k, v in each.items() if k not in clock} for each in records]
     return arrays, [*told, text]
 

@@ -190,7 +190,10 @@ def settings(**changes):
         (lambda c: c.update(settings=None), "None as 'settings'"),
         (lambda c: c.update(text={}), "no 'sources', no 'sha256', no 'characters', no 'indexed'"),
         (lambda c: c["text"].update(sources=["a\0b"]), "names a text that no file system has"),
-        (lambda c: c["text"].update(sources=["b", "a" * 5000]), "names a text that no file system has"),
+        (
+            lambda c: c["text"].update(sources=["b", "a" * 5000]),
+            "names a text that no file system has",
+        ),
         (lambda c: c["text"].update(sources=["\ud800"]), "names a text that no file system has"),
         (lambda c: c.update(run=[]), "[] as 'run'"),
         (lambda c: c.pop("text"), "no 'text'"),

@@ -92,7 +92,7 @@ def test_samplers_start_where_the_first_stream_is(whole):
 
 
 def without_time(records):
-    timed = ("seconds", "characters_per_second")
+    timed = ("seconds", "tokens_per_second")
     return [{k: v for k, v in record.items() if k not in timed} for record in records]
 
 

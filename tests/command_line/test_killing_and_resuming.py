@@ -77,7 +77,7 @@ def end_of(out):
     """The last and the best checkpoint and all metrics, without what depends on the clock."""
     run = runs.open_run(out)
     checkpoints = [saved_runs.checkpoint(path) for path in (run.step_paths()[0], run.best_path)]
-    timed = ("seconds", "characters_per_second")
+    timed = ("seconds", "tokens_per_second")
     facts = [{**facts, "seconds": 0} for _, facts in checkpoints]
     records = [
         {name: value for name, value in record.items() if name not in timed}

@@ -282,12 +282,12 @@ def test_the_bar_counts_characters(monkeypatch, capsys):
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress.Progress(characters=10, total=20, start=5) as shown:
-        shown.show({"step": 10, "loss": np.log(2), "characters_per_second": 7})
+        shown.show({"step": 10, "loss": np.log(2), "tokens_per_second": 7})
         assert shown.bar.n == 100
         assert shown.bar.total == 200
         shown.show({"step": 10, "validation_loss": 2.0, "best": True})
         shown.show({"step": 10, "sample": "some text"})
-        shown.show({"step": 20, "loss": 0.5, "characters_per_second": 7})
+        shown.show({"step": 20, "loss": 0.5, "tokens_per_second": 7})
     seen = capsys.readouterr()
     assert "loss 0.500 nats, 0.721 bits a character, validation 2.000" in seen.err
     assert "validation 2.0000 nats, 2.8854 bits a character (best so far)" in seen.out

@@ -63,10 +63,10 @@ def test_lines_name_the_loss_in_nats_and_in_bits(stopped):
 def test_plain_lines(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: False)
     with progress.Progress(characters=10, total=2000, start=0) as shown:
-        shown.show({"step": 1000, "loss": 2.0, "characters_per_second": 12345})
-        shown.show({"step": 1500, "loss": 1.9, "characters_per_second": 7})  # too soon
+        shown.show({"step": 1000, "loss": 2.0, "tokens_per_second": 12345})
+        shown.show({"step": 1500, "loss": 1.9, "tokens_per_second": 7})  # too soon
         shown.show({"step": 1500, "validation_loss": 1.5, "best": False})
-        shown.show({"step": 2000, "loss": 1.0, "characters_per_second": 7})
+        shown.show({"step": 2000, "loss": 1.0, "tokens_per_second": 7})
         shown.show({"step": 2000, "validation_loss": 0.5, "best": True})
     assert capsys.readouterr().out.splitlines() == [
         "step 1,000 of 2,000: loss 2.000 nats, 2.885 bits a character, 12,345 characters a second",

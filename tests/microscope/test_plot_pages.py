@@ -224,7 +224,7 @@ def training_records():
         records.append(
             facts
             | {"loss": loss, "smoothed_loss": loss + 0.1, "gradient_norm": 0.5}
-            | {"learning_rate": 2e-3, "characters_per_second": 10_000}
+            | {"learning_rate": 2e-3, "tokens_per_second": 10_000}
         )
         if step % 50 == 0:
             records.append(facts | {"validation_loss": loss + 0.2, "best": True})

@@ -33,12 +33,16 @@ def _known() -> frozenset[int]:
     return frozenset(matplotlib.font_manager.get_font(path).get_charmap())
 
 
-def drawable(character: str) -> str:
-    """A character as a still picture shows it; a box where the font has none.
+def drawable(token: str) -> str:
+    """A character or a word as a still picture shows it; a box where the font has none.
 
-    >>> [drawable(c) for c in ("a", " ", "\\n", "🙂")]
-    ['a', ' ', '↵', '▯']
+    >>> [drawable(c) for c in ("a", " ", "\\n", "🙂", " cat")]
+    ['a', ' ', '↵', '▯', ' cat']
     """
+    return "".join(map(_drawable, token))
+
+
+def _drawable(character: str) -> str:
     if character == " ":
         return " "
     shown = visible(character)

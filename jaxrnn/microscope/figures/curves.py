@@ -12,13 +12,20 @@ from jaxrnn.microscope.gradient_flow import GradientFlow, Histograms
 COLOURS = ("#3b7dd8", "#e4572e", "#2a9d6f", "#8e5bd0", "#c08a00", "#d1488f")
 
 
-def draw_training(axes: Any, records: Sequence[Mapping[str, Any]], *, bits: bool = False) -> None:
+def draw_training(
+    axes: Any,
+    records: Sequence[Mapping[str, Any]],
+    *,
+    bits: bool = False,
+    token: str = "character",
+) -> None:
     """Training and validation loss of a run.
 
     Args:
         axes: a Matplotlib axes.
         records: of metrics.jsonl.
-        bits: bits a character instead of nats.
+        bits: bits instead of nats.
+        token: what one token is called.
     """
     scale = math.log(2) if bits else 1.0
     fields: dict[str, tuple[str, dict[str, Any]]] = {
@@ -35,7 +42,7 @@ def draw_training(axes: Any, records: Sequence[Mapping[str, Any]], *, bits: bool
             style |= {"marker": "o"} if len(kept) == 1 else {}
             axes.plot(steps, values, label=label, color=colour, **style)
     axes.set_xlabel("step")
-    axes.set_ylabel("bits a character" if bits else "nats a character")
+    axes.set_ylabel(f"{'bits' if bits else 'nats'} a {token}")
     axes.legend()
 
 

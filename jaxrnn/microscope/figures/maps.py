@@ -1,5 +1,6 @@
 """Maps: activations on a text, all pairs of steps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,18 @@ from jaxrnn.microscope.figures.canvas import DIVERGING, FONT, SEQUENTIAL, drawab
 
 
 def draw_activations(
-    axes: Any, text: str, values: ArrayLike, *, units: ArrayLike | None = None, label: str = "h"
+    axes: Any,
+    text: Sequence[str],
+    values: ArrayLike,
+    *,
+    units: ArrayLike | None = None,
+    label: str = "h",
 ) -> None:
     """Units over time, with the characters that were read below.
 
     Args:
         axes: a Matplotlib axes.
-        text: T characters.
+        text: T characters, or T other tokens.
         values: [T, H].
         units: the numbers of the H units; None: 0 … H − 1.
         label: what the values are.
@@ -40,7 +46,8 @@ def draw_activations(
         labels = axes.set_xticks(np.arange(len(text)), [drawable(c) for c in text])
         for tick in labels:
             tick.label1.set(family=FONT, fontsize=7, parse_math=False)
-        axes.tick_params(axis="x", length=0)
+        longest = max(map(len, text), default=1)
+        axes.tick_params(axis="x", length=0, rotation=90 if longest > 1 else 0)
     else:
         axes.set_xlabel("character")
 

@@ -1,6 +1,7 @@
 """Activations: a map of units over time on the text, and the text in the colours of one unit."""
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def layer_fields(cell: Cell, layer: Any) -> dict[str, NDArray[np.float64]]:
 
 
 def activations_page(
-    text: str,
+    text: Sequence[str],
     fields: Mapping[str, ArrayLike],
     *,
     title: str,
@@ -53,7 +54,7 @@ def activations_page(
     """A page with a heat map of units over time, on the text that the network read.
 
     Args:
-        text: T characters, those that were read.
+        text: T characters, or T other tokens, those that were read.
         fields: arrays [T, H] by name, e.g. from `layer_fields`; the page shows one at a time.
         title: of the page.
         description: a sentence under the title.
@@ -97,6 +98,7 @@ def activations_page(
     words = {labels.index(unit): text for unit, text in (meanings or {}).items() if unit in labels}
     data = {
         "characters": [visible(character) for character in text],
+        "words": any(len(token) > 1 for token in text),
         "text": [readable(character) for character in text],
         "units": size,
         "labels": labels,
@@ -119,14 +121,19 @@ def activations_page(
         precision=f"{kept:.1g}",
         data=embedded_json("activations", data),
     )
-    return plot_page(title, body, _plots(source, shown[0], size, steps), assets=("activations.js",))
+    return plot_page(
+        title,
+        body,
+        _plots(source, shown[0], size, steps, data["words"]),
+        assets=("activations.js",),
+    )
 
 
 def _check_size(steps: int, size: int, fields: Sequence[str]) -> None:
     most = min(MOST_STEPS, MOST_NUMBERS // (max(1, size) * len(fields)))
     if 1 <= steps <= most:
         return
-    rule = f"1 to {most:,} characters with {size:,} units and the fields {', '.join(fields)}"
+    rule = f"1 to {most:,} tokens with {size:,} units and the fields {', '.join(fields)}"
     hint = (
         "choose a shorter stretch for `text` and `fields` (--from, --to), or fewer units in "
         "`fields` (--units)"
@@ -165,7 +172,9 @@ def _by_likeness(values: NDArray[np.float64]) -> list[int]:
     return chain
 
 
-def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict[str, Any]:
+def _plots(
+    source: Any, field: Mapping[str, Any], size: int, steps: int, words: bool
+) -> dict[str, Any]:
     drawn = plot(
         height=int(np.clip(18 * size, 160, 460)),
         name="map",
@@ -199,7 +208,7 @@ def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict
     drawn.x_range.js_on_change("start", calls("ranged"))
     drawn.x_range.js_on_change("end", calls("ranged"))
     strip = plot(
-        height=58,
+        height=110 if words else 58,
         toolbar_location=None,
         x_range=drawn.x_range,
         y_range=(0, 1),
@@ -213,6 +222,7 @@ def _plots(source: Any, field: Mapping[str, Any], size: int, steps: int) -> dict
         x="place",
         y="height",
         text="character",
+        angle=math.pi / 2 if words else 0,
         source=ColumnDataSource({"place": [], "height": [], "character": []}),
         text_align="center",
         text_baseline="middle",

@@ -63,7 +63,7 @@ class ConnectedModel(NamedTuple):
 
 
 def connectivity_page(
-    text: str,
+    text: Sequence[str],
     models: Mapping[str, ConnectedModel],
     characters: Sequence[str],
     *,
@@ -74,9 +74,10 @@ def connectivity_page(
     """A page of which earlier characters mattered for each prediction.
 
     Args:
-        text: T + 1 characters; the models read the first T and expected the last T.
+        text: T + 1 characters, or other tokens; the models read the first T and expected the last
+            T.
         models: by name, all with the same definitions.
-        characters: V of them; token id k is `characters[k]`.
+        characters: V of them, all different; token id k is `characters[k]`.
         title: of the page.
         description: a sentence under the title.
         first: the place of the first character in the whole text.
@@ -94,7 +95,7 @@ def connectivity_page(
     maps = len(names) * len(models)
     most = math.isqrt(MOST_NUMBERS // maps)
     if steps > most:
-        rule = f"at most {most + 1:,} characters with {len(names)} definitions"
+        rule = f"at most {most + 1:,} tokens with {len(names)} definitions"
         rule += f" of {len(models)} models" if len(models) > 1 else ""
         hint = (
             "choose a shorter stretch for `text` and `models` (--from, --to), or fewer definitions "
@@ -182,7 +183,7 @@ def _matrix(argument: str, matrix: ArrayLike, steps: int) -> NDArray[np.float64]
 
 
 def _predictions(
-    text: str, logits: NDArray[np.float64], characters: Sequence[str]
+    text: Sequence[str], logits: NDArray[np.float64], characters: Sequence[str]
 ) -> dict[str, Any]:
     """The five likeliest characters at each place, and what the right one got."""
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -231,7 +232,7 @@ def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> An
     """
     drawn = plot(
         height=280,
-        x_axis_label="distance in characters",
+        x_axis_label="distance in steps",
         y_axis_label="share within it",
         y_range=(0, 1.02),
         tools="xpan,xwheel_zoom,reset,save,hover",

@@ -76,15 +76,19 @@ def visible(token: str) -> str:
     return "".join(map(_visible, token))
 
 
-def readable(character: str) -> str:
-    """A character in running text: spaces stay spaces, a new line is shown and breaks the line.
+def readable(token: str) -> str:
+    """A character or a word in running text: spaces stay, a new line is shown and breaks the line.
 
-    >>> [readable(c) for c in ("a", " ", "\\n", "\\t", "\\u202e")]
-    ['a', ' ', '↵\\n', '⇥', 'U+202E']
+    >>> [readable(c) for c in ("a", " ", "\\n", "\\t", "\\u202e", " cat")]
+    ['a', ' ', '↵\\n', '⇥', 'U+202E', ' cat']
     """
+    return "".join(map(_readable, token))
+
+
+def _readable(character: str) -> str:
     if character == " ":
         return " "
-    return "↵\n" if character == "\n" else visible(character)
+    return "↵\n" if character == "\n" else _visible(character)
 
 
 def _visible(character: str) -> str:

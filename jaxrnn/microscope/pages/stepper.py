@@ -30,7 +30,7 @@ def stepper_page(
     Args:
         recordings: what `record` returned, by the name that stands over it, e.g. "untrained" and
             "trained"; of one cell, sizes and text, so that they are at the same line together.
-        characters: V of them; token id k is `characters[k]`.
+        characters: V of them, or other tokens; token id k is `characters[k]`.
         title: of the page.
         text: one or two sentences under the title.
 
@@ -137,13 +137,13 @@ def _check(recordings: Mapping[str, Recording], characters: Sequence[str]) -> Re
     limits = [
         ("units", units, MOST_UNITS, "train a smaller network, or take the view of activations"),
         (
-            "characters to read",
+            "tokens to read",
             len(first.inputs),
             MOST_STEPS,
             "record a shorter stretch of the text (--from, --to)",
         ),
         (
-            "different characters in the vocabulary",
+            "different tokens in the vocabulary",
             len(characters),
             MOST_CHARACTERS,
             "train on a text with fewer, or take the view of activations",
@@ -254,5 +254,5 @@ def _side(name: str, recording: Recording) -> dict[str, Any]:
         ],
         "loss": recording.loss,
         "lossAfter": recording.loss_after,
-        "unit": "nats a character" if recording.objective == "cross_entropy" else "nats",
+        "unit": "nats a token" if recording.objective == "cross_entropy" else "nats",
     }

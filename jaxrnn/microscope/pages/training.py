@@ -21,6 +21,7 @@ def training_page(
     title: str,
     description: str = "",
     facts: Mapping[str, object] | None = None,
+    token: str = "character",
 ) -> str:
     """A page of a run's curves and samples.
 
@@ -29,6 +30,7 @@ def training_page(
         title: of the page.
         description: a sentence under the title.
         facts: settings to list, by name.
+        token: what one token is called.
 
     Returns:
         HTML.
@@ -53,14 +55,15 @@ def training_page(
         "smoothed_loss": ("training, smoothed", losses),
         "validation_loss": ("validation", [r for r in records if _number(r, "validation_loss")]),
     }
-    drawn = _loss_plot(curves)
+    drawn = _loss_plot(curves, token)
     others = {
         "rate": _curve(losses, "learning_rate", "learning rate", drawn.x_range, log=True),
         "norm": _curve(losses, "gradient_norm", "gradient norm, before clipping", drawn.x_range),
-        "speed": _curve(losses, "characters_per_second", "characters a second", drawn.x_range),
+        "speed": _curve(losses, "tokens_per_second", f"{token}s a second", drawn.x_range),
     }
     others = {name: curve for name, curve in others.items() if curve is not None}
     data = {
+        "token": token,
         "samples": [
             {
                 "step": record["step"],
@@ -68,12 +71,13 @@ def training_page(
                 "text": [readable(character) for character in record["sample"]],
             }
             for record in samples
-        ]
+        ],
     }
     body = _BODY.format(
         title=html.escape(title),
         description=html.escape(description),
-        summary=html.escape(_summary(losses, curves["validation_loss"][1])),
+        summary=html.escape(_summary(losses, curves["validation_loss"][1], token)),
+        token=token,
         plots="".join(f'<div class="plot"><!--{name}--></div>' for name in others),
         facts="".join(
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
@@ -93,22 +97,23 @@ def _number(record: Record, name: str) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _summary(losses: Sequence[Record], validations: Sequence[Record]) -> str:
+def _summary(losses: Sequence[Record], validations: Sequence[Record], token: str) -> str:
     last = losses[-1]
     text = f"{last['step']:,} steps"
     if "epoch" in last:
         text += f", {last['epoch']:.2f} epochs"
     if "seconds" in last:
         text += f", {_duration(last['seconds'])}"
-    text += f"; training loss {_both_units(last['loss'])}"
+    text += f"; training loss {_both_units(last['loss'], token)}"
     if validations:
         best = min(validations, key=lambda record: record["validation_loss"])
-        text += f"; best validation {_both_units(best['validation_loss'])} at step {best['step']:,}"
+        value = _both_units(best["validation_loss"], token)
+        text += f"; best validation {value} at step {best['step']:,}"
     return text + "."
 
 
-def _both_units(nats: float) -> str:
-    return f"{nats:.4f} nats = {nats / math.log(2):.4f} bits a character"
+def _both_units(nats: float, token: str) -> str:
+    return f"{nats:.4f} nats = {nats / math.log(2):.4f} bits a {token}"
 
 
 def _duration(seconds: float) -> str:
@@ -121,8 +126,8 @@ def _thinned(records: Sequence[Record]) -> Sequence[Record]:
     return records if every <= 1 else [*records[:-1:every], records[-1]]
 
 
-def _loss_plot(curves: Mapping[str, tuple[str, Sequence[Record]]]) -> Any:
-    drawn = plot(height=340, x_axis_label="step", y_axis_label="nats a character", name="losses")
+def _loss_plot(curves: Mapping[str, tuple[str, Sequence[Record]]], token: str) -> Any:
+    drawn = plot(height=340, x_axis_label="step", y_axis_label=f"nats a {token}", name="losses")
     shown = []
     for colour, (field, (label, records)) in zip(SERIES, curves.items(), strict=False):
         kept = [record for record in _thinned(records) if _number(record, field)]
@@ -188,7 +193,7 @@ _BODY = """<header>
 <main>
 <div class="row"><span class="choice" role="group" aria-label="Unit">
 <button type="button" data-unit="nats" aria-pressed="true">nats</button>
-<button type="button" data-unit="bits" aria-pressed="false">bits a character</button>
+<button type="button" data-unit="bits" aria-pressed="false">bits a {token}</button>
 </span></div>
 <div class="plot"><!--losses--></div>
 <section {samples_hidden}>

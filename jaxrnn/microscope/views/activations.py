@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.probes import standard_probes
+from jaxrnn.microscope.probes import Probe, characters, standard_probes
 from jaxrnn.microscope.unit_search import Finding, search_units
 from jaxrnn.microscope.views.subject import (
     SHORTEST_SEARCH,
@@ -22,12 +22,13 @@ from jaxrnn.microscope.views.subject import (
     read,
     unit_numbers,
 )
+from jaxrnn.microscope.views.tokens import Tokens
 
 SEARCHED = 20_000
-"""Characters on which units are searched."""
+"""Tokens on which units are searched."""
 
 LEGIBLE = 100
-"""Characters that a still picture of activations can show and still be read."""
+"""Tokens that a still picture of activations can show and still be read."""
 
 LISTED = 12
 """Units whose meaning is said in the terminal."""
@@ -42,32 +43,34 @@ def activations_view(
 
     subject = only(subjects, "activations")
     config, layer = subject.run.config, layer_number(subject, stretch)
+    tokens = subject.tokens(stretch.text)
     cell = config.cells[layer]
     units = unit_numbers(subject, stretch)
     fields = len(cell.Carry._fields) + len({*cell.gates} - {*cell.Carry._fields})
     fitting = MOST_BYTES * 3 // 4 // (len(units) * fields)
-    start, end = stretch.bounds(min(2000, fitting))
+    start, end = stretch.bounds(tokens, min(2000, fitting))
     if end - start > fitting:
-        rule = f"at most {fitting:,} characters on a page with {len(units)} units"
+        rule = f"at most {fitting:,} {tokens.names} on a page with {len(units)} units"
         hint = "a shorter stretch with --from and --to, or fewer units with --units"
         raise ValueError(sentence("show", "--to", rule, f"{end - start:,}", hint))
     progress("reading the text", 0, 3)
-    seen = read(subject, subject.params, stretch.text, start, end)
+    seen = read(subject, subject.params, tokens, start, end)
     arrays = layer_fields(cell, seen.layers[layer])
     # Behind a projection the memory and the gates have other units than h; the page has one list.
     others = [name for name, array in arrays.items() if array.shape[1] != arrays["h"].shape[1]]
     left_out = f" Left out: {', '.join(others)}, whose units are not h's." if others else ""
     arrays = {name: array for name, array in arrays.items() if name not in others}
     progress("searching for what units encode", 1, 3)
-    findings = _search(subject, stretch, layer)
+    findings = _search(subject, tokens, start, layer)
     progress("searching for what units encode", 3, 3)
     named = [finding for finding in findings if finding.named and finding.unit in units]
     page = partial(
         activations_page,
-        stretch.text[start:end],
+        tokens.labels[start:end],
         {name: array[:, units] for name, array in arrays.items()},
         title=f"Inside {subject.name}",
-        description=f"Layer {layer + 1} of {len(config.cells)}. {stretch.words(start, end)}; after "
+        description=f"Layer {layer + 1} of {len(config.cells)}. "
+        f"{stretch.words(tokens, start, end)}; after "
         f"{subject.step:,} steps of training.{left_out}",
         units=units,
         first=start,
@@ -79,28 +82,45 @@ def activations_view(
 
         last = min(end, start + LEGIBLE)
         values = arrays["h"][: last - start, units]
-        draw_activations(axes, stretch.text[start:last], values, units=units)
+        draw_activations(axes, tokens.labels[start:last], values, units=units)
 
-    return View(page, _words(findings, named, len(units)), draw)
+    return View(page, _words(findings, named, len(units), tokens), draw)
 
 
-def _search(subject: Subject, stretch: Stretch, layer: int) -> tuple[Finding, ...]:
+def _search(subject: Subject, tokens: Tokens, start: int, layer: int) -> tuple[Finding, ...]:
     """What units encode, found on the text around the stretch; nothing where it is too short."""
-    text = known_around(subject, stretch, SEARCHED + 1)
-    probes = standard_probes(text[:-1])
-    if len(text) < SHORTEST_SEARCH or not probes:
+    around = known_around(tokens, start, SEARCHED + 1)
+    last = len(around) - 1
+    if len(around) < SHORTEST_SEARCH or not (probes := _probes(around.part(0, last))):
         return ()
     states = [
-        np.asarray(read(subject, params, text, 0, len(text) - 1).layers[layer].carries.h)
+        np.asarray(read(subject, params, around, 0, last).layers[layer].carries.h)
         for params in (subject.params, subject.untrained)
     ]
     report = search_units(states[0], probes, jax.random.key(0), untrained=states[1])
     return report.findings
 
 
-def _words(findings: Sequence[Finding], named: Sequence[Finding], shown: int) -> str:
+def _probes(tokens: Tokens) -> tuple[Probe, ...]:
+    """Being a certain token, and the properties of the text where each token ends."""
+    # What a byte at the end begins, is no character of the text.
+    places = np.minimum(tokens.characters, len(tokens.text) - 1)
+    others = [
+        probe._replace(values=probe.values[places])
+        for probe in standard_probes(tokens.text)
+        if not probe.is_character
+    ]
+    varying = (probe for probe in others if np.ptp(probe.values))
+    return (*characters(tokens.labels), *varying)
+
+
+def _words(
+    findings: Sequence[Finding], named: Sequence[Finding], shown: int, tokens: Tokens
+) -> str:
     if not findings:
-        return f"Fewer than {SHORTEST_SEARCH} characters: too few to search for what units encode."
+        return (
+            f"Fewer than {SHORTEST_SEARCH} {tokens.names}: too few to search for what units encode."
+        )
     if not named:
         return f"None of the {shown} units shown follows a probe that the search tries."
     matched = sum(finding.untrained >= abs(finding.confirmation) for finding in named)

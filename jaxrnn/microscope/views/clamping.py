@@ -24,7 +24,7 @@ SHOWN = 30
 """Units that have a bar."""
 
 WRITTEN = 400
-"""Characters of each of the two texts."""
+"""Tokens of each of the two texts."""
 
 
 def clamping_view(
@@ -36,12 +36,13 @@ def clamping_view(
     subject = only(subjects, "clamping")
     run, layer = subject.run, layer_number(subject, stretch)
     units = unit_numbers(subject, stretch)
-    start, end = stretch.bounds(500)
+    tokens = subject.tokens(stretch.text)
+    start, end = stretch.bounds(tokens, 500)
     value = stretch.value or 0.0
     held = f"held at {value:g}" if value else "silenced"
     progress("clamping units", 0, 3)
-    inputs, targets = encoded(subject, stretch.text, start, end)
-    carry = carry_before(subject, subject.params, stretch.text, start)
+    inputs, targets = encoded(subject, tokens, start, end)
+    carry = carry_before(subject, subject.params, tokens, start)
     effects = bits(1.0) * np.asarray(
         clamping_effects(run.config, subject.params, carry, inputs, targets, layer, value),
         np.float64,
@@ -55,12 +56,12 @@ def clamping_view(
         progress("writing", number, 3)
         texts[f"What it writes {name}, by the same draws"] = clamped_sample(
             run.config, subject.params, run.vocab, jax.random.key(0), clamps, WRITTEN,
-            stretch.text[start],
+            tokens.first_text(start),
         )  # fmt: skip
     progress("writing", 3, 3)
     chart = Chart(
         [Bar(f"unit {unit}", float(effects[unit])) for unit in order[:SHOWN]],
-        "change in loss, bits a character",
+        f"change in loss, bits a {tokens.name}",
         f"The {min(SHOWN, len(order))} units whose clamping changes the loss most; to the left the "
         "text becomes easier.",
     )
@@ -68,9 +69,10 @@ def clamping_view(
         bars_page,
         {f"Units of layer {layer + 1}, each {held} in turn": chart},
         title=f"What depends on the units of {subject.name}",
-        description=f"{stretch.words(start, end + 1)}. A unit's h is {value:g} at every step.",
+        description=f"{stretch.words(tokens, start, end + 1)}. "
+        f"A unit's h is {value:g} at every step.",
         texts=texts,
     )
     lines = [f"  unit {unit:4}  {effects[unit]:+.4f}".replace("-", "−") for unit in order[:8]]
-    head = f"{held.capitalize()}, a unit changes the loss by (bits a character):\n"
+    head = f"{held.capitalize()}, a unit changes the loss by (bits a {tokens.name}):\n"
     return View(page, head + "\n".join(lines))

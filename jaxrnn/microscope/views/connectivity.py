@@ -18,9 +18,10 @@ def connectivity_view(
     from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
 
     subject = only(subjects, "connectivity")
-    start, end = stretch.bounds(150)
-    seen = read(subject, subject.params, stretch.text, start, end)
-    carry = carry_before(subject, subject.params, stretch.text, start)
+    tokens = subject.tokens(stretch.text)
+    start, end = stretch.bounds(tokens, 150)
+    seen = read(subject, subject.params, tokens, start, end)
+    carry = carry_before(subject, subject.params, tokens, start)
     names = [stretch.definition] if stretch.definition else [*DEFINITIONS]
     matrices = {}
     for number, name in enumerate(names):
@@ -35,22 +36,22 @@ def connectivity_view(
     agreement = rank_agreement(matrices) if several else None
     page = partial(
         connectivity_page,
-        stretch.text[start : end + 1],
+        tokens.labels[start : end + 1],
         {subject.name: ConnectedModel(matrices, seen.logits, agreement)},
-        subject.run.vocab.characters,
+        subject.run.vocab.labels,
         title=f"What mattered to {subject.name}",
-        description=f"{stretch.words(start, end + 1)}.",
+        description=f"{stretch.words(tokens, start, end + 1)}.",
         first=start,
     )
     lines = [
-        f"  {name.replace('_', ' '):28} {np.mean(reach(matrix)):6.1f} characters"
+        f"  {name.replace('_', ' '):28} {np.mean(reach(matrix)):6.1f} {tokens.names}"
         for name, matrix in matrices.items()
     ]
 
     def draw(axes: Any) -> None:
         from jaxrnn.microscope.figures.coloured_text import draw_coloured_text
 
-        text = stretch.text[start : end + 1]
+        text = tokens.labels[start : end + 1]
         matrix = matrices[names[0]]
         draw_coloured_text(axes, text, matrix[-1], target=len(text) - 1)
 

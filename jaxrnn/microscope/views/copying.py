@@ -14,7 +14,7 @@ from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text
 
 WRITTEN = 2000
-"""Characters of the sample, and of the held-out text beside it."""
+"""Tokens of the sample, and characters of the held-out text beside it."""
 
 LONGEST = 30
 """The largest n of the n-grams."""
@@ -33,7 +33,7 @@ def copying_view(
     run = subject.run
     training, held_out = own_text(run)
     progress("writing", 0, 3)
-    prime = next((c for c in "\n " if c in run.vocab.characters), run.vocab.characters[0])
+    prime = next((token for token in ("\n", " ", *run.vocab.labels) if token in run.vocab), "")
     sample = charlm.sample(
         run.config, subject.params, run.vocab, jax.random.key(0), WRITTEN, prime=prime
     )
@@ -59,9 +59,10 @@ def copying_view(
         curves_page,
         curves,
         title=f"What {subject.name} copies",
-        description=f"A sample of {WRITTEN:,} characters beside the text that the run was trained "
-        "on: for each n, the share of its n-grams that the training text does not have. Text by "
-        "the same hand, held out, is the measure: who copies less has more that is new.",
+        description=f"A sample of {WRITTEN:,} {run.settings.token}s beside the text that the run "
+        "was trained on: for each n, the share of its n-grams that the training text does not "
+        "have. Text by the same hand, held out, is the measure: who copies less has more "
+        "that is new.",
         x_label="n, characters",
         y_label="share of n-grams that are new",
         legend="bottom_right",

@@ -17,9 +17,10 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
     from jaxrnn.microscope.pages.gates import gates_page
 
     subject = only(subjects, "gates")
-    start, end = stretch.bounds(5000)
+    tokens = subject.tokens(stretch.text)
+    start, end = stretch.bounds(tokens, 5000)
     progress("reading the text", 0, 1)
-    seen = read(subject, subject.params, stretch.text, start, end)
+    seen = read(subject, subject.params, tokens, start, end)
     progress("reading the text", 1, 1)
     layers = {
         f"layer {number}": saturated_gates(cell, layer)
@@ -47,7 +48,8 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
         gates_page,
         layers,
         title=f"Gates of {subject.name}",
-        description=f"{stretch.words(start, end)}; after {subject.step:,} steps of training.",
+        description=f"{stretch.words(tokens, start, end)}; "
+        f"after {subject.step:,} steps of training.",
         rows=rows,
     )
 

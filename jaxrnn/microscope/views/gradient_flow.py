@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn import charlm
+from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.gradient_flow import (
     FlowOverTraining,
@@ -35,12 +36,13 @@ from jaxrnn.microscope.views.subject import (
     layer_number,
     read,
 )
+from jaxrnn.microscope.views.tokens import Tokens
 
 JACOBIANS = 24
 """Steps whose Jacobians are taken; of 192 units their singular values take a second or two."""
 
 FOLLOWED = 1_000
-"""Characters along which the Lyapunov exponent is measured, where the text has as many."""
+"""Tokens along which the Lyapunov exponent is measured, where the text has as many."""
 
 
 def gradient_flow_view(
@@ -49,18 +51,24 @@ def gradient_flow_view(
     """What is left of the gradient, step by step back, at every moment that a checkpoint keeps."""
     from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 
-    start, end = stretch.bounds(64)
+    kinds = {subject.run.vocab.kind: subject for subject in subjects}
+    if len(kinds) > 1:
+        got = ", ".join(f"{kind} of {subject.run.path.name}" for kind, subject in kinds.items())
+        raise ValueError(sentence("show", "RUN", "runs with tokens of one kind", got))
+    tokens = subjects[0].tokens(stretch.text)
+    start, end = stretch.bounds(tokens, 64)
     histories = [_moments(subject, len(subjects) > 1) for subject in subjects]
     models: dict[str, FlowOverTraining] = {}
     lines = []
     total, done = sum(map(len, histories)), 0
     for subject, history in zip(subjects, histories, strict=True):
         layer = layer_number(subject, stretch)
-        inputs, targets = encoded(subject, stretch.text, start, end)
+        tokens = subject.tokens(stretch.text)
+        inputs, targets = encoded(subject, tokens, start, end)
         by_moment = []
         for params in history.values():
             progress("gradients", done, total)
-            carry = carry_before(subject, params, stretch.text, start)
+            carry = carry_before(subject, params, tokens, start)
             gradients = state_gradients(subject.run.config, params, carry, inputs, targets)
             by_moment.append(gradients[layer])
             done += 1
@@ -71,8 +79,8 @@ def gradient_flow_view(
             name = _unlike(models, subject, field)
             words = ""
             if field == "h":
-                words = _what_makes_it(subject, last, layer, flows[-1], stretch.text, start, end)
-                words = f"{words}\n{_predictability(subject, last, layer, stretch)}"
+                words = _what_makes_it(subject, last, layer, flows[-1], tokens, start, end)
+                words = f"{words}\n{_predictability(subject, last, layer, tokens, start)}"
             histograms = gradient_histograms(np.stack([array[-1] for array in arrays]))
             models[name] = FlowOverTraining((*history,), histograms, flows, words)
             factors = f"{flows[0].factor_a_step:.3f} before training, {flows[-1].factor_a_step:.3f}"
@@ -84,8 +92,8 @@ def gradient_flow_view(
         gradient_flow_page,
         models,
         title="How the gradient flows back through time",
-        description=f"{stretch.words(start, end)}. A run keeps its first parameters, its last two "
-        "checkpoints and the best.",
+        description=f"{stretch.words(tokens, start, end)}. A run keeps its first parameters, "
+        "its last two checkpoints and the best.",
     )
 
     def draw(axes: Any) -> None:
@@ -119,13 +127,19 @@ def _unlike(models: dict[str, FlowOverTraining], subject: Subject, field: str) -
 
 
 def _what_makes_it(
-    subject: Subject, params: Any, layer: int, flow: GradientFlow, text: str, start: int, end: int
+    subject: Subject,
+    params: Any,
+    layer: int,
+    flow: GradientFlow,
+    tokens: Tokens,
+    start: int,
+    end: int,
 ) -> str:
     """The last moment's w_hh and step Jacobians beside its gradient, and a verdict."""
     cell, weights = subject.run.config.cells[layer], params.layers[layer]
     spectra = recurrent_spectrum(cell, weights)
-    before = carry_before(subject, params, text, start)
-    seen = read(subject, params, text, start, min(end, start + JACOBIANS))
+    before = carry_before(subject, params, tokens, start)
+    seen = read(subject, params, tokens, start, min(end, start + JACOBIANS))
     xs = layer_inputs(subject.run.config, params, before, seen.inputs)[layer]
     jacobians = np.asarray(step_jacobians(cell, weights, before[layer], xs), np.float64)
     each = np.linalg.norm(jacobians, 2, axis=(1, 2))
@@ -153,23 +167,23 @@ def _what_makes_it(
     )
 
 
-def _predictability(subject: Subject, params: Any, layer: int, stretch: Stretch) -> str:
+def _predictability(subject: Subject, params: Any, layer: int, tokens: Tokens, start: int) -> str:
     """The layer's Lyapunov exponent along the text around the stretch, and what it means."""
-    config, text = subject.run.config, known_around(subject, stretch, FOLLOWED)
-    tokens = jnp.asarray(subject.run.vocab.encode(text))
+    config, around = subject.run.config, known_around(tokens, start, FOLLOWED)
+    ids = jnp.asarray(around.ids)
     zero = charlm.zero_carry(config, params, ())
-    xs = layer_inputs(config, params, zero, tokens)[layer]
-    guess = jax.tree.map(lambda c: jnp.zeros((len(text), *c.shape), c.dtype), zero[layer])
+    xs = layer_inputs(config, params, zero, ids)[layer]
+    guess = jax.tree.map(lambda c: jnp.zeros((len(around), *c.shape), c.dtype), zero[layer])
     found, at_guess = (
         largest_lyapunov_exponent(
             config.cells[layer], params.layers[layer], zero[layer], xs, jax.random.key(0),
-            along=along, settle=min(WARM_UP, len(text) // 2),
+            along=along, settle=min(WARM_UP, len(around) // 2),
         )
         for along in (None, guess)
     )  # fmt: skip
     first = f"{at_guess.exponent:+.3f}".replace("-", "−")
     return (
-        f"Along {len(text):,} characters: {found.words[0].lower()}{found.words[1:]} Along zeros, "
-        f"its first guess, the exponent is {first}; few iterations can be expected where both are "
-        "below 0."
+        f"Along {len(around):,} {around.names}: {found.words[0].lower()}{found.words[1:]} "
+        f"Along zeros, its first guess, the exponent is {first}; few iterations can "
+        "be expected where both are below 0."
     )

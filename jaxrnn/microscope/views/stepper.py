@@ -17,21 +17,22 @@ def stepper_view(
 
     subject = only(subjects, "stepper")
     run, settings = subject.run, subject.run.settings
-    start, end = stretch.bounds(8)
+    tokens = subject.tokens(stretch.text)
+    start, end = stretch.bounds(tokens, 8)
     if settings.num_layers > 1 or max(settings.sizes) > MOST_UNITS:
         hint = f"jaxrnn train --rnn-size {MOST_UNITS} --num-layers 1; or --view activations"
         rule, got = f"a model of one layer with at most {MOST_UNITS} units", subject.name
         raise ValueError(sentence("show", "RUN", rule, got, hint))
     if end - start > MOST_STEPS:
-        rule, got = f"at most {MOST_STEPS} characters for the stepper", f"{start} to {end}"
+        rule, got = f"at most {MOST_STEPS} {tokens.names} for the stepper", f"{start} to {end}"
         raise ValueError(sentence("show", "--from, --to", rule, got))
-    inputs, targets = encoded(subject, stretch.text, start, end)
+    inputs, targets = encoded(subject, tokens, start, end)
     recordings = {}
     for number, (name, params) in enumerate(
         {"untrained": subject.untrained, "trained": subject.params}.items()
     ):
         progress("recording", number, 2)
-        carry = carry_before(subject, params, stretch.text, start)
+        carry = carry_before(subject, params, tokens, start)
         recordings[name] = record(
             run.config,
             params,
@@ -47,11 +48,11 @@ def stepper_view(
             loss=settings.loss,
         )
     progress("recording", 2, 2)
-    shown = [stretch.text[start:end], stretch.text[start + 1 : end + 1]]
+    shown = ["".join(tokens.labels[k : end - start + k]) for k in (start, start + 1)]
     page = partial(
         stepper_page,
         recordings,
-        run.vocab.characters,
+        run.vocab.labels,
         title=f"One training step of {subject.name}",
         text=f"It reads {shown[0]!r} and should expect {shown[1]!r}. η is the run's highest rate.",
     )

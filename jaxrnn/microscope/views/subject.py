@@ -1,25 +1,29 @@
 """What a view looks at: the model of a run, and a stretch of a text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
 
 from jaxrnn import charlm
 from jaxrnn.charlm import runs
 from jaxrnn.charlm.own_text import own_parts
 from jaxrnn.charlm.plan import first_params
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.traces import ModelTrace, encode_text, trace_model
+from jaxrnn.microscope.traces import ModelTrace, trace_model
+from jaxrnn.microscope.views.tokens import Tokens, tokens_of
 from jaxrnn.networks import output_size
 
 WARM_UP = 200
-"""Characters before the stretch that a model reads first, so that its state is in its stride."""
+"""Tokens before the stretch that a model reads first, so that its state is in its stride."""
 
 SHORTEST_SEARCH = 400
-"""Characters without which nothing can be found in a text by measurement."""
+"""Tokens without which nothing can be found in a text by measurement."""
 
 
 class View(NamedTuple):
@@ -53,6 +57,7 @@ class Subject:
     def __init__(self, path: str, note: Callable[[str], None]) -> None:
         self.run = runs.open_run(path)
         self._note = note
+        self._read: Tokens | None = None
         if self.run.settings.dtype == "float64":
             jax.config.update("jax_enable_x64", True)
 
@@ -83,6 +88,12 @@ class Subject:
         """Parameters by step: those that training began with, and every checkpoint that is kept."""
         return {0: self.untrained, **runs.load_history(self.run, self._note)}
 
+    def tokens(self, text: str) -> Tokens:
+        """A text as the model reads it."""
+        if self._read is None or self._read.text != text:
+            self._read = tokens_of(self.run.vocab, text)
+        return self._read
+
     @property
     def name(self) -> str:
         """The run's folder and its model in words."""
@@ -96,7 +107,7 @@ class Stretch:
     Attributes:
         text: all of it.
         source: where it is from, in words.
-        start: place of the first character to show.
+        start: place of the first token to show.
         end: place after the last one; None: as many as the view shows by default.
         layer: counted from 0; −1 is the last.
         units: their numbers; None: all.
@@ -113,28 +124,29 @@ class Stretch:
     definition: str | None = None
     value: float | None = None
 
-    def words(self, start: int, end: int) -> str:
-        """Which characters are shown, in words; `end` is the place after the last one."""
-        return f"Characters {start:,} to {end - 1:,} of {len(self.text):,}, {self.source}"
+    def words(self, tokens: Tokens, start: int, end: int) -> str:
+        """Which tokens are shown, in words; `end` is the place after the last one."""
+        names = tokens.names.capitalize()
+        return f"{names} {start:,} to {end - 1:,} of {len(tokens):,}, {self.source}"
 
-    def bounds(self, length: int) -> tuple[int, int]:
-        """Start and end of the stretch, `length` characters unless the end was given.
+    def bounds(self, tokens: Tokens, length: int) -> tuple[int, int]:
+        """Start and end of the stretch, `length` tokens unless the end was given.
 
-        One character of the text must follow its end, to be predicted.
+        One token of the text must follow its end, to be predicted.
 
         Raises:
-            ValueError: a text of one character, or a stretch that leaves the text.
+            ValueError: a text of one token, or a stretch that leaves the text.
         """
-        most = len(self.text) - 1
+        most = len(tokens) - 1
         if most < 1:
-            rule = "at least two characters, one to read and one to predict"
+            rule = f"at least two {tokens.names}, one to read and one to predict"
             raise ValueError(sentence("show", "--text", rule, repr(self.text)))
         end = min(self.start + length, most) if self.end is None else self.end
         if not 0 <= self.start < end <= most:
             got = f"--from {self.start}" + ("" if self.end is None else f" --to {self.end}")
             rule = (
-                f"0 ≤ FROM < TO ≤ {most:,} in a text of {most + 1:,} characters, the last of which "
-                "is there to be predicted"
+                f"0 ≤ FROM < TO ≤ {most:,} in a text of {most + 1:,} {tokens.names}, the last of "
+                "which is there to be predicted"
             )
             raise ValueError(sentence("show", "--from, --to", rule, got))
         return self.start, end
@@ -167,71 +179,68 @@ def unit_numbers(subject: Subject, stretch: Stretch) -> list[int]:
     return list(range(size)) if stretch.units is None else list(stretch.units)
 
 
-def carry_before(subject: Subject, params: charlm.Params, text: str, start: int) -> tuple[Any, ...]:
-    """The state after the characters before the stretch, those since one that is not known."""
+def carry_before(
+    subject: Subject, params: charlm.Params, tokens: Tokens, start: int
+) -> tuple[Any, ...]:
+    """The state after the tokens before the stretch, those since one that is not known."""
     config, first = subject.run.config, max(0, start - WARM_UP)
-    before = text[first + _after_unknown(subject, text[first:start]) : start]
+    before = tokens.ids[first + _after_unknown(tokens.ids[first:start]) : start]
     carry = charlm.zero_carry(config, params, ())
-    if before:
-        carry, _ = charlm.apply(
-            config, params, carry, jax.numpy.asarray(subject.run.vocab.encode(before))
-        )
+    if len(before):
+        carry, _ = charlm.apply(config, params, carry, jnp.asarray(before))
     return carry
 
 
-def check_known(subject: Subject, text: str, start: int, end: int) -> None:
+def check_known(subject: Subject, tokens: Tokens, start: int, end: int) -> None:
     """Raises ValueError where a character to be read is one that the model never saw."""
-    unknown = _first_unknown(subject, text, range(start, end))
-    if unknown is not None:
-        character = text[unknown]
+    unknown = np.flatnonzero(tokens.ids[start:end] < 0)
+    if len(unknown):
+        place = start + int(unknown[0])
+        character = tokens.text[place]
         rule = (
             f"the {len(subject.run.vocab)} characters that {subject.run.path.name} was trained on"
         )
-        got = f"{character!r} (U+{ord(character):04X}) at position {unknown:,}"
+        got = f"{character!r} (U+{ord(character):04X}) at position {place:,}"
         hint = "--from and --to choose a stretch without it"
         raise ValueError(sentence("show", "--text", rule, got, hint))
 
 
-def encoded(subject: Subject, text: str, start: int, end: int) -> tuple[jax.Array, jax.Array]:
-    """`text[start:end]` as inputs, and the targets one character on.
+def encoded(subject: Subject, tokens: Tokens, start: int, end: int) -> tuple[jax.Array, jax.Array]:
+    """Tokens `start` to `end` as inputs, and the targets one token on.
 
     Raises:
         ValueError: a character that the model does not know.
     """
-    check_known(subject, text, start, end + 1)
-    return encode_text(subject.run.vocab, text[start : end + 1])
+    check_known(subject, tokens, start, end + 1)
+    ids = jnp.asarray(tokens.ids[start : end + 1])
+    return ids[:-1], ids[1:]
 
 
-def read(subject: Subject, params: charlm.Params, text: str, start: int, end: int) -> ModelTrace:
-    """What the model does with `text[start:end]`, after the characters before it."""
-    inputs, targets = encoded(subject, text, start, end)
-    carry = carry_before(subject, params, text, start)
+def read(
+    subject: Subject, params: charlm.Params, tokens: Tokens, start: int, end: int
+) -> ModelTrace:
+    """What the model does with tokens `start` to `end`, after those before them."""
+    inputs, targets = encoded(subject, tokens, start, end)
+    carry = carry_before(subject, params, tokens, start)
     return trace_model(subject.run.config, params, carry, inputs, targets)
 
 
-def known_around(subject: Subject, stretch: Stretch, length: int) -> str:
-    """About `length` characters around the stretch's start, up to what the model does not know.
+def known_around(tokens: Tokens, start: int, length: int) -> Tokens:
+    """About `length` tokens around a stretch's start, up to what the model does not know.
 
     A character that the model never saw stops it only where it is in the stretch itself.
     """
-    text, start = stretch.text, stretch.start
     first = max(0, start - length // 2)
-    first += _after_unknown(subject, text[first:start])
-    last = min(len(text), first + length)
-    unknown = _first_unknown(subject, text, range(start, last))
-    return text[first : last if unknown is None else unknown]
+    first += _after_unknown(tokens.ids[first:start])
+    last = min(len(tokens), first + length)
+    unknown = np.flatnonzero(tokens.ids[start:last] < 0)
+    return tokens.part(first, start + int(unknown[0]) if len(unknown) else last)
 
 
-def _after_unknown(subject: Subject, text: str) -> int:
-    """The place after the last character that the model does not know; 0 where it knows all."""
-    unknown = _first_unknown(subject, text, reversed(range(len(text))))
-    return 0 if unknown is None else unknown + 1
-
-
-def _first_unknown(subject: Subject, text: str, places: Iterable[int]) -> int | None:
-    """The first of the places at which the model does not know the text's character."""
-    known = set(subject.run.vocab.characters)
-    return next((at for at in places if text[at] not in known), None)
+def _after_unknown(ids: NDArray[np.int32]) -> int:
+    """The place after the last one that the model does not know; 0 where it knows all."""
+    unknown = np.flatnonzero(ids < 0)
+    return int(unknown[-1]) + 1 if len(unknown) else 0
 
 
 def own_text(run: runs.Run) -> tuple[str, str]:
@@ -241,7 +250,7 @@ def own_text(run: runs.Run) -> tuple[str, str]:
         ValueError: the text is not where it was, or is another one now.
     """
     parts = own_parts(run, "show: --text", "name a text: --text FILE")
-    return parts.train, parts.validation
+    return parts.train.text, parts.validation.text
 
 
 def held_out_text(run: runs.Run) -> tuple[str, str]:

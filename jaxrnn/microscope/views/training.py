@@ -31,11 +31,12 @@ def training_view(
         title=f"Training of {subject.name}",
         description=f"On {Path(run.source).name}.",
         facts=facts,
+        token=run.settings.token,
     )
 
     def draw(axes: Any) -> None:
         from jaxrnn.microscope.figures.curves import draw_training
 
-        draw_training(axes, records)
+        draw_training(axes, records, token=run.settings.token)
 
     return View(page, f"{len(records):,} records of metrics.jsonl.", draw)

@@ -198,7 +198,7 @@ whenPlotted(() => {
   const source = model("activations").data_source;
   steps = data.fields.map(({ name }) => Int16Array.from(source.data[name][0]));
   const places = Array.from({ length: T }, (_, t) => t + 0.5);
-  const glyphs = data.characters.map((character) => (character === "␣" ? "" : [...character].length > 1 ? "▯" : character));
+  const glyphs = data.characters.map((character) => (character === "␣" ? "" : !data.words && [...character].length > 1 ? "▯" : character));
   model("characters").data_source.data = { place: places, height: places.map(() => 0.5), character: glyphs };
   const fit = Math.min(T, Math.max(20, Math.floor(innerWidth / 11)));
   model("map").x_range.setv({ start: 0, end: fit });

@@ -28,7 +28,7 @@ for (const button of document.querySelectorAll("[data-unit]"))
       const source = model(`${name} source`);
       if (source) source.data = { ...source.data, shown: source.data[unit] };
     }
-    for (const axis of model("losses").left) axis.axis_label = `${unit} a character`;
+    for (const axis of model("losses").left) axis.axis_label = `${unit} a ${data.token}`;
   });
 
 showSample(sample);
