@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrnn.charlm.reading import Piece, Reader
-from jaxrnn.charlm.sources import absolute, in_words
+from jaxrnn.charlm.sources import absolute
 from jaxrnn.errors import sentence
 
 PYTHON_DOCUMENTATION = "pydoc_data.topics"

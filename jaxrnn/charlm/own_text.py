@@ -18,7 +18,6 @@ from jaxrnn.charlm.corpus import (
 )
 from jaxrnn.charlm.reading import Piece, Reader
 from jaxrnn.charlm.run_folder import Run
-from jaxrnn.charlm.sources import in_words
 from jaxrnn.errors import sentence
 
 # Tokens of a part of a text on disk that are made a text again: its first ones.

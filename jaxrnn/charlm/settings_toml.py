@@ -18,7 +18,7 @@ HEAD = """\
 def settings_toml(settings: Settings, sources: Sequence[str]) -> bytes:
     """The file's content.
 
-    What is None or empty is left out, as TOML has no such value: it is None anyway where it is not said.
+    What is None or empty is left out: TOML has no None, and it is that anyway where it is not said.
 
     Args:
         settings: of the run.

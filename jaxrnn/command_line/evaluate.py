@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jaxrnn.charlm.baselines import NGrams
-    from jaxrnn.charlm.loading import TrainedModel
     from jaxrnn.charlm.corpus import Tokens
+    from jaxrnn.charlm.loading import TrainedModel
     from jaxrnn.charlm.own_text import OwnPart, Parts
     from jaxrnn.charlm.runs import Run
 
@@ -44,7 +44,8 @@ def make_parser() -> argparse.ArgumentParser:
         "texts",
         metavar="TEXT",
         nargs="*",
-        help="text files, - for standard input, or folders, each of which is one text; default: a part of the run's own text",
+        help="text files, folders, each of which is one text, or - for standard input; default: a "
+        "part of the run's own text",
     )
     parser.add_argument(
         "--split",

@@ -165,8 +165,8 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--newlines",
         choices=NEWLINES,
-        help="the line ends \\r\\n and \\r: unify makes them \\n, as Python's text files have it, so "
-        "that a text is the same wherever it was written; keep leaves them (default: unify)",
+        help="the line ends \\r\\n and \\r: unify makes them \\n, as Python's text files have it, "
+        "so that a text is the same wherever it was written; keep leaves them (default: unify)",
     )
     group.add_argument(
         "--include",
