@@ -73,7 +73,7 @@ def find_files(
             folders |= os.path.isdir(text)
             found = _in_place(text, include, argument, own)
         else:
-            matches = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []
+            matches = _matches(text) if glob.has_magic(text) else []
             if not matches:
                 what = "which no file fits" if glob.has_magic(text) else "which does not exist"
                 got = f"{text}, {what}"
@@ -94,6 +94,27 @@ def find_files(
     if include and not folders:
         rule, got = "a folder among the texts, whose files it chooses", in_words(texts)
         raise ValueError(sentence("read_text", "include", rule, got))
+
+
+def _matches(pattern: str) -> list[str]:
+    """What is there of a pattern, in order; hidden files only where it says so."""
+    path = Path(pattern)
+    parts = path.relative_to(path.anchor).parts
+    hidden = any(part.startswith(".") for part in parts)
+    literal = next(place for place, part in enumerate(parts) if glob.has_magic(part))
+    base = Path(path.anchor, *parts[:literal])
+    try:
+        # Not `glob.glob`, whose ** goes round and round where links do.
+        found = list(base.glob("/".join(parts[literal:])))
+    except ValueError:  # ** within a name
+        return []
+    kept = [
+        each
+        for each in found
+        if (hidden or not any(part.startswith(".") for part in each.relative_to(base).parts))
+        and (each.is_file() or each.is_dir())
+    ]
+    return [str(each) for each in sorted(kept, key=lambda each: each.parts)]
 
 
 def _in_place(text: str, include: Sequence[str], argument: str, own: bool) -> Iterator[Source]:

@@ -162,24 +162,29 @@ def make_parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("text")
     add(group, "encoding", metavar="NAME", help="the encoding of TEXT, for example latin-1")
-    group.add_argument(
-        "--newlines",
+    add(
+        group,
+        "newlines",
         choices=NEWLINES,
         help="the line ends \\r\\n and \\r: unify makes them \\n, as Python's text files have it, "
-        "so that a text is the same wherever it was written; keep leaves them (default: unify)",
+        "so that a text is the same wherever it was written; keep leaves them",
     )
-    group.add_argument(
-        "--include",
+    add(
+        group,
+        "include",
         action="append",
         metavar="PATTERN",
         help="of a folder, read the files with such names only, for example '*.py'; may be given "
         "several times. Files come in the order of their paths, hidden ones are left out",
+        shown="all of them",
     )
-    group.add_argument(
-        "--documents",
+    add(
+        group,
+        "documents",
         action=argparse.BooleanOptionalAction,
         help="begin each file with a zero state, in validation too, so that none is read in the "
         "light of the one before",
+        shown="no",
     )
     add(
         group,
