@@ -16,7 +16,7 @@ import pytest
 
 import jaxrnn as rnn
 from jaxrnn import charlm, tuning
-from jaxrnn.charlm import evaluation, sampling, training
+from jaxrnn.charlm import beams, evaluation, generating, training
 
 PLATFORMS = {"float32": ("cuda", "tpu"), "bfloat16": ("cuda", "tpu"), "float64": ("cuda",)}
 T, B, I, H, V = 12, 4, 5, 6, 7
@@ -291,8 +291,9 @@ def sampled(**choice: Any) -> Any:
     """What `sample` and its kin run: they take and give text."""
 
     def row(m: Model) -> Any:
-        greedy, top_k = choice.get("greedy", False), choice.get("top_k")
-        function = functools.partial(sampling._steps, m.config, greedy=greedy, top_k=top_k)
+        fixed = {"greedy": False, "top_k": None, "scored": False}
+        fixed |= {name: choice[name] for name in fixed if name in choice}
+        function = functools.partial(generating._steps, m.config, **fixed)
         number = shaped((), m.dtype if m.dtype != "bfloat16" else "float32")
         share = number if "top_p" in choice else None
         token, given = shaped((B,), "int32"), shaped((9,), "int32")
@@ -303,11 +304,23 @@ def sampled(**choice: Any) -> Any:
 
 
 def first_drawn(m: Model) -> Any:
-    return functools.partial(sampling._evenly, count=B, vocab_size=V), key()
+    return functools.partial(generating._evenly, count=B, vocab_size=V), key()
 
 
 def first_carry(m: Model) -> Any:
-    return functools.partial(sampling._first_carry, m.config, count=B), m.params, m.carry()
+    return functools.partial(generating._first_carry, m.config, count=B), m.params, m.carry()
+
+
+def beams_found(**stop: Any) -> Any:
+    """What `beam_search` runs: it takes and gives text."""
+
+    def row(m: Model) -> Any:
+        function = functools.partial(beams._search, m.config, width=3, length=T)
+        table = shaped((3, V), "int32") if stop else None
+        penalty = shaped((), m.dtype if m.dtype != "bfloat16" else "float32")
+        return function, m.params, m.carry(), shaped((4,), "int32"), table, penalty
+
+    return row
 
 
 def of_logits(loss: Any) -> Any:
@@ -358,6 +371,9 @@ CHARLM = {
     "sample": [*SAMPLING, first_carry],
     "sample_many": SAMPLING[:1],
     "stream": SAMPLING[:1],
+    "sample_scored": [sampled(scored=True)],
+    "stream_scored": [sampled(scored=True)],
+    "beam_search": [beams_found(), beams_found(stop=True)],
 }  # fmt: skip
 MIXED = {
     "make_train_step": train_step(compute_dtype=jnp.bfloat16),
@@ -370,10 +386,11 @@ NOTHING_TO_LOWER = {
     "Stack", "TeacherForcing", "Trace", "output_size", "register", "gradcheck",
 }  # fmt: skip
 NOTHING_IN_CHARLM_TO_LOWER = {
-    "ByteVocab", "Config", "Corpus", "Decoder", "Encoder", "Group", "NGrams", "Params", "Tokenizer",
-    "TrainState", "TrainedModel", "Vocab", "WordVocab", "bits", "character_classes", "count_ngrams",
-    "group_losses", "load", "make_mesh", "make_streams", "make_tokenizer", "ngram_surprisals",
-    "number_of_windows", "python_documentation", "read_text", "split", "until",
+    "Beam", "ByteVocab", "Config", "Corpus", "Decoder", "Encoder", "Group", "NGrams", "Params",
+    "Sampling", "Scored", "Tokenizer", "TrainState", "TrainedModel", "Vocab", "WordVocab", "bits",
+    "character_classes", "count_ngrams", "group_losses", "load", "make_mesh", "make_streams",
+    "make_tokenizer", "ngram_surprisals", "number_of_windows", "python_documentation", "read_text",
+    "split",
 }  # fmt: skip
 
 

@@ -22,12 +22,12 @@ def prepare_charlm_sampling(problem: SampleProblem, device: str) -> Prepared:
 
     def run() -> None:
         key = jax.random.key(problem.seed)
-        charlm.sample_many(config, params, vocab, key, count, length, prime)
+        charlm.sample_many(config, params, vocab, key, count, length=length, prime=prime)
 
     def results() -> Arrays:
         key = jax.random.key(problem.seed)
         text = charlm.sample(
-            config, params, vocab, key, COMPARED_CHARACTERS, prime, temperature=0.0
+            config, params, vocab, key, length=COMPARED_CHARACTERS, prime=prime, temperature=0.0
         )
         return {"likeliest characters": vocab.encode(text)}
 

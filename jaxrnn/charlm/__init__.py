@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxrnn.charlm.baselines import NGrams, count_ngrams, ngram_surprisals
+    from jaxrnn.charlm.beams import Beam, beam_search
     from jaxrnn.charlm.byte_vocabulary import ByteVocab
     from jaxrnn.charlm.corpus import Corpus, python_documentation, read_text, split
     from jaxrnn.charlm.evaluation import evaluate, surprisals
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     )
     from jaxrnn.charlm.model import Config, Params, apply, init, step, zero_carry
     from jaxrnn.charlm.placement import make_mesh
-    from jaxrnn.charlm.sampling import sample, sample_many, stream, until
+    from jaxrnn.charlm.sampling import (
+        Scored,
+        sample,
+        sample_many,
+        sample_scored,
+        stream,
+        stream_scored,
+    )
     from jaxrnn.charlm.streams import make_streams, number_of_windows, window
     from jaxrnn.charlm.tokenizers import Decoder, Encoder, Tokenizer, make_tokenizer
     from jaxrnn.charlm.training import (
@@ -34,9 +42,11 @@ if TYPE_CHECKING:
     )
     from jaxrnn.charlm.vocabulary import Vocab
     from jaxrnn.charlm.word_vocabulary import WordVocab
+    from jaxrnn.charlm.writing import Sampling
 
 _HOME = {
     "baselines": ("NGrams", "count_ngrams", "ngram_surprisals"),
+    "beams": ("Beam", "beam_search"),
     "byte_vocabulary": ("ByteVocab",),
     "corpus": ("Corpus", "python_documentation", "read_text", "split"),
     "evaluation": ("evaluate", "surprisals"),
@@ -52,17 +62,26 @@ _HOME = {
     ),
     "model": ("Config", "Params", "apply", "init", "step", "zero_carry"),
     "placement": ("make_mesh",),
-    "sampling": ("sample", "sample_many", "stream", "until"),
+    "sampling": (
+        "Scored",
+        "sample",
+        "sample_many",
+        "sample_scored",
+        "stream",
+        "stream_scored",
+    ),
     "streams": ("make_streams", "number_of_windows", "window"),
     "tokenizers": ("Decoder", "Encoder", "Tokenizer", "make_tokenizer"),
     "training": ("TrainState", "initial_state", "make_train_step", "make_train_windows"),
     "vocabulary": ("Vocab",),
     "word_vocabulary": ("WordVocab",),
+    "writing": ("Sampling",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "LOSSES",
+    "Beam",
     "ByteVocab",
     "Config",
     "Corpus",
@@ -71,12 +90,15 @@ __all__ = [
     "Group",
     "NGrams",
     "Params",
+    "Sampling",
+    "Scored",
     "Tokenizer",
     "TrainState",
     "TrainedModel",
     "Vocab",
     "WordVocab",
     "apply",
+    "beam_search",
     "bits",
     "character_classes",
     "count_ngrams",
@@ -99,12 +121,13 @@ __all__ = [
     "read_text",
     "sample",
     "sample_many",
+    "sample_scored",
     "split",
     "step",
     "stream",
+    "stream_scored",
     "summed_cross_entropy",
     "surprisals",
-    "until",
     "window",
     "zero_carry",
 ]

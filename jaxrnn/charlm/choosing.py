@@ -67,37 +67,37 @@ def make_choice(
     return Choice(greedy, dtype.type(divisor), top_k, share)
 
 
-def check_number(name: str, value: Any) -> Any:
-    """An argument of `sample`, a number of Python, NumPy or JAX, as Python's.
+def check_number(name: str, value: Any, function: str = "sample") -> Any:
+    """An argument of `sample` or its kin, a number of Python, NumPy or JAX, as Python's.
 
     Raises:
         TypeError: it is none, or its value is not known yet.
     """
     if isinstance(value, jax.core.Tracer):
-        hint = "sample writes text, so it cannot be called inside jax.jit"
-        raise TypeError(sentence("sample", name, "a number", "one that is traced", hint))
+        hint = f"{function} writes text, so it cannot be called inside jax.jit"
+        raise TypeError(sentence(function, name, "a number", "one that is traced", hint))
     if isinstance(value, np.generic | np.ndarray | jax.Array) and value.shape == ():
         value = jax.device_get(value).item()
     if isinstance(value, bool) or not isinstance(value, int | float):
         got = repr(value) if isinstance(value, str) else value
-        raise TypeError(sentence("sample", name, "a number", got))
+        raise TypeError(sentence(function, name, "a number", got))
     return value
 
 
-def check_integer(name: str, value: Any, least: int) -> int:
+def check_integer(name: str, value: Any, least: int, function: str = "sample") -> int:
     """The same of an integer.
 
     Raises:
         TypeError: it is none.
         ValueError: it is below `least`, or above what a size can be.
     """
-    number = check_number(name, value)
+    number = check_number(name, value, function)
     if not isinstance(number, int):
-        raise TypeError(sentence("sample", name, "an integer", number))
+        raise TypeError(sentence(function, name, "an integer", number))
     if number < least:
-        raise ValueError(sentence("sample", name, f"at least {least}", number))
+        raise ValueError(sentence(function, name, f"at least {least}", number))
     if number > LARGEST_SIZE:
-        raise ValueError(sentence("sample", name, f"at most {LARGEST_SIZE:,}", number))
+        raise ValueError(sentence(function, name, f"at most {LARGEST_SIZE:,}", number))
     return number
 
 

@@ -1,112 +1,98 @@
-"""New text from a model: draw a character, feed it back, draw the next.
+"""New text from a model: one text or several, whole or as it comes, with surprisals or without.
 
-    p = softmax(logits / temperature), cut to the likeliest by top_k and top_p, then drawn from
-
-A prime text goes through the same loop, its characters taking the place of drawn ones. Step n
-of a text draws with `fold_in(key, n)`, so a text is the same however it is divided into calls,
-and the beginning of a longer one.
+The loop itself is in `generating`; here are its ends, text in and text out.
 """
 
-import functools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import NamedTuple, Unpack
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxrnn.charlm import model
-from jaxrnn.charlm.choosing import Choice, check_integer, choose, make_choice
-from jaxrnn.charlm.vocabulary import Vocab, check_text
+from jaxrnn.charlm.choosing import check_integer, make_choice
+from jaxrnn.charlm.generating import STREAM_STEPS, Chunk, generate
+from jaxrnn.charlm.tokenizers import Decoder, Tokenizer, unknown_characters
+from jaxrnn.charlm.vocabulary import check_text
+from jaxrnn.charlm.writing import Asked, Sampling, complete
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_key
 
 Array = jax.Array
 
-# Steps a dispatch when streaming: small enough for text to flow in a terminal, large enough that
-# Python costs little (at 30 µs a step, a dispatch of 32 takes 1 ms).
-STREAM_STEPS = 32
 
-# The number of the key of a first character that nothing comes before; no step has it, since a
-# text has fewer than 2³¹.
-FIRST = np.uint32(2**32 - 1)
+class Scored(NamedTuple):
+    """A text, or a piece of one, and how much each of its tokens surprised its model.
+
+    Attributes:
+        tokens: N strings that together are the text: that of a byte which is only a part of a
+            character is empty, and its last byte has the character; the last word may be cut by
+            a stop.
+        ids: [N] their ids.
+        surprisals: [N] nats, −ln p of each by the model as it is: at temperature 1, with nothing
+            cut. What `charlm.surprisals` gives for the same text after the same prime.
+    """
+
+    tokens: tuple[str, ...]
+    ids: NDArray[np.int32]
+    surprisals: NDArray[np.float64]
+
+    @property
+    def text(self) -> str:
+        """The tokens, joined."""
+        return "".join(self.tokens)
 
 
 def sample(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
-    length: int = 200,
-    prime: str = "",
-    temperature: float = 1.0,
-    *,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    carry: Any = None,
+    **sampling: Unpack[Sampling],
 ) -> str:
-    """A text that continues `prime`.
+    """A text that continues a prime.
 
     Args:
         config: the model.
         params: its parameters.
         vocab: its vocabulary.
         key: a `jax.random.key`; consumed.
-        length: characters to write.
-        prime: what comes before the text; the empty prime means a first character drawn evenly.
-        temperature: above 1 more varied, below 1 more careful; 0, or less than the smallest
-            normal number of the logits' dtype (1.2e-38 of float32), takes the likeliest (greedy).
-        top_k: draws from the k likeliest characters only.
-        top_p: draws from the fewest likeliest characters whose probabilities reach p; however
-            small p is, from the likeliest.
-        carry: what came before the prime, as `zero_carry(config, params, ())`; None: nothing.
+        sampling: the keywords of `Sampling`: length=500, prime="", temperature=1.0, top_k=None,
+            top_p=None, stop=None, carry=None.
 
     Returns:
-        `length` characters, those after the prime.
+        The text of `length` tokens, those after the prime, or fewer, what is before `stop`.
 
     Raises:
-        TypeError: `key` is no key, or what should be a number, of Python, NumPy or JAX, is none.
-        ValueError: a prime with a character outside the vocabulary, or a number out of range.
+        TypeError: `key` is no key, what should be a number, of Python, NumPy or JAX, is none, or
+            there is no keyword of that name.
+        ValueError: a prime or stop with a character outside the vocabulary, an empty stop, or a
+            number out of range.
 
     Example:
         >>> import jax
+        >>> from jaxrnn.charlm import Vocab
         >>> vocab = Vocab.from_text("abc ")
         >>> config = model.Config(vocab_size=len(vocab), cell="gru", hidden_size=8, num_layers=1)
         >>> params = model.init(config, jax.random.key(0))
         >>> len(sample(config, params, vocab, jax.random.key(1), length=20, prime="ab"))
         20
     """
-    return sample_many(
-        config,
-        params,
-        vocab,
-        key,
-        1,
-        length,
-        prime,
-        temperature,
-        top_k=top_k,
-        top_p=top_p,
-        carry=carry,
-    )[0]
+    return sample_many(config, params, vocab, key, 1, **sampling)[0]
 
 
 def sample_many(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
     count: int,
-    length: int = 200,
-    prime: str = "",
-    temperature: float = 1.0,
-    *,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    carry: Any = None,
+    **sampling: Unpack[Sampling],
 ) -> list[str]:
-    """Several texts that continue `prime`, side by side as one batch, in one dispatch.
+    """Several texts that continue a prime, side by side as one batch.
+
+    Without a stop they are written in one dispatch; with one, until each has come to it.
 
     Args:
         config: the model.
@@ -114,37 +100,34 @@ def sample_many(
         vocab: its vocabulary.
         key: a `jax.random.key`; consumed.
         count: texts.
-        length: characters to write of each.
-        prime: as in `sample`.
-        temperature: as in `sample`.
-        top_k: as in `sample`.
-        top_p: as in `sample`.
-        carry: as in `sample`.
+        sampling: the keywords of `Sampling`, as in `sample`.
 
     Returns:
-        `count` texts of `length` characters.
+        `count` texts.
 
     Raises:
         TypeError, ValueError: as `sample`.
     """
-    count, length = _check(config, vocab, key, count, length, prime)
-    choice = make_choice(config, params, temperature, top_k, top_p)
-    chunks = _generate(config, params, vocab, key, count, length, prime, choice, carry, None)
-    return [vocab.decode(row) for row in np.concatenate(list(chunks), axis=0).T]
+    count = check_integer("count", count, 1)
+    asked = check_asked(config, vocab, key, complete("sample", sampling))
+    steps = None if asked.stop is None else STREAM_STEPS
+    texts, decoders = [""] * count, [vocab.decoder() for _ in range(count)]
+    for chunk in _chunks(config, params, vocab, key, asked, count=count, steps=steps):
+        rows = zip(decoders, chunk.ids.T, strict=True)
+        more = [decoder.feed(row) for decoder, row in rows]
+        texts = [text + new for text, new in zip(texts, more, strict=True)]
+        if asked.stop is not None and all(asked.stop in text for text in texts):
+            break
+    texts = [text + decoder.finish() for text, decoder in zip(texts, decoders, strict=True)]
+    return texts if asked.stop is None else [text.partition(asked.stop)[0] for text in texts]
 
 
 def stream(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
-    length: int = 200,
-    prime: str = "",
-    temperature: float = 1.0,
-    *,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    carry: Any = None,
+    **sampling: Unpack[Sampling],
 ) -> Iterator[str]:
     """The text of `sample`, piece by piece as it comes, for terminals.
 
@@ -153,12 +136,7 @@ def stream(
         params: its parameters.
         vocab: its vocabulary.
         key: a `jax.random.key`; consumed.
-        length: characters to write.
-        prime: as in `sample`.
-        temperature: as in `sample`.
-        top_k: as in `sample`.
-        top_p: as in `sample`.
-        carry: as in `sample`.
+        sampling: the keywords of `Sampling`, as in `sample`.
 
     Returns:
         Pieces of text; together they are what `sample` returns for the same arguments.
@@ -166,160 +144,190 @@ def stream(
     Raises:
         TypeError, ValueError: as `sample`.
     """
-    count, length = _check(config, vocab, key, 1, length, prime)
-    choice = make_choice(config, params, temperature, top_k, top_p)
-    chunks = _generate(
-        config, params, vocab, key, count, length, prime, choice, carry, STREAM_STEPS
-    )
-    return (vocab.decode(tokens[:, 0]) for tokens in chunks)
+    asked = check_asked(config, vocab, key, complete("sample", sampling))
+    chunks = _chunks(config, params, vocab, key, asked)
+    return ("".join(piece.tokens) for piece in pieces(vocab, chunks, asked.stop))
 
 
-def until(pieces: Iterable[str], stop: str) -> Iterator[str]:
-    """Pieces of text up to a string, which is left out; what comes after it is not asked for.
+def sample_scored(
+    config: model.Config,
+    params: model.Params,
+    vocab: Tokenizer,
+    key: Array,
+    **sampling: Unpack[Sampling],
+) -> Scored:
+    """The text of `sample` with the surprisal of each token.
 
     Args:
-        pieces: of a text, as `stream` returns them.
-        stop: where the text ends, at least one character.
+        config: the model.
+        params: its parameters.
+        vocab: its vocabulary.
+        key: a `jax.random.key`; consumed.
+        sampling: the keywords of `Sampling`, as in `sample`.
 
     Returns:
-        Pieces; together they are the text before `stop` first stands in it, or all of it.
+        A `Scored`; its `text` is what `sample` returns for the same arguments.
 
     Raises:
-        TypeError: anything but a string to stop at.
-        ValueError: an empty one.
+        TypeError, ValueError: as `sample`.
 
-    >>> "".join(until(["one, t", "wo, th", "ree"], ", th"))
-    'one, two'
+    Example:
+        >>> import jax
+        >>> from jaxrnn.charlm import Vocab
+        >>> vocab = Vocab.from_text("abc ")
+        >>> config = model.Config(vocab_size=len(vocab), cell="gru", hidden_size=8, num_layers=1)
+        >>> params = model.init(config, jax.random.key(0))
+        >>> written = sample_scored(config, params, vocab, jax.random.key(1), length=3, prime="a")
+        >>> len(written.text), written.surprisals.shape
+        (3, (3,))
     """
-    check_text("sample", "stop", stop)
-    if not stop:
-        raise ValueError(sentence("sample", "stop", "at least one character", repr(stop)))
-    return _until(pieces, stop)
+    found = list(stream_scored(config, params, vocab, key, **sampling))
+    return Scored(
+        tuple(token for piece in found for token in piece.tokens),
+        np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in found)]),
+        np.concatenate([np.zeros(0), *(piece.surprisals for piece in found)]),
+    )
 
 
-def _until(pieces: Iterable[str], stop: str) -> Iterator[str]:
-    held = ""
-    for piece in pieces:
-        held += piece
-        text, found, _ = held.partition(stop)
-        if found:
-            yield text
-            return
-        # The end of what is here may be the beginning of the string.
-        begun = next((n for n in range(len(stop) - 1, 0, -1) if held.endswith(stop[:n])), 0)
-        yield held[: len(held) - begun]
-        held = held[len(held) - begun :]
-    yield held
+def stream_scored(
+    config: model.Config,
+    params: model.Params,
+    vocab: Tokenizer,
+    key: Array,
+    **sampling: Unpack[Sampling],
+) -> Iterator[Scored]:
+    """The text of `sample_scored`, piece by piece as it comes.
+
+    Args:
+        config: the model.
+        params: its parameters.
+        vocab: its vocabulary.
+        key: a `jax.random.key`; consumed.
+        sampling: the keywords of `Sampling`, as in `sample`.
+
+    Returns:
+        Pieces; together they are what `sample_scored` returns for the same arguments.
+
+    Raises:
+        TypeError, ValueError: as `sample`.
+    """
+    asked = check_asked(config, vocab, key, complete("sample", sampling))
+    return pieces(vocab, _chunks(config, params, vocab, key, asked, scored=True), asked.stop)
 
 
-def _check(
-    config: model.Config, vocab: Vocab, key: Array, count: int, length: int, prime: str
-) -> tuple[int, int]:
-    """Checks everything else; `count` and `length` as Python's integers."""
+def check_asked(config: model.Config, vocab: Tokenizer, key: Array, asked: Asked) -> Asked:
+    """The same with Python's integer as its length; what `make_choice` checks is left to it.
+
+    Raises:
+        TypeError, ValueError: as `sample`.
+    """
     check_key("sample", key)
-    check_text("sample", "prime", prime)
+    check_texts("sample", config, vocab, asked.prime, asked.stop)
+    return asked._replace(length=check_integer("length", asked.length, 0))
+
+
+def check_texts(
+    function: str, config: model.Config, vocab: Tokenizer, prime: str, stop: str | None
+) -> None:
+    """Raises TypeError or ValueError unless the model knows both texts."""
     if len(vocab) != config.vocab_size:
         raise ValueError(
-            sentence("sample", "vocab", f"{config.vocab_size} characters", f"{len(vocab)}")
+            sentence(function, "vocab", f"{config.vocab_size} {vocab.kind}", f"{len(vocab)}")
         )
-    unknown = sorted(set(prime) - set(vocab.characters))
-    if unknown:
-        raise ValueError(
-            sentence(
-                "sample",
-                "prime",
-                f"the {len(vocab)} characters that the model knows",
-                f"{', '.join(map(repr, unknown))} in {prime!r}",
-                f"it knows {vocab.characters!r}" if len(vocab) <= 128 else "",
-            )
-        )
-    return check_integer("count", count, 1), check_integer("length", length, 0)
+    for name, text in (("prime", prime), ("stop", stop)):
+        if text is None and name == "stop":
+            continue
+        check_text(function, name, text)
+        assert text is not None
+        unknown = unknown_characters(vocab, text)
+        if unknown:
+            rule = f"the {len(vocab)} characters that the model knows"
+            got = f"{', '.join(map(repr, unknown))} in {text!r}"
+            hint = f"it knows {vocab.labels!r}" if len(vocab) <= 128 else ""
+            raise ValueError(sentence(function, name, rule, got, hint))
+    if stop == "":
+        raise ValueError(sentence(function, "stop", "at least one character", repr(stop)))
 
 
-def _generate(
+def _chunks(
     config: model.Config,
     params: model.Params,
-    vocab: Vocab,
+    vocab: Tokenizer,
     key: Array,
-    count: int,
-    length: int,
-    prime: str,
-    choice: Choice,
-    carry: Any,
-    steps: int | None,
-) -> Iterator[NDArray[np.int32]]:
-    """New tokens [n, count] at a time; n is `steps` a dispatch, or everything in one.
-
-    What goes to the device and comes back is moved in so many words, as `jax.transfer_guard`
-    may ask.
-    """
-    if prime:
-        forced = np.broadcast_to(vocab.encode(prime)[:, None], (len(prime), count))
-    else:
-        first_key = jax.random.fold_in(key, jax.device_put(FIRST))
-        forced = jax.device_get(_evenly(first_key, count, len(vocab)))
-        yield forced[:length]
-        length = max(0, length - 1)
-    if not length:
-        yield np.zeros((0, count), np.int32)
-        return
-    carry = _first_carry(config, params, carry, count)
-    token = jax.device_put(forced[0])
-    # A prime is the same for all texts; −1 stands where a character is drawn.
-    given = np.concatenate([forced[1:, 0], np.full(length, -1, np.int32)])
-    skip = len(given) - length
-    size = steps or len(given)
-    scale, share = jax.device_put((choice.temperature, choice.top_p))
-    for start in range(0, len(given), size):
-        now = given[start : start + size]
-        padded = np.pad(now, (0, size - len(now)), constant_values=-1)
-        carry, token, tokens = _steps(
-            config, params, carry, token, key, *jax.device_put((np.int32(start), padded)),
-            scale, share, greedy=choice.greedy, top_k=choice.top_k,
-        )  # fmt: skip
-        yield jax.device_get(tokens)[max(0, skip - start) : len(now)]
-
-
-@functools.partial(jax.jit, static_argnames=("count", "vocab_size"))
-def _evenly(key: Array, count: int, vocab_size: int) -> Array:
-    """First tokens [1, count] that nothing comes before."""
-    return jax.random.randint(key, (1, count), 0, vocab_size, jnp.int32)
-
-
-@functools.partial(jax.jit, static_argnames="count")
-def _first_carry(config: model.Config, params: model.Params, carry: Any, count: int) -> Any:
-    """`carry`, or zeros where it is None, of every text."""
-    if carry is None:
-        carry = model.zero_carry(config, params, ())
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), carry)
-
-
-@functools.partial(jax.jit, static_argnames=("greedy", "top_k"))
-def _steps(
-    config: model.Config,
-    params: model.Params,
-    carry: Any,
-    token: Array,
-    key: Array,
-    start: Array,
-    given: Array,
-    temperature: Array,
-    top_p: Array | None,
+    asked: Asked,
     *,
-    greedy: bool,
-    top_k: int | None,
-) -> tuple[Any, Array, Array]:
-    """Takes n steps from `token` [count] on; given [n] forces a token where it is not −1."""
-    positions = start + jnp.arange(given.shape[0], dtype=jnp.int32)
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, positions)
+    count: int = 1,
+    steps: int | None = STREAM_STEPS,
+    scored: bool = False,
+) -> Iterator[Chunk]:
+    choice = make_choice(config, params, asked.temperature, asked.top_k, asked.top_p)
+    return generate(
+        config, params, key, choice, vocab.encode(asked.prime), asked.length, asked.carry,
+        count=count, steps=steps, scored=scored,
+    )  # fmt: skip
 
-    def one_step(loop: tuple[Any, Array], now: tuple[Array, Array]) -> tuple[Any, Array]:
-        carry, token = loop
-        step_key, given = now
-        carry, logits = model.step(config, params, carry, token)
-        chosen = choose(step_key, logits, temperature, top_p, greedy=greedy, top_k=top_k)
-        token = jnp.where(given < 0, chosen, given)
-        return (carry, token), token
 
-    (carry, token), tokens = jax.lax.scan(one_step, (carry, token), (keys, given))
-    return carry, token, tokens
+def pieces(vocab: Tokenizer, chunks: Iterable[Chunk], stop: str | None) -> Iterator[Scored]:
+    """One text, chunk by chunk, up to a stop, which is left out.
+
+    What may be the beginning of the stop, or of a character, is held back until it is known; what
+    comes after the stop is not asked for. Surprisals are NaN where the chunks have none.
+    """
+    decoder = vocab.decoder()
+    held = Scored((), np.zeros(0, np.int32), np.zeros(0))
+    for chunk in chunks:
+        ids = chunk.ids[:, 0]
+        nats = np.full(len(ids), np.nan) if chunk.nats is None else chunk.nats[:, 0]
+        held = Scored(
+            held.tokens + token_texts(decoder, ids),
+            np.concatenate([held.ids, ids]),
+            np.concatenate([held.surprisals, nats]),
+        )
+        text = held.text
+        if stop is not None and stop in text:
+            yield before(held, stop)
+            return
+        ends = range(len(stop or "") - 1, 0, -1)
+        begun = next((n for n in ends if text.endswith((stop or "")[:n])), 0)
+        piece = _whole(held, len(text) - begun)
+        yield piece
+        held = _part(held, slice(len(piece.tokens), None))
+    if held.tokens:
+        *most, last = held.tokens
+        held = held._replace(tokens=(*most, last + decoder.finish()))
+        yield held if stop is None else before(held, stop)
+
+
+def token_texts(decoder: Decoder, ids: NDArray[np.int32]) -> tuple[str, ...]:
+    """What each id adds to the text."""
+    return tuple(decoder.feed(ids[at : at + 1]) for at in range(len(ids)))
+
+
+def before(written: Scored, stop: str) -> Scored:
+    """What stands before a stop, where there is one: a token that it begins in is cut."""
+    characters = written.text.find(stop)
+    if characters < 0:
+        return written
+    count = int(np.searchsorted(_ends(written), characters)) + 1 if characters else 0
+    kept = _part(written, slice(count))
+    tokens = [*kept.tokens]
+    if tokens:
+        tokens[-1] = tokens[-1][: len(tokens[-1]) - (len(kept.text) - characters)]
+    return kept._replace(tokens=tuple(tokens))
+
+
+def _whole(written: Scored, characters: int) -> Scored:
+    """The tokens that lie within the first characters, up to the last that completes one."""
+    count = int(np.searchsorted(_ends(written), characters, side="right"))
+    while count and not written.tokens[count - 1]:
+        count -= 1
+    return _part(written, slice(count))
+
+
+def _ends(written: Scored) -> NDArray[np.int64]:
+    """The characters up to the end of each token."""
+    return np.cumsum([len(token) for token in written.tokens], dtype=np.int64)
+
+
+def _part(written: Scored, which: slice) -> Scored:
+    return Scored(written.tokens[which], written.ids[which], written.surprisals[which])

@@ -317,7 +317,9 @@ def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:
     prime = "\n" if "\n" in run.vocab else ""
     length = run.settings.sample_length
     first = model.first_stream(carry, params.w_hy.dtype)
-    return sampling.sample(run.config, params, run.vocab, key, length, prime, 0.8, carry=first)
+    return sampling.sample(
+        run.config, params, run.vocab, key, length=length, prime=prime, carry=first
+    )
 
 
 @jax.jit

@@ -321,9 +321,9 @@ def _report_classes(measured: list[Measured], kind: str, width: int) -> None:
     counted = "tokens" if kind == "words" else "characters"
     print(f"  {'by class':{width}}  {'nats':>8}  {'bits':>8}  {counted:>10}   of the loss")
     for group in group_losses(np.concatenate(losses), classes):
-        nats = group.mean_bits * math.log(2)
+        mean = group.mean_bits * math.log(2)
         print(
-            f"  {group.label!s:{width}}  {nats:8.4f}  {group.mean_bits:8.4f}  "
+            f"  {group.label!s:{width}}  {mean:8.4f}  {group.mean_bits:8.4f}  "
             f"{group.characters:10,}   {group.share:.1%}"
         )
 

@@ -2,12 +2,17 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from jaxrnn.command_line import backend
+from jaxrnn.charlm.writing import LENGTH, TEMPERATURE
+from jaxrnn.command_line import backend, surprise_shown
 from jaxrnn.command_line.arguments import add_import, read_text, seed, whole_number
 from jaxrnn.errors import sentence
 
-TEMPERATURE = 0.8
+if TYPE_CHECKING:
+    from jaxrnn.charlm import Sampling, Scored
+
 SEED = 123
 
 
@@ -23,26 +28,27 @@ def make_parser() -> argparse.ArgumentParser:
         "--prime",
         "--primetext",
         metavar="TEXT",
-        help="what the text goes on from, - for standard input (default: a new line, where the "
-        "model knows it)",
+        help="what the text goes on from, - for standard input; of a run of words it should not end "
+        "in a space, which belongs to the next word (default: a new line, where the model knows it)",
     )
     parser.add_argument(
         "--temperature",
         type=float,
         metavar="X",
-        help=f"above 1 more varied, below 1 more careful (default: {TEMPERATURE})",
+        help=f"above 1 more varied, below 1 more careful (default: {TEMPERATURE:g})",
     )
     parser.add_argument(
         "--length",
         type=whole_number,
-        default=2000,
+        default=LENGTH,
         metavar="N",
-        help="characters to write (default: 2000)",
+        help=f"tokens to write, which are characters, bytes or words as the run has them (default: "
+        f"{LENGTH})",
     )
     parser.add_argument(
         "--stop",
         metavar="TEXT",
-        help="end before this text, if it comes before --length characters",
+        help="end before this text, if it comes before --length tokens",
     )
     parser.add_argument(
         "--top-k", type=whole_number, metavar="K", help="draw from the K likeliest only"
@@ -54,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="draw from the likeliest only whose probabilities reach P",
     )
     parser.add_argument(
-        "--greedy", action="store_true", help="always the likeliest character: temperature 0"
+        "--greedy", action="store_true", help="always the likeliest token: temperature 0"
     )
     parser.add_argument(
         "--sample", type=int, choices=(0, 1), help="char-rnn's switch: 0 is --greedy"
@@ -69,6 +75,24 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="texts, one after the other (default: 1)",
     )
+    parser.add_argument(
+        "--beam",
+        type=whole_number,
+        metavar="K",
+        help="nothing is drawn: the likeliest text that a beam search of width K finds, or the "
+        "--count likeliest",
+    )
+    parser.add_argument(
+        "--interactive",
+        action="store_true",
+        help="type a text, and the model goes on from it, in turns of --length tokens",
+    )
+    parser.add_argument(
+        "--surprise",
+        action="store_true",
+        help="show how much each token surprises the model, −ln p at temperature 1: as its "
+        "background on a terminal, elsewhere as a table, token<TAB>nats, of what was written",
+    )
     backend.add_device(parser)
     backend.add_deterministic(parser)
     add_import(parser)
@@ -77,11 +101,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the text to standard output."""
+    _check_together(options)
     temperature = _temperature(options)
     backend.configure(options.device, options.deterministic)
     import jax
 
-    from jaxrnn.charlm import runs, sampling
+    from jaxrnn.charlm import beams, runs, sampling, turns
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
 
     backend.check("sample", options.device)
@@ -95,37 +120,91 @@ def run(options: argparse.Namespace) -> int:
     newline = "\n" if "\n" in trained.vocab else ""
     prime = newline if options.prime is None else shown
     if temperature == 0 and prime and options.seed is not None:
-        rule = "no such option where the likeliest character is taken each time"
+        rule = "no such option where the likeliest token is taken each time"
         raise ValueError(sentence("sample", "--seed", rule, options.seed))
-    unknown = sorted(set(options.stop or "") - set(trained.vocab.characters))
-    if unknown:
-        rule = f"the {len(trained.vocab)} characters that the model knows"
-        raise ValueError(sentence("sample", "--stop", rule, ", ".join(map(repr, unknown))))
     params, carry = runs.load_sampler(trained, lambda note: print(note, file=sys.stderr))
     key = jax.random.key(SEED if options.seed is None else options.seed)
-    arguments = (trained.config, params, trained.vocab, key)
-    more = {"top_k": options.top_k, "top_p": options.top_p, "carry": carry}
-    if options.count == 1:
-        pieces = sampling.stream(*arguments, options.length, prime, temperature, **more)
-        if options.stop is not None:
-            pieces = sampling.until(pieces, options.stop)
-        sys.stdout.write(shown)
+    arguments = (trained.config, params, trained.vocab)
+    how: Sampling = {
+        "length": options.length,
+        "temperature": temperature,
+        "top_k": options.top_k,
+        "top_p": options.top_p,
+        "stop": options.stop,
+    }
+    show, is_table = _show(options)
+    if options.interactive:
+        from jaxrnn.command_line.conversation import converse
+
+        written = turns.Turns(*arguments, key, carry)
+        converse(written, how, lambda: written.read(prime), show)
+        return 0
+    how["prime"], how["carry"] = prime, carry
+    texts: list[Iterable[str]]
+    if options.beam is not None:
+        found = beams.beam_search(
+            *arguments, prime, width=options.beam, length=options.length, stop=options.stop,
+            carry=carry,
+        )  # fmt: skip
+        texts = [[show(beam.written)] for beam in found[: options.count]]
+    elif options.count > 1:
+        many = sampling.sample_many(*arguments, key, options.count, **how)
+        texts = [[text] for text in many]
+    elif options.surprise:
+        texts = [map(show, sampling.stream_scored(*arguments, key, **how))]
+    else:
+        texts = [sampling.stream(*arguments, key, **how)]
+    for number, pieces in enumerate(texts, 1):
+        if options.count > 1:
+            print(f"--- {number} ---")
+        sys.stdout.write(surprise_shown.TABLE_HEAD if is_table else shown)
         for piece in pieces:
             sys.stdout.write(piece)
             sys.stdout.flush()
-        sys.stdout.write("\n")
-        return 0
-    texts = sampling.sample_many(
-        *arguments, options.count, options.length, prime, temperature, **more
-    )
-    for number, text in enumerate(texts, 1):
-        written = text if options.stop is None else "".join(sampling.until([text], options.stop))
-        print(f"--- {number} ---\n{shown}{written}")
+        sys.stdout.write("" if is_table else "\n")
     return 0
 
 
+def _show(options: argparse.Namespace) -> tuple[Callable[["Scored"], str], bool]:
+    """What to write of a text and its surprisals, and whether that is a table."""
+    if not options.surprise:
+        return lambda written: written.text, False
+    if not surprise_shown.has_colours(sys.stdout):
+        return surprise_shown.as_table, True
+    print(surprise_shown.legend(), file=sys.stderr)
+    return surprise_shown.in_colours, False
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """Raises ValueError where an option beside another would change nothing."""
+    given = vars(options)
+    if options.beam is not None:
+        if options.beam < 1:
+            raise ValueError(sentence("sample", "--beam", "at least 1", options.beam))
+        for name in ("temperature", "top_k", "top_p", "greedy", "sample", "seed", "interactive"):
+            if given[name] is not None and given[name] is not False:
+                rule = "no such option beside --beam, which looks for the likeliest text"
+                got = "one" if given[name] is True else given[name]
+                raise ValueError(sentence("sample", f"--{name.replace('_', '-')}", rule, got))
+        if options.count > options.beam:
+            rule = f"at most the {options.beam} of --beam"
+            hint = f"--beam {options.count}"
+            raise ValueError(sentence("sample", "--count", rule, options.count, hint))
+    if options.interactive:
+        if options.count != 1:
+            rule = "no such option beside --interactive, which writes one text"
+            raise ValueError(sentence("sample", "--count", rule, options.count))
+        if options.prime == "-":
+            rule = "a text beside --interactive, which reads standard input itself"
+            raise ValueError(sentence("sample", "--prime", rule, "-"))
+    if options.surprise and options.count > 1 and options.beam is None:
+        rule = "1 beside --surprise, but with --beam"
+        hint = "another --seed writes another text"
+        raise ValueError(sentence("sample", "--count", rule, options.count, hint))
+
+
 def _temperature(options: argparse.Namespace) -> float:
-    """0 where the likeliest character is taken each time.
+    """0 where the likeliest token is taken each time.
 
     Raises:
         ValueError: an option beside it would then change nothing.
@@ -141,7 +220,7 @@ def _temperature(options: argparse.Namespace) -> float:
     if greedy:
         for name in ("top_k", "top_p"):
             if given[name] is not None:
-                rule = f"no such option beside {greedy}, which takes the likeliest character"
+                rule = f"no such option beside {greedy}, which takes the likeliest token"
                 name, value = f"--{name.replace('_', '-')}", given[name]
                 raise ValueError(sentence("sample", name, rule, value))
         if options.count > 1 and options.prime != "":

@@ -6,13 +6,15 @@ the first one asks it to save and stop, and the second one ends it at once.
 A thread waits for them. Python runs a signal's handler in the main thread, between two lines of
 Python: after seconds where XLA compiles, and an exception from there may pass through C++ that
 expects none (of 21 interruptions in the first two seconds of a training, 4 ended with a traceback
-and 6 hung; others ended with SIGSEGV and SIGABRT).
+and 6 hung; others ended with SIGSEGV and SIGABRT). Only at a prompt, where nothing but Python
+waits for a line, Ctrl-C is Python's KeyboardInterrupt.
 """
 
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
 SIGNALS = tuple(
@@ -22,7 +24,7 @@ SIGNALS = tuple(
 SECONDS_OF_ONE_REQUEST = 0.1
 
 _watching = False
-_training: "StopRequest | None" = None
+_listening: "StopRequest | Interruption | None" = None
 
 
 class StopRequest:
@@ -81,11 +83,11 @@ class StopRequest:
             signal.raise_signal(number)
 
     def __enter__(self) -> "StopRequest":
-        global _training
+        global _listening
         import threading
 
         if _watching:
-            _training = self
+            _listening = self
         elif threading.current_thread() is threading.main_thread():
             self._before = {number: signal.getsignal(number) for number in _heeded()}
             _handle(self._receive_as_guest)
@@ -97,10 +99,77 @@ class StopRequest:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        global _training
-        _training = None
+        global _listening
+        _listening = None
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+class Interruption:
+    """Whether Ctrl-C was pressed since the last prompt; ends nothing within its `with` block.
+
+    SIGTERM and SIGHUP do what they do elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._before: object = None
+
+    def __call__(self) -> bool:
+        """Whether what is being done should be broken off."""
+        return self._came
+
+    def receive(self, number: int) -> None:
+        """Notes Ctrl-C, and ends the process at another signal."""
+        if number != signal.SIGINT:
+            _end(number, f"stopped by {name(number)}.")
+        self._came = True
+
+    @contextmanager
+    def prompt(self) -> Iterator[None]:
+        """Ctrl-C raises KeyboardInterrupt within it, and is forgotten after it."""
+        import threading
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._handle(signal.default_int_handler)
+        try:
+            yield
+        finally:
+            self._handle(_left_to_the_thread if _watching else self._note)
+            self._came = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.receive(number)
+
+    def _handle(self, handler: object) -> None:
+        if self._before is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
+
+    def __enter__(self) -> "Interruption":
+        global _listening
+        import threading
+
+        self._before = signal.getsignal(signal.SIGINT)
+        if _watching:
+            _listening = self
+        elif threading.current_thread() is threading.main_thread():
+            self._handle(self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        global _listening
+        import threading
+
+        _listening = None
+        if threading.current_thread() is threading.main_thread():
+            self._handle(self._before)
 
 
 def end_at_once() -> None:
@@ -155,10 +224,10 @@ def _watch(reader: int) -> None:
 
 
 def _receive(number: int) -> None:
-    if _training is None:
+    if _listening is None:
         _end(number, f"stopped by {name(number)}.")
     else:
-        _training.receive(number)
+        _listening.receive(number)
 
 
 def _end(number: int, words: str) -> None:

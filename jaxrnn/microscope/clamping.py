@@ -15,6 +15,7 @@ import numpy as np
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.model import Config, Params, embed, zero_carry
 from jaxrnn.charlm.tokenizers import Tokenizer
+from jaxrnn.charlm.writing import LENGTH, TEMPERATURE
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.interventions import run_with_edits, step_with_edits
 
@@ -122,9 +123,9 @@ def clamped_sample(
     vocab: Tokenizer,
     key: Array,
     clamps: Sequence[Clamp],
-    length: int = 200,
+    length: int = LENGTH,
     prime: str = "\n",
-    temperature: float = 1.0,
+    temperature: float = TEMPERATURE,
 ) -> str:
     """A text written while units are clamped.
 

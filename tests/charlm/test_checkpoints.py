@@ -233,7 +233,7 @@ def test_more_than_the_machine_has_is_refused_before_memory_is_taken(tmp_path, m
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": 3}, "has the format 3, where 2 is known"),
+        ({"format": 4}, "has the format 4, where 3 is known"),
         ({"format": "2"}, "has the format '2'"),
         ({"format": True}, "has the format True"),
         ({"run": "other"}, "is of another run"),

@@ -139,7 +139,10 @@ def test_a_config_of_another_run_is_refused(run, tmp_path, shapes):
 
 
 def test_a_config_sealed_again_is_refused_by_the_checkpoints(run, shapes):
-    rewrite(run.path / "config.json", lambda content: content | {"vocabulary": "ac"})
+    rewrite(
+        run.path / "config.json",
+        lambda content: content | {"vocabulary": charlm.Vocab("ac").to_json()},
+    )
     message = refused(lambda: runs.load_params(runs.open_run(run.path), pytest.fail))
     assert message.count("made with other settings, another vocabulary or another text") == 3
 
@@ -173,8 +176,8 @@ def test_a_run_of_an_earlier_version_is_named_as_such(tmp_path):
     message = refused(lambda: runs.open_run(tmp_path))
     assert "made by an earlier version of jaxrnn" in message
     assert "train it anew" in message
-    (tmp_path / "config.json").write_text('{"format": 3}')
-    assert "has the format 3, where 2 is known" in refused(lambda: runs.open_run(tmp_path))
+    (tmp_path / "config.json").write_text('{"format": 4}')
+    assert "has the format 4, where 3 is known" in refused(lambda: runs.open_run(tmp_path))
 
 
 def settings(**changes):
@@ -185,8 +188,13 @@ def settings(**changes):
     ("change", "words"),
     [
         (lambda c: c.update(vocabulary=["a", "b"]), "['a', 'b'] as 'vocabulary'"),
-        (lambda c: c.update(vocabulary="ba"), "order of their code points"),
-        (lambda c: c.update(vocabulary=""), "vocab_size"),
+        (lambda c: c["vocabulary"].update(characters="ba"), "order of their code points"),
+        (lambda c: c["vocabulary"].update(characters=""), "vocab_size"),
+        (lambda c: c["vocabulary"].update(kind="letters"), "one of characters, bytes, words"),
+        (lambda c: c["vocabulary"].update(words=[]), "an unknown 'words'"),
+        (lambda c: c.update(vocabulary={"kind": "bytes"}), "as its settings have it, got bytes"),
+        (settings(tokens="letters"), "--tokens: expected one of characters, bytes, words"),
+        (settings(vocab_size=100), "--vocab-size: expected no such option beside --tokens char"),
         (lambda c: c.update(settings=None), "None as 'settings'"),
         (lambda c: c.update(text={}), "no 'sources', no 'sha256', no 'characters', no 'indexed'"),
         (lambda c: c["text"].update(sources=["a\0b"]), "names a text that no file system has"),

@@ -35,7 +35,7 @@ def copying_view(
     progress("writing", 0, 3)
     prime = next((token for token in ("\n", " ", *run.vocab.labels) if token in run.vocab), "")
     sample = charlm.sample(
-        run.config, subject.params, run.vocab, jax.random.key(0), WRITTEN, prime=prime
+        run.config, subject.params, run.vocab, jax.random.key(0), length=WRITTEN, prime=prime
     )
     progress("sorting the training text", 1, 3)
     suffixes = sort_suffixes(training)
