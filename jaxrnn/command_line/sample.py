@@ -28,8 +28,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--prime",
         "--primetext",
         metavar="TEXT",
-        help="what the text goes on from, - for standard input; of a run of words it should not end "
-        "in a space, which belongs to the next word (default: a new line, where the model knows it)",
+        help="what the text goes on from, - for standard input; of a run of words it should not "
+        "end in a space, which belongs to the next word (default: a new line, where the model "
+        "knows it)",
     )
     parser.add_argument(
         "--temperature",

@@ -14,7 +14,7 @@ from jaxrnn.command_line import COMMANDS, demo, main, show
 from jaxrnn.microscope import demos, views
 from jaxrnn.microscope.connectivity import DEFINITIONS
 from jaxrnn.microscope.experiments import EXPERIMENTS, order
-from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Stretch, known_around
+from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, known_around
 
 TEXT = "the cat sat on the mat; </script> 'quoted' (ש🙂)\n" * 60
 
@@ -78,10 +78,10 @@ def test_show_activations_beside_characters_that_the_model_never_saw(folder, tmp
 
 def test_a_search_reads_up_to_what_the_model_does_not_know(folder):
     subject = views.Subject(str(folder / "small"), print)
-    text = "the Üthe cat sat on theÜ mat"
-    assert known_around(subject, Stretch(text, "", start=12), 100) == "the cat sat on the"
-    assert known_around(subject, Stretch(text, "", start=12), 10) == "e cat sat "
-    assert known_around(subject, Stretch(text, "", start=0), 3) == "the"
+    tokens = subject.tokens("the Üthe cat sat on theÜ mat")
+    assert known_around(tokens, 12, 100).text == "the cat sat on the"
+    assert known_around(tokens, 12, 10).text == "e cat sat "
+    assert known_around(tokens, 0, 3).text == "the"
 
 
 def test_show_connectivity_of_a_text_from_standard_input(folder, tmp_path, monkeypatch, capsys):

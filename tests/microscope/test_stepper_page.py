@@ -56,10 +56,10 @@ def test_limits_are_sentences():
     sides = recordings(rnn.CELLS["lstm_projected"], [0], [1], hidden_size=17)
     with pytest.raises(ValueError, match=r"at most 16 units, got 17\. Hint: train a smaller"):
         stepper_page(sides, "01", title="")
-    with pytest.raises(ValueError, match=r"at most 32 characters to read, got 33\. Hint: .*--to"):
+    with pytest.raises(ValueError, match=r"at most 32 tokens to read, got 33\. Hint: .*--to"):
         stepper_page(recordings(rnn.ELMAN, [0] * 33, [1] * 33), "01", title="")
-    with pytest.raises(ValueError, match=r"at most 128 different characters in the .*, got 129"):
-        stepper_page(recordings(rnn.ELMAN, [0], [1]), "x" * 129, title="")
+    with pytest.raises(ValueError, match=r"at most 256 different tokens in the .*, got 257"):
+        stepper_page(recordings(rnn.ELMAN, [0], [1]), "x" * 257, title="")
     sides = recordings(rnn.ELMAN, [0, 1], [1, 0])
     sides["other"] = recordings(rnn.ELMAN, [0, 0], [1, 0])["trained"]
     with pytest.raises(ValueError, match="of one cell, one text, one update and equal sizes"):

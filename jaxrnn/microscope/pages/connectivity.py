@@ -33,13 +33,13 @@ from jaxrnn.microscope.pages.plots import (
 
 MEANINGS = {
     "loss_gradient_squared": "Σᵢ (∂L/∂xᵢ)²: how strongly the loss of the prediction feels the "
-    "character.",
-    "logit_gradient_norm": "‖∂y/∂x‖: how strongly the expected character's logit feels the "
-    "character (Madsen 2019, the article).",
+    "{token}.",
+    "logit_gradient_norm": "‖∂y/∂x‖: how strongly the expected {token}'s logit feels the "
+    "{token} (Madsen 2019, the article).",
     "logit_gradient_norm_squared": "‖∂y/∂x‖²: the same squared (Madsen 2019, its code).",
-    "integrated_gradients": "The character's share of the logit, summed along the way from the "
+    "integrated_gradients": "The {token}'s share of the logit, summed along the way from the "
     "text's mean input to the text; blue spoke for, orange against (Sundararajan et al. 2017).",
-    "occlusion": "What the logit loses when the character is taken out; blue spoke for, orange "
+    "occlusion": "What the logit loses when the {token} is taken out; blue spoke for, orange "
     "against (Zeiler and Fergus 2014).",
 }
 
@@ -70,6 +70,7 @@ def connectivity_page(
     title: str,
     description: str = "",
     first: int = 0,
+    token: str = "character",
 ) -> str:
     """A page of which earlier characters mattered for each prediction.
 
@@ -81,6 +82,7 @@ def connectivity_page(
         title: of the page.
         description: a sentence under the title.
         first: the place of the first character in the whole text.
+        token: what one token is called.
 
     Returns:
         HTML.
@@ -121,7 +123,7 @@ def connectivity_page(
             definitions.append(
                 {
                     "column": column,
-                    "meaning": MEANINGS.get(definition, ""),
+                    "meaning": MEANINGS.get(definition, "").format(token=token),
                     "signed": _is_signed(definition, models),
                     "scale": image.scale,
                     "largest": largest.tolist(),
@@ -132,6 +134,7 @@ def connectivity_page(
         logits = np.asarray(connected.logits, np.float64)
         drawn.append({"definitions": definitions, **_predictions(text, logits, characters)})
     data = {
+        "token": token,
         "steps": steps,
         "first": first,
         # Opens at the prediction that looks back the farthest.
@@ -142,6 +145,7 @@ def connectivity_page(
     }
     body = _BODY.format(
         title=html.escape(title),
+        token=token,
         description=html.escape(description),
         models=options(models),
         model_hidden="" if len(models) > 1 else "hidden",
@@ -154,7 +158,10 @@ def connectivity_page(
         data=embedded_json("connectivity", data),
     )
     signed = _is_signed(names[0], models)
-    plots = {"map": _map(images, steps, signed=signed), "reached": _reach_curves(arrays)}
+    plots = {
+        "map": _map(images, steps, token, signed=signed),
+        "reached": _reach_curves(arrays, token),
+    }
     return plot_page(title, body, plots, assets=("connectivity.css", "connectivity.js"))
 
 
@@ -201,13 +208,13 @@ def _predictions(
     }
 
 
-def _map(images: Mapping[str, NDArray[Any]], steps: int, *, signed: bool) -> Any:
+def _map(images: Mapping[str, NDArray[Any]], steps: int, token: str, *, signed: bool) -> Any:
     source = ColumnDataSource({name: [image] for name, image in images.items()})
     drawn = plot(
         height=460,
         max_width=760,
         tools="pan,wheel_zoom,box_zoom,reset,save",
-        x_axis_label="earlier character",
+        x_axis_label=f"earlier {token}",
         y_axis_label="expected after",
     )
     heat_map(
@@ -225,14 +232,14 @@ def _map(images: Mapping[str, NDArray[Any]], steps: int, *, signed: bool) -> Any
     return drawn
 
 
-def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Any:
+def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]], token: str) -> Any:
     """Share within a distance: by definition for one model, by model for several.
 
     For several models only the chosen definition is visible; the page's script chooses.
     """
     drawn = plot(
         height=280,
-        x_axis_label="distance in steps",
+        x_axis_label=f"distance in {token}s",
         y_axis_label="share within it",
         y_range=(0, 1.02),
         tools="xpan,xwheel_zoom,reset,save,hover",
@@ -299,12 +306,12 @@ _BODY = """<header>
 <label><input type="checkbox" id="fixed"> keep this prediction</label>
 </div>
 <p id="meaning" class="quiet"></p>
-<div id="readout" class="readout" role="status">Hover over a character for what mattered for
+<div id="readout" class="readout" role="status">Hover over a {token} for what mattered for
 it.</div>
 <div id="text" class="text" tabindex="0" aria-label="The text; arrow keys move"></div>
-<p class="quiet">Hover over a character (or arrow keys): the earlier ones that mattered for
-expecting it light up, each prediction on its own scale; the green frame is the character itself.
-A click keeps the prediction, so that hovering shows the number of each earlier character.</p>
+<p class="quiet">Hover over a {token} (or arrow keys): the earlier ones that mattered for
+expecting it light up, each prediction on its own scale; the green frame is the {token} itself.
+A click keeps the prediction, so that hovering shows the number of each earlier {token}.</p>
 <h2>What was expected there <span class="quiet" id="chance"></span></h2>
 <table class="list predictions"><tbody id="predictions"></tbody></table>
 <h2>All pairs</h2>

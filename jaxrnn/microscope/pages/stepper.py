@@ -13,7 +13,7 @@ from jaxrnn.microscope.training_step.listings import MEMORIES, PHASES, parameter
 
 MOST_UNITS = 16
 MOST_STEPS = 32
-MOST_CHARACTERS = 128
+MOST_CHARACTERS = 256  # as many as there are bytes
 
 _PHASE_TITLES = {
     "forward": "Forward",

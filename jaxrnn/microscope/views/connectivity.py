@@ -42,6 +42,7 @@ def connectivity_view(
         title=f"What mattered to {subject.name}",
         description=f"{stretch.words(tokens, start, end + 1)}.",
         first=start,
+        token=tokens.name,
     )
     lines = [
         f"  {name.replace('_', ' '):28} {np.mean(reach(matrix)):6.1f} {tokens.names}"

@@ -8,7 +8,7 @@ const spans = fillText(box, data.text);
 const at = { model: 0, definition: 0, step: 0, fixed: false };
 let shares = []; // For each model and definition [T, T], parts of the row's largest.
 
-/** How much the character at t mattered for what was expected after step s. */
+/** How much the token at t mattered for what was expected after step s. */
 function value(s, t) {
   const { scale, largest } = chosen();
   return shares[at.model][at.definition][s * T + t] * scale * largest[s];
@@ -19,7 +19,7 @@ function precise(number) {
   return number.toPrecision(3).replaceAll("-", "−");
 }
 
-/** Shows the prediction after step s, of the character at s + 1. */
+/** Shows the prediction after step s, of the token at s + 1. */
 function showStep(s) {
   at.step = Math.max(0, Math.min(T - 1, s));
   const { step } = at, definition = chosen(), top = 1 / definition.scale;
@@ -31,7 +31,7 @@ function showStep(s) {
   const { predictions, chances, losses } = data.models[at.model];
   byId("readout").replaceChildren("what mattered for ",
     element("b", {}, element("bdi", {}, data.characters[step + 1])),
-    ` at place ${data.first + step + 1}: 90 % of it within ${definition.reach[step]} characters`,
+    ` at place ${data.first + step + 1}: 90 % of it within ${definition.reach[step]} ${data.token}s`,
     ` · largest ${precise(definition.largest[step])}`, at.fixed ? " · fixed" : "");
   byId("readout").dataset.step = step;
   byId("predictions").replaceChildren(...predictions[step].map(([character, p, right]) =>
@@ -44,7 +44,7 @@ function showStep(s) {
   model("row").setv({ bottom: step, top: step + 1 });
 }
 
-/** Says how much one character mattered. */
+/** Says how much one token mattered. */
 function showOne(s, t) {
   if (t > s) return;
   const line = byId("readout");
