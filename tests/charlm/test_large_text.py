@@ -3,7 +3,7 @@
     pytest -n 0 -m slow -s tests/charlm/test_large_text.py
 
 takes three times the text's 4 GiB of disk for a while. LARGE_TEXT_MIB makes it smaller.
-"""  # noqa: D415
+"""
 
 import json
 import os
