@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import picture, readme
+from benchmarks import picture, quality, readme
 from benchmarks.contest import NOT_INSTALLED, Contest
 from benchmarks.environment import environment
 from benchmarks.peers import PEERS
@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     for suite in SUITES.values():
         commands.add_parser(suite.name, help=suite.summary, parents=[options])
     commands.add_parser("all", help="every suite", parents=[options])
+    quality.add_parser(commands)
     table = commands.add_parser("readme", help="write the README's table from the kept results")
     table.add_argument("--readme", type=Path, default=readme.ROOT / "README.md")
     table.add_argument("--results", type=Path, default=readme.RESULTS)
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "all")
     options = parser().parse_args(given)
+    if options.suite == "quality":
+        return quality.run(options)
     if options.suite == "readme":
         try:
             readme.rewrite(options.readme, options.results)

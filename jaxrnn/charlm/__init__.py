@@ -1,4 +1,6 @@
-"""Character language models: from a text to a model, from a model to new text.
+"""Language models: from a text to a model, from a model to new text.
+
+A model knows token ids only. What they stand for, characters, bytes or words, is a `Tokenizer`'s.
 
 Names are imported on first use; `settings` alone is needed by the command line's help.
 """

@@ -2,8 +2,8 @@
 
     p_k(c | h) = (count(hc) + distinct(h) · p_{k−1}(c | h')) / (count(h) + distinct(h))
 
-h is the k − 1 characters before c, h' is h without the first of them, count(h) how often h is
-followed by anything, distinct(h) by how many different characters. p_0 is 1/V. Of a context that
+h is the k − 1 tokens before c, h' is h without the first of them, count(h) how often h is
+followed by anything, distinct(h) by how many different tokens. p_0 is 1/V. Of a context that
 the training text does not have, the next shorter one says everything, so nothing has probability 0
 and there is no constant to choose.
 

@@ -1,4 +1,4 @@
-"""How the next character is chosen from its logits: the likeliest, or drawn among likely ones.
+"""How the next token is chosen from its logits: the likeliest, or drawn among likely ones.
 
 p = softmax(logits / temperature), cut to the likeliest by top_k and top_p, then drawn from
 """
@@ -20,7 +20,7 @@ LARGEST_SIZE = 2**31 - 1
 
 
 class Choice(NamedTuple):
-    """How characters are chosen; numbers in the dtype of the logits.
+    """How tokens are chosen; numbers in the dtype of the logits.
 
     Attributes:
         greedy: takes the likeliest; the rest then says nothing.
@@ -62,7 +62,7 @@ def make_choice(
     # A device takes what is below the smallest normal number as 0, and would divide by it.
     greedy = temperature < float(limits.tiny)
     divisor = 1.0 if greedy else min(temperature, float(limits.max))
-    # Rounding may bring the sum of probabilities to 1 before the last character.
+    # Rounding may bring the sum of probabilities to 1 before the last token.
     share = None if top_p is None or top_p == 1 else dtype.type(top_p)
     return Choice(greedy, dtype.type(divisor), top_k, share)
 

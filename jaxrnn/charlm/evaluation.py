@@ -1,4 +1,4 @@
-"""How well a model predicts a text that it has not seen, on average and character by character."""
+"""How well a model predicts a text that it has not seen, on average and token by token."""
 
 import functools
 import math
@@ -60,11 +60,11 @@ def evaluate(
     mesh: Mesh | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> float | None:
-    """The mean of −ln p over every character of a text but the first.
+    """The mean of −ln p over every token of a text but the first.
 
     The text is read as `batch_size` streams side by side, each from the zero carry, with the
-    carry passed on from window to window; no character is left out. One stream is the exact
-    figure; more are faster, and the first characters of each stream lack what came before.
+    carry passed on from window to window; no token is left out. One stream is the exact
+    figure; more are faster, and the first tokens of each stream lack what came before.
 
     Args:
         config: the model.
@@ -79,7 +79,7 @@ def evaluate(
             must answer the same.
 
     Returns:
-        Nats per character; exp of it is the perplexity. NaN if any token is an id outside [0, V),
+        Nats a token; exp of it is the perplexity. NaN if any token is an id outside [0, V),
         as it is with the losses. None if it should stop.
 
     Raises:
@@ -144,14 +144,14 @@ def surprisals(
     length: int = 100,
     documents: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
-    """−ln p of every character of a text but the first; their mean is `evaluate`'s.
+    """−ln p of every token of a text but the first; their mean is `evaluate`'s.
 
     Args:
         config: the model.
         params: its parameters.
         tokens: [N] token ids in [0, V), at least 2.
         batch_size: B, streams that the text is read as; one, with the carry from the first
-            character to the last, is the exact figure.
+            token to the last, is the exact figure.
         length: T, steps in a window; changes speed and memory, not the result.
         documents: [D] places in order at which a document starts: the carry is zero before each.
 
@@ -212,10 +212,10 @@ def _nats_of_a_window(
     return carry, nats(logits, targets)
 
 
-def _windows_in_a_block(params: model.Params, windows: int, characters: int) -> int:
-    """How many windows of so many characters on a device; blocks of about the same size."""
+def _windows_in_a_block(params: model.Params, windows: int, tokens: int) -> int:
+    """How many windows of so many tokens on a device; blocks of about the same size."""
     weights = sum(leaf.size for leaf in jax.tree.leaves(params))
-    most = max(1, int(tuning.here().block_operations / (2 * weights * characters)))
+    most = max(1, int(tuning.here().block_operations / (2 * weights * tokens)))
     return -(-windows // -(-windows // most))
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     from jaxrnn.charlm.run_folder import Run
 
-# min-char-rnn forgets 0.001 of its smoothed loss a window of 25 characters.
+# min-char-rnn forgets 0.001 of its smoothed loss a window of 25 tokens.
 FORGETTING_PER_CHARACTER = -math.log(0.999) / 25
 DIVERGED = 3.0  # char-rnn stops where the loss is three times the first
 
@@ -23,14 +23,14 @@ class Journal(NamedTuple):
 
     Attributes:
         step: updates so far.
-        first_loss: nats per character of the first window.
-        smoothed_loss: its running mean over about 25,000 characters.
-        best_validation: lowest validation loss so far, nats per character.
+        first_loss: nats a token of the first window.
+        smoothed_loss: its running mean over about 25,000 tokens.
+        best_validation: lowest validation loss so far, nats a token.
         seconds: of training so far.
         reported: the last step whose validation and sample, if any were due, are done. A run
             that is asked to stop leaves them to whoever goes on with it.
         unrecorded: steps since the last record of losses.
-        loss_sum: over those steps, nats per character.
+        loss_sum: over those steps, nats a token.
         norm_sum: over those steps, of the gradient's norm.
     """
 
@@ -49,7 +49,7 @@ class Journal(NamedTuple):
 
         Args:
             run: whose settings and vocabulary say what is too much.
-            losses: [n] nats per character.
+            losses: [n] nats a token.
             norms: [n] of the gradients.
 
         Raises:
@@ -68,7 +68,7 @@ class Journal(NamedTuple):
                 raise diverged(run, f"the {what} of step {step:,} is not finite")
             first = loss if first is None else first
             smoothed = loss if smoothed is None else keep * smoothed + (1 - keep) * loss
-            # The first loss may be low by luck (few characters) or training (--init-from).
+            # The first loss may be low by luck (few tokens) or training (--init-from).
             if smoothed > DIVERGED * max(first, math.log(len(run.vocab))):
                 what = f"the loss has risen to {smoothed:.3f} nats at step {step:,}"
                 raise diverged(run, f"{what}, over three times the {first:.3f} at first")

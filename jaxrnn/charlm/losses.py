@@ -1,4 +1,4 @@
-"""Losses of predicted characters, in nats: −ln p(target), added up in three ways.
+"""Losses of predicted tokens, in nats: −ln p(target), added up in three ways.
 
 p = softmax(logits)        ℓ_tb = −ln p_tb[target_tb]
 
@@ -69,7 +69,7 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
         targets: integers [T, *B] in [0, V); any other makes the loss NaN.
 
     Returns:
-        [] in nats per character.
+        [] in nats a token.
 
     >>> import jax.numpy as jnp
     >>> print(cross_entropy(jnp.zeros((5, 3, 2)), jnp.zeros((5, 3), int)).round(4))
@@ -101,7 +101,7 @@ def last_cross_entropy(logits: Array, targets: Array) -> Array:
         targets: integers [T, *B]; a last one outside [0, V) makes the loss NaN.
 
     Returns:
-        [] in nats per character.
+        [] in nats a token.
     """
     return jnp.mean(nats(logits[-1], targets[-1]))
 

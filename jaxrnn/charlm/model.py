@@ -1,4 +1,4 @@
-"""The character model: (embedding →) layers of cells → readout.
+"""The language model: (embedding →) layers of cells → readout.
 
     x_t = one-hot(token_t), or embedding[token_t] where embed_size is set
     h_t = layers(x_t)                                   a jaxrnn.Stack
@@ -213,7 +213,7 @@ def init(
 def zero_carry(
     config: Config, params: Params, batch_size: int | tuple[int, ...], *, dtype: Any = None
 ) -> tuple[Any, ...]:
-    """The carry before the first character: L Carries of the cell, zeros [*B, H].
+    """The carry before the first token: L Carries of the cell, zeros [*B, H].
 
     Args:
         config: the model.
@@ -242,7 +242,7 @@ def apply(
     dropout_key: Array | None = None,
     resets: Array | None = None,
 ) -> tuple[tuple[Any, ...], Array]:
-    """Predicts the next character after each character.
+    """Predicts the next token after each token.
 
     Args:
         config: the model.
@@ -286,7 +286,7 @@ def apply(
 def step(
     config: Config, params: Params, carry: tuple[Any, ...], tokens: Array
 ) -> tuple[tuple[Any, ...], Array]:
-    """One character on: tokens [*B] -> (carry, logits [*B, V])."""
+    """One token on: tokens [*B] -> (carry, logits [*B, V])."""
     inputs = _inputs("step", config, params, tokens)
     carry, h = networks.step(config.network, params.layers, carry, inputs)
     return carry, read_out(params, h)

@@ -134,7 +134,7 @@ def make_tokenizer(kind: str, pieces: Iterable[str], vocab_size: int | None = No
     Args:
         kind: characters, bytes or words.
         pieces: of the text, which is read once; where it is cut makes no difference.
-        vocab_size: the most words, the two unknown tokens counted; None: 10,000. Characters and
+        vocab_size: the most words, the two unknown tokens counted; None: 5,000. Characters and
             bytes have no such choice.
 
     Raises:

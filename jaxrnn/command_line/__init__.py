@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
 
 COMMANDS = {
-    "train": "train a character model on a text",
+    "train": "train a language model on a text",
     "sample": "write new text with a trained model",
     "evaluate": "measure how well a trained model predicts a text, beside stated baselines",
     "gradcheck": "check hand-derived gradients against jax.grad and central differences",
@@ -154,7 +154,7 @@ def _overview() -> "argparse.ArgumentParser":
     width = max(map(len, COMMANDS))
     parser = argparse.ArgumentParser(
         prog="jaxrnn",
-        description="Recurrent networks in JAX: train character models, sample, look inside.",
+        description="Recurrent networks in JAX: train language models, sample, look inside.",
         epilog="commands:\n"
         + "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
         + "\n\njaxrnn COMMAND --help tells more. With JAXRNN_TRACEBACK=1 errors come with their "

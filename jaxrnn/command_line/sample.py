@@ -177,11 +177,12 @@ def _show(options: argparse.Namespace) -> tuple[Callable[["Scored"], str], bool]
 
 
 def _check_together(options: argparse.Namespace) -> None:
-    """Raises ValueError where an option beside another would change nothing."""
+    """Raises ValueError for numbers of texts below 1, and options that others leave no meaning."""
     given = vars(options)
+    for name in ("count", "beam"):
+        if given[name] is not None and given[name] < 1:
+            raise ValueError(sentence("sample", f"--{name}", "at least 1", given[name]))
     if options.beam is not None:
-        if options.beam < 1:
-            raise ValueError(sentence("sample", "--beam", "at least 1", options.beam))
         for name in ("temperature", "top_k", "top_p", "greedy", "sample", "seed", "interactive"):
             if given[name] is not None and given[name] is not False:
                 rule = "no such option beside --beam, which looks for the likeliest text"

@@ -29,7 +29,7 @@ VIEWS = {
 }
 SUMMARIES = {
     "activations": "units over time on the text, and what they encode",
-    "connectivity": "which earlier characters mattered for each prediction",
+    "connectivity": "which earlier characters or words mattered for each prediction",
     "gradient-flow": "what is left of the gradient, step by step back, over training",
     "training": "loss curves and samples",
     "stepper": "one training step line by line: forward, backward, update",
@@ -83,7 +83,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="the page, or a still picture where it ends in .png, .svg or .pdf; default: VIEW.html "
         "in the folder of the run",
     )
-    parser.add_argument("--from", type=whole_number, metavar="N", help="first character (0)")
+    parser.add_argument(
+        "--from", type=whole_number, metavar="N", help="first character, byte or word (0)"
+    )
     parser.add_argument(
         "--to", type=whole_number, metavar="N", help="after the last one; default: by the view"
     )

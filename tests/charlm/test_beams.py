@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxrnn import charlm
+from jaxrnn.charlm import beams
 from jaxrnn.charlm.beams import stop_table
 
 VOCAB = charlm.Vocab("abc")
@@ -63,12 +64,17 @@ def test_a_stop_ends_a_text_and_counts_to_its_probability(params, stop):
     assert len({len(beam.written.text) for beam in found}) > 1
 
 
-def test_the_search_ends_where_all_texts_have(params):
-    """None but the texts that begin with the stop are likely, so 500 steps would be 499 idle."""
+def test_the_search_ends_where_all_texts_have(params, monkeypatch):
+    searched = []
+    search = beams._search
+    monkeypatch.setattr(
+        beams, "_search", lambda *a, **k: searched.append(search(*a, **k)) or searched[-1]
+    )
     certain = params._replace(b_y=params.b_y.at[1].set(1e4))
     found = charlm.beam_search(CONFIG, certain, VOCAB, "a", width=1, length=500, stop="b")
     assert [beam.written.text for beam in found] == [""]
     assert found[0].log_probability == pytest.approx(0)
+    assert [int(each.step) for each in searched] == [1]
 
 
 def test_a_length_penalty_ranks_by_wu_and_others_equation_14(params):

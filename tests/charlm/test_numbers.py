@@ -15,6 +15,7 @@ from jaxrnn import charlm, optimizers
 from jaxrnn.charlm import runs, training_loop
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.settings import Settings
+from jaxrnn.charlm.turns import Turns
 
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(150))
 SMALL = Settings(
@@ -42,11 +43,17 @@ def in_silence(path, settings, x64):
             records = list(training_loop.train(work))
             end = training_loop.resume(run, corpus, pytest.fail)
             params, carry = runs.load_sampler(run, pytest.fail)
-            text = charlm.sample(run.config, params, run.vocab, key, 9, top_p=0.9, carry=carry)
+            model, how = (run.config, params, run.vocab), {"length": 9, "top_p": 0.9}
+            text = charlm.sample(*model, key, carry=carry, **how)
+            assert charlm.sample_scored(*model, key, carry=carry, **how).text == text
+            turns = Turns(*model, key, carry)
+            pieces = [*turns.write(**how), *turns.write(**how)]
+            best = charlm.beam_search(*model, text, width=3, length=9, stop=text[4], carry=carry)
+            texts = [text, *(piece.text for piece in pieces), *(beam.written.text for beam in best)]
         arrays = jax.device_get(end.everything)
     clock = ("seconds", "tokens_per_second")
     told = [{k: v for k, v in each.items() if k not in clock} for each in records]
-    return arrays, [*told, text]
+    return arrays, [*told, *texts]
 
 
 def check_the_same(results, rtol=0.0):

@@ -214,6 +214,8 @@ def test_ctrl_c_stops_the_writing_and_not_the_session(trained):
     ("options", "named"),
     [
         ("--beam 0", "--beam: expected at least 1"),
+        ("--count 0", "--count: expected at least 1"),
+        ("--count -1 --interactive", "--count: expected at least 1"),
         ("--beam 4 --temperature 0.5", "--temperature: expected no such option beside --beam"),
         ("--beam 4 --temperature 0", "--temperature: expected no such option beside --beam"),
         ("--beam 4 --top-k 3", "--top-k: expected no such option beside --beam"),
@@ -236,3 +238,43 @@ def test_options_that_do_not_go_together(trained, capsys, options, named):
     error = capsys.readouterr().err
     assert error.startswith(f"jaxrnn: sample: {named}")
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX systems")
+@pytest.mark.usefixtures("_interrupts_heeded")
+def test_ctrl_c_at_the_prompt_of_a_terminal_asks_again_and_ctrl_d_ends(trained):
+    import pty
+
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "jaxrnn", "sample", trained, "--interactive", "--length", "20"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    stopper = threading.Timer(120, child.kill)
+    stopper.start()
+
+    def until_prompt():
+        seen = b""
+        while not seen.endswith(b"> "):
+            seen += os.read(ours, 1000)
+        return seen.decode()
+
+    until_prompt()
+    os.write(ours, b"9 zz")
+    time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    until_prompt()
+    os.write(ours, b"9 gr\n")
+    assert len(until_prompt().removeprefix("9 gr").replace("\r\n", "\n").strip("\n")) >= 20
+    os.write(ours, b"\x04")
+    _, error = child.communicate()
+    stopper.cancel()
+    os.close(ours)
+    assert child.returncode == 0
+    assert error.startswith("Type a text")
+    assert "Traceback" not in error
+    assert "not read" not in error

@@ -275,7 +275,7 @@ def test_without_tqdm_plain_lines_and_one_sentence(monkeypatch, capsys):
     from jaxrnn.command_line import progress
 
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    assert progress._bar(10, 0) is None
+    assert progress._bar(10, 0, "character") is None
     assert capsys.readouterr().err.count("jaxrnn[app]") == 1
 
 
@@ -283,7 +283,7 @@ def test_the_bar_counts_characters(monkeypatch, capsys):
     from jaxrnn.command_line import progress
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with progress.Progress(characters=10, total=20, start=5) as shown:
+    with progress.Progress(tokens=10, total=20, start=5) as shown:
         shown.show({"step": 10, "loss": np.log(2), "tokens_per_second": 7})
         assert shown.bar.n == 100
         assert shown.bar.total == 200

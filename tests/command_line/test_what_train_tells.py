@@ -62,7 +62,7 @@ def test_lines_name_the_loss_in_nats_and_in_bits(stopped):
 
 def test_plain_lines(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: False)
-    with progress.Progress(characters=10, total=2000, start=0) as shown:
+    with progress.Progress(tokens=10, total=2000, start=0) as shown:
         shown.show({"step": 1000, "loss": 2.0, "tokens_per_second": 12345})
         shown.show({"step": 1500, "loss": 1.9, "tokens_per_second": 7})  # too soon
         shown.show({"step": 1500, "validation_loss": 1.5, "best": False})

@@ -32,10 +32,10 @@ def test_bad_input_is_a_sentence():
     with pytest.raises(ValueError, match=r"'h'\]: expected arrays \[T = 3, H\] of one shape"):
         activations_page("abc", {"h": np.zeros((4, 2))}, title="")
     fields = dict.fromkeys("hc", np.zeros((6000, 800)))
-    rule = r"1 to 2,578 characters with 800 units and the fields h, c, got 6,000\. "
+    rule = r"1 to 2,578 tokens with 800 units and the fields h, c, got 6,000\. "
     with pytest.raises(ValueError, match=rule + r"Hint: .*`text` .*--to.*`fields` \(--units"):
         activations_page("x" * 6000, fields, title="")
-    with pytest.raises(ValueError, match=r"1 to 20,000 characters with 2 units and .*, got 0"):
+    with pytest.raises(ValueError, match=r"1 to 20,000 tokens with 2 units and .*, got 0"):
         activations_page("", {"h": np.zeros((0, 2))}, title="")
 
 

@@ -97,7 +97,7 @@ def connectivity_page(
     maps = len(names) * len(models)
     most = math.isqrt(MOST_NUMBERS // maps)
     if steps > most:
-        rule = f"at most {most + 1:,} tokens with {len(names)} definitions"
+        rule = f"at most {most + 1:,} {token}s with {len(names)} definitions"
         rule += f" of {len(models)} models" if len(models) > 1 else ""
         hint = (
             "choose a shorter stretch for `text` and `models` (--from, --to), or fewer definitions "

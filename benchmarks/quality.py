@@ -1,0 +1,231 @@
+"""How well each cell models a text at equal numbers of parameters: losses, not times.
+
+    python -m benchmarks quality TEXT [--cell NAME]... [--hidden-size 128,256] [--seeds 1,2,3]
+
+A size is that of an LSTM layer; every other cell gets as many units as make its model at most as
+large. The recipe is `jaxrnn train`'s default (AdamW, cosine schedule, dropout 0.1), one layer,
+with the learning rate that did best for that cell and size in a fifth of the steps, by validation
+loss with the first seed. Of the text the first 80 % are trained on, the next 10 % choose the
+checkpoint and the rate, the last 10 % are what the table shows. What stands in the file of results
+already, with the same text and recipe, is not trained again.
+"""
+
+import argparse
+import hashlib
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.environment import environment
+from benchmarks.records import Record, RecordFile, read
+from benchmarks.tables import text_table
+
+RATES = (2e-3, 5e-3, 1e-2)
+TRAIN, VALIDATION = 0.8, 0.1
+REFERENCE = "lstm"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model to train.
+
+    Attributes:
+        cell: a key of `jaxrnn.CELLS`.
+        size: H of the LSTM with as many parameters.
+        hidden_size: H of this cell's layer.
+        learning_rate: the highest of its schedule.
+        steps: windows to train on.
+        seed: of everything random.
+    """
+
+    cell: str
+    size: int
+    hidden_size: int
+    learning_rate: float
+    steps: int
+    seed: int
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command `quality`."""
+    parser = commands.add_parser("quality", help="test loss of every cell at equal parameters")
+    parser.add_argument("text", type=Path, metavar="TEXT", help="a text file")
+    parser.add_argument("--cell", action="append", metavar="CELL", help="repeatable; default: all")
+    parser.add_argument("--hidden-size", type=_numbers, default=(128, 256), metavar="H,H,...")
+    parser.add_argument("--seeds", type=_numbers, default=(1, 2, 3), metavar="N,N,...")
+    parser.add_argument("--steps", type=int, default=1500, metavar="N", help="(default: 1500)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/benchmarks"), help="folder (default: %(default)s)"
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    if not all(part.isdecimal() and int(part) for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as 128,256, got {text!r}")
+    return tuple(map(int, text.split(",")))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains what is not measured yet and prints the table."""
+    import jaxrnn as rnn
+
+    cells = options.cell or list(rnn.CELLS)
+    unknown = [name for name in cells if name not in rnn.CELLS]
+    if unknown:
+        known = ", ".join(rnn.CELLS)
+        print(f"benchmarks: --cell: expected one of {known}, got {unknown[0]}", file=sys.stderr)
+        return 2
+    try:
+        text = options.text.read_bytes()
+    except OSError as error:
+        print(f"benchmarks: TEXT: {options.text}: {error.strerror}", file=sys.stderr)
+        return 2
+    digest = hashlib.sha256(text).hexdigest()
+    file = RecordFile(options.out, "quality", "cpu")
+    vocabulary = len(set(text.decode()))
+    known_records = read(file.path) if file.path.exists() else []
+    about = environment() | {"text": digest, "text_bytes": len(text)}
+
+    def measure(trial: Trial) -> Record:
+        for record in known_records:
+            same_text = record["environment"]["text"] == digest
+            if same_text and record["trial"] == asdict(trial):
+                return record
+        record = {
+            "suite": "quality",
+            "trial": asdict(trial),
+            **train(options.text, trial, vocabulary),
+        }
+        record["environment"] = about
+        file.append([record])
+        known_records.append(record)
+        print(f"{trial}: {record['test']} nats", file=sys.stderr, flush=True)
+        return record
+
+    finished = [
+        measure(trial)
+        for seed in options.seeds
+        for cell in cells
+        for trial in _trials(cell, seed, options, vocabulary, measure)
+    ]
+    print(table(finished))
+    return 0
+
+
+def _trials(
+    cell: str,
+    seed: int,
+    options: argparse.Namespace,
+    vocabulary: int,
+    measure: Callable[[Trial], Record],
+) -> Iterator[Trial]:
+    """A cell at every size, with the rate that did best there in short trials."""
+    for size in options.hidden_size:
+        units = equal_hidden_size(cell, size, vocabulary)
+        short = [
+            measure(Trial(cell, size, units, rate, max(1, options.steps // 5), options.seeds[0]))
+            for rate in RATES
+        ]
+        best = min(short, key=lambda record: record["validation"] or math.inf)
+        yield Trial(cell, size, units, best["trial"]["learning_rate"], options.steps, seed)
+
+
+def equal_hidden_size(cell: str, size: int, vocabulary: int) -> int:
+    """The most units with which a cell's one-layer model is no larger than the LSTM's.
+
+    >>> equal_hidden_size("lstm", 128, 65), equal_hidden_size("elman", 128, 65)
+    (128, 268)
+    """
+    budget = number_of_weights(REFERENCE, size, vocabulary)
+    low, high = 1, 2
+    while number_of_weights(cell, high, vocabulary) <= budget:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if number_of_weights(cell, middle, vocabulary) <= budget:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def number_of_weights(cell: str, hidden_size: int, vocabulary: int) -> int:
+    """Of a one-layer model with one-hot input.
+
+    >>> number_of_weights("lstm", 128, 65)
+    107713
+    """
+    import jax
+
+    from jaxrnn import charlm
+
+    config = charlm.Config(vocab_size=vocabulary, cell=cell, hidden_size=hidden_size, num_layers=1)
+    params = jax.eval_shape(lambda key: charlm.init(config, key), jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def train(text: Path, trial: Trial, vocabulary: int) -> Record:
+    """Losses of a trained model on the validation and test part, in nats a character.
+
+    Both are None where training diverged.
+    """
+    from jaxrnn import charlm
+    from jaxrnn.charlm import own_text, runs
+
+    weights = number_of_weights(trial.cell, trial.hidden_size, vocabulary)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run"
+        options = {
+            "out": path, "model": trial.cell, "rnn-size": trial.hidden_size, "num-layers": 1,
+            "lr": trial.learning_rate, "max-steps": trial.steps, "seed": trial.seed,
+            "train-frac": TRAIN, "val-frac": VALIDATION, "sample-every": 0, "devices": 1,
+        }  # fmt: skip
+        flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        command = [sys.executable, "-m", "jaxrnn", "train", str(text), *flags]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            said = done.stderr.strip().splitlines()[-1]
+            if "Training stopped: the loss" not in said:
+                raise RuntimeError(f"{trial} failed: {said}")
+            return {"weights": weights, "validation": None, "test": None, "diverged": said}
+        opened = runs.open_run(path)
+        trained = charlm.load(path)
+        parts = own_text.own_parts(opened, "quality: TEXT", "")
+        losses = {
+            name: charlm.evaluate(trained.config, trained.params, trained.vocab.encode(part))
+            for name, part in (("validation", parts.validation), ("test", parts.rest))
+        }
+        return {"weights": weights, **losses}
+
+
+def table(records: Sequence[Record]) -> str:
+    """Mean test losses, cells down, sizes across, with half the range over seeds."""
+    places: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        places.setdefault((record["trial"]["cell"], record["trial"]["size"]), []).append(record)
+    sizes = sorted({size for _, size in places})
+    header = ["cell"]
+    for size in sizes:
+        header += ["units", "rate", f"as LSTM {size}"]
+    rows = []
+    for cell in dict.fromkeys(cell for cell, _ in places):
+        row = [cell]
+        for size in sizes:
+            found = places.get((cell, size), [])
+            trial = found[0]["trial"] if found else {"hidden_size": "–", "learning_rate": math.nan}
+            losses = [record["test"] for record in found]
+            row += [str(trial["hidden_size"]), f"{trial['learning_rate']:g}", _mean(losses)]
+        rows.append(row)
+    return text_table(header, rows)
+
+
+def _mean(losses: Sequence[float | None]) -> str:
+    finite = [loss for loss in losses if loss is not None]
+    if len(finite) < len(losses) or not losses:
+        return "diverged" if losses else "–"
+    spread = f" ± {(max(finite) - min(finite)) / 2:.3f}" if len(finite) > 1 else ""
+    return f"{sum(finite) / len(finite):.3f}{spread}"
