@@ -196,7 +196,7 @@ def train(text: Path, trial: Trial, vocabulary: int) -> Record:
         trained = charlm.load(path)
         parts = own_text.own_parts(opened, "quality: TEXT", "")
         losses = {
-            name: charlm.evaluate(trained.config, trained.params, trained.vocab.encode(part))
+            name: charlm.evaluate(trained.config, trained.params, part.tokens.ids)
             for name, part in (("validation", parts.validation), ("test", parts.rest))
         }
         return {"weights": weights, **losses}

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.command_line.peers import Peers
@@ -13,6 +13,7 @@ from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
     from jaxrnn.charlm.corpus import Text
+    from jaxrnn.charlm.reading import Reader
     from jaxrnn.charlm.runs import Run
     from jaxrnn.charlm.text_index import Division
     from jaxrnn.charlm.tokenizers import Tokenizer
@@ -77,7 +78,7 @@ def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers:
 
     if not old.indexed:
         if texts is not None:
-            reader = _reader(texts, settings)
+            reader = _reader(texts, settings, old=True)
             sources = [absolute(text) for text in texts]
             return corpus.join(own_text.at_most(reader, old), sources)
         try:
@@ -91,8 +92,10 @@ def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers:
     if peers.first:
         named = old.sources if texts is None else texts
         try:
-            same = texts is None and not all(map(can_be_read_again, named))
-            same = same or own_text.is_text_of(old, _reader(named, settings, own=texts is None))
+            own = texts is None
+            reader = _reader(named, settings, old=True, own=own)
+            piped = own and not all(map(can_be_read_again, named))
+            same = piped or own_text.is_text_of(old, reader)
         except FileNotFoundError:
             if texts is not None:
                 raise
@@ -115,10 +118,15 @@ def can_be_read_again(text: str) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
-def _reader(texts: Sequence[str], settings: Settings, own: bool = False) -> Any:
+def _reader(
+    texts: Sequence[str], settings: Settings, old: bool = False, own: bool = False
+) -> "Reader":
     from jaxrnn.charlm.reading import Reader
 
-    return Reader(texts, settings.encoding, settings.newlines, settings.include, "TEXT", own)
+    # That of a run that goes on does not mean a file that is named instead of the folder.
+    needed = not old or own or any(map(os.path.isdir, texts))
+    include = settings.include if needed else ()
+    return Reader(texts, settings.encoding, settings.newlines, include, "TEXT", own)
 
 
 def _division(pieces: Iterable[str], settings: Settings, parent: "Run | None") -> "Division":
