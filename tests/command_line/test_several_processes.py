@@ -160,6 +160,19 @@ def test_two_processes_train_as_one(text, tmp_path):
     assert len(losses(tmp_path / "two")) == 12
 
 
+def test_what_one_process_reads_from_a_pipe_the_others_have_from_its_index(text, tmp_path):
+    out = tmp_path / "run"
+    with open(text, "rb") as pipe:
+        job = Job("-", "--out", out, *OPTIONS, stdin=[pipe, subprocess.DEVNULL])
+        codes, outputs, errors = job.end()
+    assert codes == [0, 0], errors
+    assert "on 2 devices of 2 processes" in outputs[0]
+    run = runs.open_run(out)
+    assert (run.sources, run.characters, run.indexed) == (("-",), len(TEXT), True)
+    trains("--out", out, "--resume", "--max-steps", 110)
+    assert len(losses(out)) == 14
+
+
 LONG = ["--max-steps", "100000"]  # longer than a test
 
 
