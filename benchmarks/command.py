@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import picture, quality, readme
+from benchmarks import picture, quality, report
 from benchmarks.contest import NOT_INSTALLED, Contest
 from benchmarks.environment import environment
 from benchmarks.peers import PEERS
@@ -46,9 +46,9 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser(suite.name, help=suite.summary, parents=[options])
     commands.add_parser("all", help="every suite", parents=[options])
     quality.add_parser(commands)
-    table = commands.add_parser("readme", help="write the README's table from the kept results")
-    table.add_argument("--readme", type=Path, default=readme.ROOT / "README.md")
-    table.add_argument("--results", type=Path, default=readme.RESULTS)
+    table = commands.add_parser("report", help="write the results' page from the kept records")
+    table.add_argument("--page", type=Path, default=report.PAGE)
+    table.add_argument("--results", type=Path, default=report.RESULTS)
     return top
 
 
@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(given)
     if options.suite == "quality":
         return quality.run(options)
-    if options.suite == "readme":
+    if options.suite == "report":
         try:
-            readme.rewrite(options.readme, options.results)
+            report.rewrite(options.page, options.results)
         except (ValueError, OSError) as wrong:
             return _complain([str(wrong)])
         return 0

@@ -1,5 +1,6 @@
 """Pictures of results, by Matplotlib: bars of peers relative to ours, curves of the sweeps."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,72 @@ def draw(records: Sequence[Record], path: Path) -> bool:
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return True
+
+
+NAMES = {"torch": "PyTorch", "flax": "flax", "haiku": "haiku", "equinox": "equinox"}
+TRAINED = "jaxrnn-windows"  # the training step as `jaxrnn train` makes it
+
+
+def draw_speed(records: Sequence[Record], path: Path) -> bool:
+    """One chart: a training step with other libraries, relative to `jaxrnn train`'s.
+
+    Args:
+        records: of any suites; only training steps are taken, the geometric mean over problems.
+        path: a file that Matplotlib can write, by its ending.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    times = {
+        (record["cell"], record["problem"], record["peer"]): seconds
+        for record in records
+        if record["suite"] == "train" and (seconds := median(record)) is not None
+    }
+    cells = [cell for cell in ("elman", "gru", "lstm") if any(key[0] == cell for key in times)]
+    bars = {cell: _means(times, cell) for cell in cells}
+    if not any(bars.values()):
+        return False
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    # Text stays text, and the same records give the same bytes.
+    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxrnn"}):
+        figure, axes = pyplot.subplots(
+            1, len(cells), figsize=(3.3 * len(cells), 2.3), squeeze=False, layout="constrained"
+        )
+        for axis, (cell, means) in zip(axes.flat, bars.items(), strict=True):
+            rows = {"jaxrnn": 1.0} | means
+            colours = ["#ea580c"] + ["#94a3b8"] * len(means)
+            axis.barh(range(len(rows)), list(rows.values()), color=colours)
+            for row, (name, mean) in enumerate(rows.items()):
+                axis.text(mean + 0.06, row, f"{name} {mean:.1f}", va="center", fontsize=10)
+            axis.set_title(cell.upper(), fontsize=11, loc="left")
+            axis.set_xlim(0, 1.5 * max(max(means.values(), default=1.0) for means in bars.values()))
+            axis.set_ylim(1 + max(map(len, bars.values())) - 0.5, -0.5)
+            axis.set_axis_off()
+        figure.suptitle(
+            "Time of a training step, jaxrnn train = 1 (shorter is faster)", fontsize=11
+        )
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(path, dpi=120, facecolor="white", metadata=metadata)
+        pyplot.close(figure)
+    return True
+
+
+def _means(times: dict[tuple[str, str, str], float], cell: str) -> dict[str, float]:
+    """Of each library the geometric mean over problems of its time relative to ours."""
+    means = {}
+    for peer, name in NAMES.items():
+        ratios = [
+            seconds / times[of, problem, TRAINED]
+            for (of, problem, which), seconds in times.items()
+            if of == cell and which == peer and (of, problem, TRAINED) in times
+        ]
+        if ratios:
+            means[name] = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    return means
 
 
 def _panel(record: Record) -> tuple[str, str, str]:

@@ -103,7 +103,7 @@ class LayerProblem:
         """
         params, _ = layer_structures(self.cell, self.size)
         entries = sum(math.prod(part.shape) for part in params if part.ndim == 2)
-        return 2 * self.size.time * self.size.batch * entries
+        return int(2 * self.size.time * self.size.batch * entries)
 
     def flops(self, quantity: str) -> int | None:
         """Matrix-product operations of a quantity; the backward pass has twice the forward's."""
@@ -114,7 +114,7 @@ class LayerProblem:
         """Bytes that any peer holds at once: xs, hs, their gradients, gates of every step."""
         params, carry = layer_structures(self.cell, self.size)
         columns = 2 * self.size.input_size + 2 * carry.h.shape[-1] + params.w_xh.shape[1]
-        return 4 * self.size.time * self.size.batch * columns
+        return int(4 * self.size.time * self.size.batch * columns)
 
     def shapes(self) -> tuple[Any, Any, Any, Any]:
         """Shapes and dtypes of `arrays`."""

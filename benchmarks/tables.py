@@ -1,4 +1,4 @@
-"""Tables for a terminal and for the README, from records."""
+"""Tables for a terminal and for a page, from records."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest

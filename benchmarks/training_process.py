@@ -2,7 +2,7 @@
 
     python -m benchmarks.training_process CORE ADDRESS PROCESSES PROCESS CELL B,T,V,H LAYERS
 
-It reads numbers of windows, one a line, trains on so many, and answers `seconds` and how long it
+It reads numbers of windows, one per line, trains on so many, and answers `seconds` and how long it
 took. Other lines are none of its own (the CPU's collectives say that they are connected).
 """
 

@@ -1,7 +1,15 @@
 """Recurrent neural networks in JAX: pure cells, `lax.scan`, hand-derived BPTT.
 
+    params = rnn.init(rnn.LSTM, key, input_size=65, hidden_size=128)
+    carry = rnn.zero_carry(rnn.LSTM, params, batch_shape=(32,))
+    carry, hs = rnn.unroll(rnn.LSTM, params, carry, xs)
+
+`jaxrnn.cells` lists the cells, `jaxrnn.charlm` has the character models, `jaxrnn.guides` the
+guides: start with `jaxrnn.guides.ragged_data` or `jaxrnn.guides.writing_a_cell`.
+
 Shapes, everywhere: xs [T, *B, I] (or integer token ids [T, *B]), hs [T, *B, H],
-w_xh [I, G·H], w_hh [H, G·H], b_h [G·H]. Time comes first; the carry comes before the output.
+w_xh [I, G·H], w_hh [H, G·H], b_h [G·H]; T time steps, B batch (any number of axes, also none),
+I inputs, H hidden units, G gates. Time comes first; the carry comes before the output.
 
 Names are imported on first use, so that `jaxrnn --help` does not wait for JAX.
 """
@@ -9,8 +17,10 @@ Names are imported on first use, so that `jaxrnn --help` does not wait for JAX.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
-    from jaxrnn import cells, charlm, exchange, microscope, networks, optimizers
+    from jaxrnn import cells, charlm, exchange, guides, microscope, networks, optimizers
     from jaxrnn.cells import (
         CELLS,
         ELMAN,
@@ -111,7 +121,7 @@ _HOME = {
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_SUBPACKAGES = ("cells", "charlm", "exchange", "microscope", "networks", "optimizers")
+_SUBPACKAGES = ("cells", "charlm", "exchange", "guides", "microscope", "networks", "optimizers")
 
 __all__ = [
     "CELLS",
@@ -142,6 +152,7 @@ __all__ = [
     "exchange",
     "generate",
     "gradcheck",
+    "guides",
     "init",
     "karpathy_adagrad",
     "last_outputs",
@@ -171,13 +182,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _SUBPACKAGES:
         return import_module(f"jaxrnn.{name}")
-    if name == "__version__":
-        from importlib import metadata  # 50 ms, as much as the rest of `jaxrnn --help`
-
-        try:
-            return metadata.version("jaxrnn")
-        except metadata.PackageNotFoundError:
-            return "(not installed)"
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'jaxrnn' has no attribute {name!r}")
     value = getattr(import_module(_MODULE_OF[name]), name)

@@ -62,7 +62,7 @@ class GradientRow:
 
 @dataclasses.dataclass(frozen=True)
 class GradientReport:
-    """What `gradcheck` found, a row an array; prints as a table."""
+    """What `gradcheck` found, a row per array; prints as a table."""
 
     network: Network
     setting: str
@@ -98,7 +98,7 @@ def gradcheck(
     key: Array,
     *,
     input_size: int = 3,
-    hidden_size: Any = 4,
+    hidden_size: int | Sequence[Any] = 4,
     batch_size: int = 2,
     length: int = 7,
     token_inputs: bool = False,
@@ -120,7 +120,7 @@ def gradcheck(
         cell: one of `CELLS`, a custom one with a `backward`, or a network.
         key: a `jax.random.key`; consumed.
         input_size: I, at least 1.
-        hidden_size: H, at least 1; for a `Stack` also one a layer.
+        hidden_size: H, at least 1; for a `Stack` also one per layer.
         batch_size: B, at least 1.
         length: T, at least 1.
         token_inputs: random token ids [T, B] instead of dense inputs [T, B, I].
@@ -158,17 +158,19 @@ def gradcheck(
             raise ValueError(sentence("gradcheck", "options", expected, repr(option)))
     options = (options,) if isinstance(options, str) else tuple(options)
     shapes = jax.eval_shape(lambda key: init(cell, key, input_size, hidden_size), key)
-    map_cells("gradcheck", cell, lambda _, part: check_contract("gradcheck", part), {})
+
+    def check(_: int, part: Cell) -> None:
+        check_contract("gradcheck", part)
+
+    map_cells("gradcheck", cell, check, {})
     cpu = _cpu()
     key = jax.device_put(key, cpu)
     with jax.default_device(cpu), jax.enable_x64(True):
-        # NumPy draws, so that nothing is compiled but the gradients.
+        # NumPy draws and `device_put` brings it in: `jnp.asarray` compiles a program a shape.
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
         def draw(like: Any, scale: float = 1.0) -> Any:
-            return jax.tree.map(
-                lambda x: jnp.asarray(scale * random.normal(size=x.shape), jnp.float64), like
-            )
+            return jax.tree.map(lambda x: jax.device_put(scale * random.normal(size=x.shape)), like)
 
         carry = jax.eval_shape(lambda params: zero_carry(cell, params, (batch_size,)), shapes)
         arrays = {"params": draw(shapes, 0.5), "carry": draw(carry, 0.5)}
@@ -176,11 +178,11 @@ def gradcheck(
         if "lengths" in options:
             # One sequence is whole, so that whatever else is drawn has something to act on.
             drawn = random.integers(0, length + 1, batch_size)
-            given["lengths"] = jnp.asarray(np.where(np.arange(batch_size) == 0, length, drawn))
+            given["lengths"] = jax.device_put(np.where(np.arange(batch_size) == 0, length, drawn))
         if "resets" in options:
             resets = random.random((length, batch_size)) < 0.4
             resets[length // 2, 0] = True
-            given["resets"] = jnp.asarray(resets)
+            given["resets"] = jax.device_put(resets)
             arrays["reset_carry"] = draw(carry, 0.5)
         if "reverse" in options:
             given["reverse"] = True
@@ -190,7 +192,9 @@ def gradcheck(
                 cell, arrays["params"], jax.random.fold_in(key, 1), length, (batch_size,), **shares
             )
         if token_inputs:
-            tokens = jnp.asarray(random.integers(0, input_size, (length, batch_size)), jnp.int32)
+            tokens = jax.device_put(
+                random.integers(0, input_size, (length, batch_size)).astype(np.int32)
+            )
         else:
             arrays["xs"] = draw(jax.ShapeDtypeStruct((length, batch_size, input_size), float))
 

@@ -11,6 +11,8 @@ an update. With gradient g, mean square s and rate η:
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +23,7 @@ from jaxrnn.precision import accumulator
 
 Array = jax.Array
 
-OPTIMIZERS = ("adagrad", "rmsprop", "adam", "adamw", "sgd")
-SCHEDULES = ("constant", "epochs", "cosine")
+Rate: TypeAlias = float | optax.Schedule
 
 
 def karpathy_adagrad(
@@ -108,33 +109,53 @@ def make_optimizer(
     ):
         if value is not None and not value >= 0:
             raise ValueError(sentence("make_optimizer", argument, "a number from 0 up", value))
-    rate = learning_rate
-    if name == "adagrad":
-        optimizer = optax.chain(
-            optax.scale_by_rss(initial_accumulator_value=0.0, eps=1e-8),
-            optax.scale_by_learning_rate(rate),
-        )
-    elif name == "rmsprop":
-        rho = 0.95 if decay_rate is None else decay_rate
-        optimizer = optax.rmsprop(rate, decay=rho, eps=1e-8, eps_in_sqrt=False)
-    elif name in ("adam", "adamw"):
-        optimizer = optax.chain(
-            _scale_by_adam(0.999 if decay_rate is None else decay_rate),
-            optax.add_decayed_weights(weight_decay),
-            optax.scale_by_learning_rate(rate),
-        )
-    elif name == "sgd":
-        optimizer = optax.sgd(rate)
-    else:
+    if name not in OPTIMIZERS:
         raise ValueError(
             sentence("make_optimizer", "name", f"one of {', '.join(OPTIMIZERS)}", name)
         )
+    optimizer = OPTIMIZERS[name](learning_rate, decay_rate, weight_decay)
     clips = []
     if clip_value:
         clips.append(optax.clip(clip_value))
     if clip_norm:
         clips.append(optax.clip_by_global_norm(clip_norm))
     return optax.chain(*clips, optimizer) if clips else optimizer
+
+
+def _adagrad(rate: Rate, decay_rate: float | None, _: float) -> optax.GradientTransformation:
+    return optax.chain(
+        optax.scale_by_rss(initial_accumulator_value=0.0, eps=1e-8),
+        optax.scale_by_learning_rate(rate),
+    )
+
+
+def _rmsprop(rate: Rate, decay_rate: float | None, _: float) -> optax.GradientTransformation:
+    rho = 0.95 if decay_rate is None else decay_rate
+    return optax.rmsprop(rate, decay=rho, eps=1e-8, eps_in_sqrt=False)
+
+
+def _adam(
+    rate: Rate, decay_rate: float | None, weight_decay: float
+) -> optax.GradientTransformation:
+    return optax.chain(
+        _scale_by_adam(0.999 if decay_rate is None else decay_rate),
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(rate),
+    )
+
+
+def _sgd(rate: Rate, decay_rate: float | None, _: float) -> optax.GradientTransformation:
+    return optax.sgd(rate)
+
+
+OPTIMIZERS: dict[str, Callable[[Rate, float | None, float], optax.GradientTransformation]] = {
+    "adagrad": _adagrad,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "adamw": _adam,  # the only one that `make_optimizer` lets have a weight decay
+    "sgd": _sgd,
+}
+"""By name, each made from the learning rate, `decay_rate` and `weight_decay`."""
 
 
 def _scale_by_adam(decay_rate: float) -> optax.GradientTransformation:
@@ -155,6 +176,40 @@ def _scale_by_adam(decay_rate: float) -> optax.GradientTransformation:
         return changes, after._replace(count=optax.safe_increment(state.count))
 
     return optax.GradientTransformation(adam.init, update)
+
+
+class Course(NamedTuple):
+    """What a schedule may follow; see `make_schedule`."""
+
+    total_steps: int
+    steps_per_epoch: int
+    warmup_steps: int
+    decay: float
+    decay_after: int
+
+
+def _constant(step: Array, course: Course) -> Array:
+    return jnp.ones_like(step)
+
+
+def _epochs(step: Array, course: Course) -> Array:
+    epoch = jnp.floor(step / course.steps_per_epoch)
+    decay = jnp.asarray(course.decay, jnp.float32)
+    return decay ** jnp.maximum(epoch - (course.decay_after - 1), 0.0)
+
+
+def _cosine(step: Array, course: Course) -> Array:
+    span = max(1, course.total_steps - course.warmup_steps)
+    progress = jnp.clip((step - course.warmup_steps) / span, 0.0, 1.0)
+    return 0.5 * (1.0 + jnp.cos(math.pi * progress))
+
+
+SCHEDULES: dict[str, Callable[[Array, Course], Array]] = {
+    "constant": _constant,
+    "epochs": _epochs,
+    "cosine": _cosine,
+}
+"""By name, each the factor of the highest rate at a step, float32, before the warm-up."""
 
 
 def make_schedule(
@@ -202,16 +257,11 @@ def make_schedule(
         rule = "a factor above 0 and at most 1"
         raise ValueError(sentence("make_schedule", "decay", rule, decay))
 
+    course = Course(total_steps, steps_per_epoch, warmup_steps, decay, decay_after)
+
     def schedule(step: Array | int) -> Array:
         at = jnp.asarray(step, jnp.float32)
-        rate = jnp.float32(learning_rate)
-        if name == "epochs":
-            epoch = jnp.floor(at / steps_per_epoch)
-            rate = rate * jnp.float32(decay) ** jnp.maximum(epoch - (decay_after - 1), 0.0)
-        elif name == "cosine":
-            span = max(1, total_steps - warmup_steps)
-            progress = jnp.clip((at - warmup_steps) / span, 0.0, 1.0)
-            rate = rate * 0.5 * (1.0 + jnp.cos(math.pi * progress))
+        rate = jnp.asarray(learning_rate, jnp.float32) * SCHEDULES[name](at, course)
         if warmup_steps:
             rate = rate * jnp.minimum(1.0, (at + 1.0) / warmup_steps)
         return rate

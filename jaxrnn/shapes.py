@@ -41,7 +41,7 @@ Sutskever, Vinyals and Le (2014) and Cho et al. (2014); teacher forcing is Willi
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -53,13 +53,16 @@ from jaxrnn.recurrence.checks import check_key, is_token_ids
 
 Array = jax.Array
 
+Emit = Callable[[Array], Array] | Callable[[Array, Array], Array]
+"""`emit(h)`, or with a key `emit(h, key)`: from an output to what is emitted and fed back."""
+
 
 def generate(
     cell: Network,
     params: Any,
     carry: Any,
     first: Array,
-    emit: Callable[..., Array],
+    emit: Emit,
     *,
     max_length: int,
     stop: int | None = None,
@@ -130,10 +133,13 @@ def generate(
     """
     _check_generate(first, max_length, stop, key)
 
+    call = cast(Callable[..., Array], emit)  # with a key where there is one
+
     def advance(carry: Any, symbol: Array, t: Array) -> tuple[Any, Array]:
         x = symbol if embed is None else embed(symbol)
         carry, h = step(cell, params, carry, x)
-        emitted = emit(h) if key is None else emit(h, jax.random.fold_in(key, t))
+        drawn_with = () if key is None else (jax.random.fold_in(key, t),)
+        emitted = call(h, *drawn_with)
         return carry, _like_first(emitted, first)
 
     steps = jnp.arange(max_length, dtype=jnp.int32)

@@ -124,7 +124,7 @@ def misbehaviour(result):
 
 
 def serve():
-    """Reads commands, one a line, and says what became of each."""
+    """Reads commands, one per line, and says what became of each."""
     import resource
     import tempfile
 

@@ -8,6 +8,7 @@ import pytest
 
 from jaxrnn import optimizers
 from jaxrnn.charlm.settings import Settings
+from jaxrnn.command_line import main
 
 STEPS = 5
 RATE = 0.03
@@ -20,12 +21,17 @@ def gradients():
 
 def follow(optimizer):
     """The weights after each step, from ones."""
-    weights = jnp.ones((3, 2))
-    state = optimizer.init(weights)
+    weights = np.ones((3, 2))
+    state = jax.jit(optimizer.init)(weights)
     seen = []
+
+    @jax.jit
+    def update(gradient, state, weights):
+        updates, state = optimizer.update(gradient, state, weights)
+        return optax.apply_updates(weights, updates), state
+
     for gradient in gradients():
-        updates, state = optimizer.update(jnp.asarray(gradient), state, weights)
-        weights = optax.apply_updates(weights, updates)
+        weights, state = update(gradient, state, weights)
         seen.append(np.asarray(weights))
     return seen
 
@@ -182,3 +188,14 @@ def test_the_ends_of_the_ranges_are_allowed():
 def test_the_settings_default_is_an_optimizer_and_a_schedule():
     assert Settings().optimizer in optimizers.OPTIMIZERS
     assert Settings().schedule in optimizers.SCHEDULES
+
+
+def test_the_help_of_train_names_them_all(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    # Spelled out there, so that help does not wait for JAX.
+    *most, last = optimizers.OPTIMIZERS
+    assert f"{', '.join(most)} or {last}" in shown
+    for name in optimizers.SCHEDULES:
+        assert name in shown.partition("--schedule NAME")[2][:150]

@@ -1,9 +1,10 @@
 """What the package promises as a whole: lazy public names, layers that import one way."""
 
 import ast
+import re
 import subprocess
 import sys
-from importlib import metadata
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ LAYERS = [
     {"charlm"},
     {"exchange"},
     {"microscope"},
+    {"guides"},
     {"command_line"},
     {"__main__"},
 ]
@@ -76,6 +78,9 @@ def test_extras_are_imported_where_they_are_used(path):
         "equinox",
         "haiku",
         "keras",
+        "onnx",
+        "onnxruntime",
+        "google",
     }
     top_level = {module.split(".")[0] for module, at_top in imports_of(path) if at_top}
     assert not top_level & extras
@@ -108,8 +113,22 @@ def test_names_of_the_exchange_exist_and_are_documented():
         rnn.exchange.from_tensorflow  # noqa: B018
 
 
-def test_the_version_is_the_packages():
-    assert rnn.__version__ == metadata.version("jaxrnn")
+def test_the_version_stands_in_one_place():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" in project["project"]["dynamic"]
+    stands_in = ROOT.parent / project["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{rnn.__version__}"' in stands_in.read_text(encoding="utf-8")
+    changes = (ROOT.parent / ".github" / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)", changes, flags=re.MULTILINE)[1] == rnn.__version__
+
+
+def test_the_workflows_test_the_versions_that_the_package_names():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    workflow = (ROOT.parent / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    tested = re.findall(r'python: "([\d.]+)"', workflow)
+    named = [line.rpartition(" ")[2] for line in project["classifiers"] if "Python :: 3." in line]
+    assert tested == named
+    assert project["requires-python"] == f">={tested[0]}"
 
 
 def test_type_checkers_see_what_python_sees():

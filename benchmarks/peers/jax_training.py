@@ -170,7 +170,7 @@ def prepare_charlm_training(unroll_name: str) -> Callable[[TrainProblem, str], P
             return charlm.initial_state(params, optimizer), carries
 
         def one(state: Any, tokens: Any, targets: Any) -> tuple[Any, Any]:
-            train_state, carry, metrics = step(*state, tokens, targets)
+            train_state, carry, metrics = step(state[0], state[1], tokens, targets)
             return (train_state, carry), metrics["loss"]
 
         return prepared_training(problem, initial, one, lambda state: trained(state[0]))

@@ -22,7 +22,7 @@ FIELD = {"B": 0, "T": 1, "H": 3}
 
 
 def problems(cells: Sequence[str], sizes: Sequence[Size] | None, quick: bool) -> list[SweepProblem]:
-    """The sweeps; around a size of one's own, each axis from a quarter of it to four times it."""
+    """The sweeps; around a size that is given, each axis from a quarter of it to four times it."""
     if sizes:
         sweeps = {
             axis: [around(size, axis, by) for size in sizes for by in (0.25, 0.5, 1, 2, 4)]

@@ -1,5 +1,17 @@
 """The cells: equations forward and backward, one file each, and what a custom cell is written with.
 
+| cell | |
+|---|---|
+| `ELMAN`, `ELMAN_RELU` | Elman 1990; Le, Jaitly and Hinton 2015 |
+| `LSTM` | Hochreiter and Schmidhuber 1997, with forget gate |
+| `LSTM_PROJECTED` | with a projection of the output (`proj_size`), Sak et al. 2014 |
+| `LSTM_PEEPHOLE` | whose gates see the memory, Gers and Schmidhuber 2000 |
+| `LSTM_LAYERNORM`, `GRU_LAYERNORM` | layer-normalised, Ba, Kiros and Hinton 2016 |
+| `GRU` | reset after the product, as in PyTorch and cuDNN |
+| `GRU_RESET_BEFORE` | reset before the product, Cho et al. 2014 |
+| `MGU` | minimal gated unit, Zhou et al. 2016 |
+| `INDRNN` | elementwise recurrence, for long sequences, Li et al. 2018 |
+
 A cell of the library is a file of this folder and a row below. A custom cell is the same, anywhere,
 and `register(cell)`, which checks it and makes it available by name. What it is written with:
 

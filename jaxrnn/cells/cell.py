@@ -7,7 +7,7 @@ steps, K some of them, B batch (any number of axes, also none), G gates.
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
@@ -16,6 +16,41 @@ from jaxrnn.errors import sentence
 Array = jax.Array
 Sizes = dict[str, int]
 LETTERS = ("I", "H", "P")
+
+Pairs = dict[str, tuple[Array | None, Array]]
+"""Of each parameter, operand and cotangent of its gradient, [K, *B, ·]."""
+
+
+class Product(Protocol):
+    """A product by the field's name: `product("w_hh", h)` is h w_hh, its transpose d w_hhᵀ."""
+
+    def __call__(self, name: str, operand: Array, /) -> Array:
+        """[*B, M] to [*B, N]."""
+
+
+class Forward(Protocol):
+    """One step of a cell; see `Cell.forward`."""
+
+    def __call__(
+        self, product: Product, params: Any, carry: Any, a: Array, /
+    ) -> tuple[Any, Any, Array]:
+        """(carry after the step, what is saved for `backward` and `pairs`, pre-activations)."""
+
+
+class Backward(Protocol):
+    """The transpose of that step; see `Cell.backward`."""
+
+    def __call__(
+        self, product_T: Product, params: Any, carry: Any, saved: Any, new: Any, d: Any, /
+    ) -> tuple[Any, Any]:
+        """(gradient of the carry before the step, what is left for `pairs`)."""
+
+
+class PairsOfStep(Protocol):
+    """The gradient as factors; see `Cell.pairs`."""
+
+    def __call__(self, carry: Any, saved: Any, left: Any, /) -> tuple[Array, Pairs]:
+        """(gradient of `a`, operand and cotangent of each parameter)."""
 
 
 @jax.tree_util.register_static
@@ -71,9 +106,9 @@ class Cell:
     nonlinearities: tuple[Callable[[Array], Array], ...]
     param_shapes: Any
     carry_sizes: Any
-    forward: Callable[..., tuple[Any, Any, Array]]
-    backward: Callable[..., tuple[Any, Any]] | None = None
-    pairs: Callable[..., tuple[Array, dict[str, tuple[Array | None, Array]]]] | None = None
+    forward: Forward
+    backward: Backward | None = None
+    pairs: PairsOfStep | None = None
     recurrent: tuple[str, ...] = ("w_hh",)
     unitwise: bool = True
     init: Callable[[Array, Any], Any] | None = None

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.cells.cell import Array, Cell
+from jaxrnn.cells.cell import Array, Cell, Product
 from jaxrnn.errors import describe, sentence
 from jaxrnn.precision import widen
 
@@ -84,8 +84,9 @@ def check_contract(function: str, cell: Cell) -> None:
         return jax.tree.map(lambda leaf: array(*rows[lead], *leaf.shape[1:]), tree)
 
     columns = params.w_xh[1]
-    ones = cell.Params(*(jnp.ones(shape, jnp.float32) for shape in params))
-    view = vectors(cell, ones, jnp.ones((BATCH, 1), jnp.float32))
+    # By `device_put`, for which nothing compiles.
+    ones = cell.Params(*(jax.device_put(np.ones(shape, np.float32)) for shape in params))
+    view = vectors(cell, ones, jax.device_put(np.ones((BATCH, 1), np.float32)))
 
     def run(part: str, call: Callable[..., Any], *arguments: Any) -> Any:
         # The functions are called, not handed over: what they return may be no array at all.
@@ -230,9 +231,7 @@ def _is_unitwise(cell: Cell) -> bool:
         )
 
 
-def _checked_product(
-    function: str, cell: Cell, kind: str, sides: tuple[int, int]
-) -> Callable[[str, Array], Array]:
+def _checked_product(function: str, cell: Cell, kind: str, sides: tuple[int, int]) -> Product:
     """A product on shapes, with a sentence for a name or a width that does not fit."""
     params = cell.params_of(SIZES)
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 
 
 class Params(NamedTuple):
@@ -33,41 +33,49 @@ class Carry(NamedTuple):
     h: Any
 
 
-def forward_tanh(product, params, carry, a):
+def forward_tanh(
+    product: Product, params: Params, carry: Carry, a: Array
+) -> tuple[Carry, tuple[()], Array]:
     """h' = tanh(a + h w_hh)."""
     pre = a + product("w_hh", carry.h)
     return Carry(jnp.tanh(pre)), (), pre
 
 
-def backward_tanh(product_T, params, carry, saved, new, d):
+def backward_tanh(
+    product_T: Product, params: Params, carry: Carry, saved: tuple[()], new: Carry, d: Carry
+) -> tuple[Carry, Array]:
     """∂a = ∂h' (1 − h'²), ∂h = ∂a w_hhᵀ."""
     d_a = d.h * (1 - new.h * new.h)
     return Carry(product_T("w_hh", d_a)), d_a
 
 
-def forward_relu(product, params, carry, a):
+def forward_relu(
+    product: Product, params: Params, carry: Carry, a: Array
+) -> tuple[Carry, tuple[()], Array]:
     """h' = max(a + h w_hh, 0)."""
     pre = a + product("w_hh", carry.h)
     return Carry(jax.nn.relu(pre)), (), pre
 
 
-def backward_relu(product_T, params, carry, saved, new, d):
+def backward_relu(
+    product_T: Product, params: Params, carry: Carry, saved: tuple[()], new: Carry, d: Carry
+) -> tuple[Carry, Array]:
     """∂a = ∂h' where h' > 0, ∂h = ∂a w_hhᵀ."""
     d_a = d.h * (new.h > 0).astype(d.h.dtype)
     return Carry(product_T("w_hh", d_a)), d_a
 
 
-def pairs(carry, saved, d_a):
+def pairs(carry: Carry, saved: tuple[()], d_a: Array) -> tuple[Array, Pairs]:
     """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂a_t."""
     return d_a, {"w_hh": (carry.h, d_a)}
 
 
-def identity(key, params):
+def identity(key: Array, params: Params) -> Params:
     """w_hh the identity (Le, Jaitly and Hinton 2015: the "IRNN").
 
     They draw w_xh from N(0, 0.001²) for long dense inputs; for one-hot rows that is silence.
     """
-    return params._replace(w_hh=jnp.eye(*params.w_hh.shape, dtype=params.w_hh.dtype))
+    return params._replace(w_hh=jnp.eye(len(params.w_hh), dtype=params.w_hh.dtype))
 
 
 ELMAN = Cell(

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 from jaxrnn.cells.parts import blocks, join, sigmoid, split_off_last
 
 
@@ -58,7 +58,7 @@ class Left(NamedTuple):
     d_a_n: Any
 
 
-def forward(product, params, carry, a):
+def forward(product: Product, params: Params, carry: Carry, a: Array) -> tuple[Carry, Saved, Array]:
     """h' = (1 − z) n + z h."""
     a_rz, a_n = split_off_last(a, 3)
     u_rz, u_n = split_off_last(product("w_hh", carry.h), 3)
@@ -72,7 +72,9 @@ def forward(product, params, carry, a):
     return Carry(h), Saved(r_z, n, m), join(into_rz, into_n)
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: Saved, new: Carry, d: Carry
+) -> tuple[Carry, Left]:
     """The block of equations at the head of this file, from ∂h' to ∂h, ∂u and ∂a_n."""
     r, z = blocks(saved.r_z, 2)
     n, m = saved.n, saved.m
@@ -83,7 +85,7 @@ def backward(product_T, params, carry, saved, new, d):
     return Carry(d.h * z + product_T("w_hh", d_u)), Left(d_u, d_a_n)
 
 
-def pairs(carry, saved, left):
+def pairs(carry: Carry, saved: Saved, left: Left) -> tuple[Array, Pairs]:
     """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t, ∂b_hn = Σ_t ∂m_t."""
     d_rz, d_m = split_off_last(left.d_u, 3)
     return join(d_rz, left.d_a_n), {"w_hh": (carry.h, left.d_u), "b_hn": (None, d_m)}

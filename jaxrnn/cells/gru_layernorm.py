@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 from jaxrnn.cells.gru import Carry
 from jaxrnn.cells.parts import blocks, join, sigmoid, split_off_last, standardise, standardise_T
 
@@ -61,14 +61,14 @@ class Left(NamedTuple):
     d_m: Any
 
 
-def standardise_gates(v):
+def standardise_gates(v: Array) -> tuple[Array, Array]:
     """N of the (r, z) block and of the n block: v̂ [*B, 3H], and r of both [*B, 2]."""
     rz, n = split_off_last(v, 3)
     (rz_hat, r_rz), (n_hat, r_n) = standardise(rz), standardise(n)
     return join(rz_hat, n_hat), join(r_rz, r_n)
 
 
-def standardise_gates_T(v_hat, r, d):
+def standardise_gates_T(v_hat: Array, r: Array, d: Array) -> Array:
     """The transpose of `standardise_gates`."""
     (rz_hat, n_hat), (d_rz, d_n), (r_rz, r_n) = (
         split_off_last(v_hat, 3),
@@ -78,7 +78,7 @@ def standardise_gates_T(v_hat, r, d):
     return join(standardise_T(rz_hat, r_rz, d_rz), standardise_T(n_hat, r_n, d_n))
 
 
-def forward(product, params, carry, a):
+def forward(product: Product, params: Params, carry: Carry, a: Array) -> tuple[Carry, Saved, Array]:
     """h' = (1 − z) n + z h."""
     a_hat, r_a = standardise_gates(a)  # to mean 0 and variance 1, by the factor r
     u_hat, r_u = standardise_gates(product("w_hh", carry.h))
@@ -94,7 +94,9 @@ def forward(product, params, carry, a):
     return Carry(h), Saved(r_z, n, m, a_hat, r_a, u_hat, r_u), join(into_rz, into_n)
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: Saved, new: Carry, d: Carry
+) -> tuple[Carry, Left]:
     """The block of equations at the head of this file, from ∂h' to ∂h, ∂u and ∂a."""
     r, z = blocks(saved.r_z, 2)
     n, m = saved.n, saved.m
@@ -108,7 +110,7 @@ def backward(product_T, params, carry, saved, new, d):
     return Carry(d.h * z + product_T("w_hh", d_u)), Left(d_a, d_u, d_p, d_m)
 
 
-def pairs(carry, saved, left):
+def pairs(carry: Carry, saved: Saved, left: Left) -> tuple[Array, Pairs]:
     """∂a, ∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t, and the gains and biases."""
     d_rz, _ = split_off_last(left.d_p, 3)
     return left.d_a, {

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 from jaxrnn.cells.parts import blocks, join, sigmoid, split_off_last
 
 
@@ -56,7 +56,7 @@ class Left(NamedTuple):
     d_a_n: Any
 
 
-def forward(product, params, carry, a):
+def forward(product: Product, params: Params, carry: Carry, a: Array) -> tuple[Carry, Saved, Array]:
     """h' = (1 − z) n + z h."""
     a_rz, a_n = split_off_last(a, 3)
     into_rz = a_rz + product("w_hh", carry.h)
@@ -68,7 +68,9 @@ def forward(product, params, carry, a):
     return Carry(h), Saved(r_z, n), join(into_rz, into_n)
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: Saved, new: Carry, d: Carry
+) -> tuple[Carry, Left]:
     """The block of equations at the head of this file, from ∂h' to ∂h and ∂a."""
     r, z = blocks(saved.r_z, 2)
     n = saved.n
@@ -80,7 +82,7 @@ def backward(product_T, params, carry, saved, new, d):
     return Carry(d.h * z + d_s * r + product_T("w_hh", d_rz)), Left(d_rz, d_a_n)
 
 
-def pairs(carry, saved, left):
+def pairs(carry: Carry, saved: Saved, left: Left) -> tuple[Array, Pairs]:
     """∂a, and ∂w_hh from h_{t−1}, ∂w_hn from s_t = r_t h_{t−1}."""
     r, _ = blocks(saved.r_z, 2)
     return join(left.d_rz, left.d_a_n), {

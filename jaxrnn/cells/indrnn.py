@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 
 
 class Params(NamedTuple):
@@ -34,24 +34,28 @@ class Carry(NamedTuple):
     h: Any
 
 
-def forward(product, params, carry, a):
+def forward(
+    product: Product, params: Params, carry: Carry, a: Array
+) -> tuple[Carry, tuple[()], Array]:
     """h' = max(a + u ⊙ h, 0)."""
     pre = a + product("u", carry.h)
     return Carry(jax.nn.relu(pre)), (), pre
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: tuple[()], new: Carry, d: Carry
+) -> tuple[Carry, Array]:
     """∂a = ∂h' where h' > 0, ∂h = ∂a ⊙ u."""
     d_a = d.h * (new.h > 0).astype(d.h.dtype)
     return Carry(product_T("u", d_a)), d_a
 
 
-def pairs(carry, saved, d_a):
+def pairs(carry: Carry, saved: tuple[()], d_a: Array) -> tuple[Array, Pairs]:
     """∂a, and ∂u = Σ_t h_{t−1} ⊙ ∂a_t."""
     return d_a, {"u": (carry.h, d_a)}
 
 
-def uniform_recurrence(key, params):
+def uniform_recurrence(key: Array, params: Params) -> Params:
     """U uniform in [0, 1]: from units that forget at once to units that keep everything."""
     return params._replace(u=jax.random.uniform(key, params.u.shape, params.u.dtype))
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 from jaxrnn.cells.parts import blocks, join, sigmoid, sigmoid_or_tanh
 
 
@@ -44,7 +44,7 @@ class Saved(NamedTuple):
     gates: Any
 
 
-def forward(product, params, carry, a):
+def forward(product: Product, params: Params, carry: Carry, a: Array) -> tuple[Carry, Saved, Array]:
     """c' = f c + i g, h' = o tanh(c')."""
     pre = a + product("w_hh", carry.h)
     gates = sigmoid_or_tanh(pre, (True, True, False, True))
@@ -54,7 +54,9 @@ def forward(product, params, carry, a):
     return Carry(h, c), Saved(gates), pre
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: Saved, new: Carry, d: Carry
+) -> tuple[Carry, Array]:
     """The block of equations at the head of this file, from ∂h', ∂c' to ∂h, ∂c, ∂a."""
     i, f, g, o = blocks(saved.gates, 4)
     tanh_c = jnp.tanh(new.c)
@@ -67,12 +69,12 @@ def backward(product_T, params, carry, saved, new, d):
     return Carry(product_T("w_hh", d_a), d_c * f), d_a  # back through w_hh; back along c: f alone
 
 
-def pairs(carry, saved, d_a):
+def pairs(carry: Carry, saved: Saved, d_a: Array) -> tuple[Array, Pairs]:
     """∂a, and ∂w_hh = Σ_t h_{t−1}ᵀ ∂a_t."""
     return d_a, {"w_hh": (carry.h, d_a)}
 
 
-def forget_bias_one(key, params):
+def forget_bias_one(key: Array, params: Any) -> Any:
     """The forget gate's bias 1 (Gers et al. 2000; Jozefowicz, Zaremba and Sutskever 2015)."""
     size = params.b_h.size // 4
     return params._replace(b_h=params.b_h.at[size : 2 * size].set(1))

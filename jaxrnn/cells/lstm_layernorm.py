@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 from jaxrnn.cells.lstm import Carry
 from jaxrnn.cells.parts import blocks, join, sigmoid, sigmoid_or_tanh, standardise, standardise_T
 
@@ -63,7 +63,7 @@ class Left(NamedTuple):
     d_m: Any
 
 
-def forward(product, params, carry, a):
+def forward(product: Product, params: Params, carry: Carry, a: Array) -> tuple[Carry, Saved, Array]:
     """c' = f c + i g, h' = o tanh(gain_c N(c') + b_c)."""
     x_hat, r_x = standardise(a)  # to mean 0 and variance 1, by the factor r
     u_hat, r_u = standardise(product("w_hh", carry.h))
@@ -76,7 +76,9 @@ def forward(product, params, carry, a):
     return Carry(h, c), Saved(gates, x_hat, r_x, u_hat, r_u, c_hat, r_c), pre
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: Saved, new: Carry, d: Carry
+) -> tuple[Carry, Left]:
     """The block of equations at the head of this file, from ∂h', ∂c' to ∂h, ∂c, ∂a."""
     i, f, g, o = blocks(saved.gates, 4)
     m = jnp.tanh(params.gain_c * saved.c_hat + params.b_c)
@@ -92,7 +94,7 @@ def backward(product_T, params, carry, saved, new, d):
     return Carry(product_T("w_hh", d_u), d_c * f), Left(d_a, d_u, d_p, d_m)
 
 
-def pairs(carry, saved, left):
+def pairs(carry: Carry, saved: Saved, left: Left) -> tuple[Array, Pairs]:
     """∂a, ∂w_hh = Σ_t h_{t−1}ᵀ ∂u_t, and the gains and biases."""
     return left.d_a, {
         "w_hh": (carry.h, left.d_u),
@@ -104,7 +106,7 @@ def pairs(carry, saved, left):
     }
 
 
-def forget_bias_one(key, params):
+def forget_bias_one(key: Array, params: Params) -> Params:
     """The forget gate's bias 1, as the LSTM's."""
     size = params.b_c.size
     return params._replace(b=params.b.at[size : 2 * size].set(1))

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 from jaxrnn.cells.lstm import Carry, forget_bias_one
 from jaxrnn.cells.parts import blocks, join, sigmoid
 
@@ -50,7 +50,7 @@ class Saved(NamedTuple):
     o: Any
 
 
-def forward(product, params, carry, a):
+def forward(product: Product, params: Params, carry: Carry, a: Array) -> tuple[Carry, Saved, Array]:
     """c' = f c + i g, h' = o tanh(c'), with c and c' in the gates."""
     a_i, a_f, a_g, a_o = blocks(a + product("w_hh", carry.h), 4)
     into_i = a_i + params.p_i * carry.c
@@ -63,7 +63,9 @@ def forward(product, params, carry, a):
     return Carry(h, c), Saved(i, f, g, o), join(into_i, into_f, a_g, into_o)
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: Saved, new: Carry, d: Carry
+) -> tuple[Carry, Array]:
     """The block of equations at the head of this file, from ∂h', ∂c' to ∂h, ∂c, ∂a."""
     i, f, g, o = saved.i, saved.f, saved.g, saved.o
     tanh_c = jnp.tanh(new.c)
@@ -77,7 +79,7 @@ def backward(product_T, params, carry, saved, new, d):
     return Carry(product_T("w_hh", d_a), d_c_before), d_a
 
 
-def pairs(carry, saved, d_a):
+def pairs(carry: Carry, saved: Saved, d_a: Array) -> tuple[Array, Pairs]:
     """∂a, ∂w_hh, and the peepholes' ∂p = Σ_t c ∂a."""
     d_a_i, d_a_f, _, d_a_o = blocks(d_a, 4)
     c = saved.f * carry.c + saved.i * saved.g
@@ -89,12 +91,12 @@ def pairs(carry, saved, d_a):
     }
 
 
-def small_peepholes(key, params):
+def small_peepholes(key: Array, params: Params) -> Params:
     """Peepholes uniform within ±1/√H, so that they take part from the start; forget bias 1."""
     keys, bound = jax.random.split(key, 3), params.p_i.size**-0.5
     shape, dtype = params.p_i.shape, params.p_i.dtype
     p_i, p_f, p_o = (jax.random.uniform(k, shape, dtype, -bound, bound) for k in keys)
-    return forget_bias_one(key, params)._replace(p_i=p_i, p_f=p_f, p_o=p_o)
+    return params._replace(b_h=forget_bias_one(key, params).b_h, p_i=p_i, p_f=p_f, p_o=p_o)
 
 
 LSTM_PEEPHOLE = Cell(

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 from jaxrnn.cells.lstm import Carry, Saved, forget_bias_one
 from jaxrnn.cells.parts import blocks, join, sigmoid, sigmoid_or_tanh
 
@@ -47,7 +47,7 @@ class Left(NamedTuple):
     d_h: Any
 
 
-def forward(product, params, carry, a):
+def forward(product: Product, params: Params, carry: Carry, a: Array) -> tuple[Carry, Saved, Array]:
     """c' = f c + i g, h' = (o tanh(c')) w_hr; h [*B, P], c [*B, H]."""
     pre = a + product("w_hh", carry.h)
     gates = sigmoid_or_tanh(pre, (True, True, False, True))
@@ -57,7 +57,9 @@ def forward(product, params, carry, a):
     return Carry(h, c), Saved(gates), pre
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: Saved, new: Carry, d: Carry
+) -> tuple[Carry, Left]:
     """The block of equations at the head of this file, from ∂h', ∂c' to ∂h, ∂c, ∂a."""
     i, f, g, o = blocks(saved.gates, 4)
     tanh_c = jnp.tanh(new.c)
@@ -71,7 +73,7 @@ def backward(product_T, params, carry, saved, new, d):
     return Carry(product_T("w_hh", d_a), d_c * f), Left(d_a, d.h)
 
 
-def pairs(carry, saved, left):
+def pairs(carry: Carry, saved: Saved, left: Left) -> tuple[Array, Pairs]:
     """∂a, ∂w_hh = Σ_t h_{t−1}ᵀ ∂a_t, ∂w_hr = Σ_t m_tᵀ ∂h'_t."""
     i, f, g, o = blocks(saved.gates, 4)
     m = o * jnp.tanh(f * carry.c + i * g)

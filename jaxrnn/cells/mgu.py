@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxrnn.cells.cell import Cell
+from jaxrnn.cells.cell import Array, Cell, Pairs, Product
 from jaxrnn.cells.parts import blocks, join, sigmoid
 
 
@@ -46,7 +46,7 @@ class Saved(NamedTuple):
     n: Any
 
 
-def forward(product, params, carry, a):
+def forward(product: Product, params: Params, carry: Carry, a: Array) -> tuple[Carry, Saved, Array]:
     """h' = (1 − f) h + f n."""
     a_f, a_n = blocks(a, 2)
     into_f = a_f + product("w_hh", carry.h)
@@ -57,7 +57,9 @@ def forward(product, params, carry, a):
     return Carry(h), Saved(f, n), join(into_f, into_n)
 
 
-def backward(product_T, params, carry, saved, new, d):
+def backward(
+    product_T: Product, params: Params, carry: Carry, saved: Saved, new: Carry, d: Carry
+) -> tuple[Carry, Array]:
     """The block of equations at the head of this file, from ∂h' to ∂h and ∂a."""
     f, n = saved.f, saved.n
     d_a_n = d.h * f * (1 - n * n)
@@ -67,7 +69,7 @@ def backward(product_T, params, carry, saved, new, d):
     return Carry(d_h), join(d_a_f, d_a_n)
 
 
-def pairs(carry, saved, d_a):
+def pairs(carry: Carry, saved: Saved, d_a: Array) -> tuple[Array, Pairs]:
     """∂a, and ∂w_hh from h_{t−1}, ∂w_hn from s_t = f_t h_{t−1}."""
     d_a_f, d_a_n = blocks(d_a, 2)
     return d_a, {"w_hh": (carry.h, d_a_f), "w_hn": (saved.f * carry.h, d_a_n)}

@@ -80,7 +80,8 @@ class Manifest:
     @property
     def step(self) -> int:
         """Updates before it."""
-        return self.facts["step"]
+        step: int = self.facts["step"]
+        return step
 
 
 def step_name(step: int) -> str:
@@ -120,7 +121,8 @@ def to_bytes(tree: Any) -> bytes:
 
     # Explicitly, for `jax.transfer_guard`.
     leaves = {name: np.asarray(leaf, order="C") for name, leaf in _named(jax.device_get(tree))}
-    return save(leaves)
+    data: bytes = save(leaves)
+    return data
 
 
 def manifest_bytes(data: bytes, facts: Mapping[str, Any], identity: Identity) -> bytes:

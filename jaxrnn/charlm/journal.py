@@ -15,7 +15,7 @@ DIVERGED = 3.0  # char-rnn stops where the loss is three times the first
 
 
 class DivergedError(FloatingPointError):
-    """Training has left the ground; the message says how and what to try."""
+    """Training diverged; the message says how, and what to try."""
 
 
 class Journal(NamedTuple):

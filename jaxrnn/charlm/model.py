@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.nn import initializers
+from jax.typing import DTypeLike
 
 from jaxrnn import networks
 from jaxrnn.cells import CELLS, Cell
@@ -37,7 +38,7 @@ class Config:
         vocab_size: V.
         cell: a key of `jaxrnn.CELLS`, a cell, or a `jaxrnn.Stack` of cells, which then says how
             many layers there are, of what, and with which dropout.
-        hidden_size: H, or a tuple of them, one a layer, bottom first.
+        hidden_size: H, or a tuple of them, one per layer, bottom first.
         num_layers: L; None: as many as `cell` or `hidden_size` has, else 2.
         embed_size: E, the columns of the embedding table; None: one-hot inputs.
         dropout: probability with which an output of a layer is dropped in training, in [0, 1);
@@ -151,7 +152,7 @@ def init(
     config: Config,
     key: Array,
     *,
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     weights: initializers.Initializer | None = None,
 ) -> Params:
     """Draws the model's parameters.
@@ -201,17 +202,22 @@ def init(
         return params
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(weights_key, len(leaves))
-    return jax.tree.unflatten(
+    redrawn: Params = jax.tree.unflatten(
         structure,
         [
             weights(leaf_key, leaf.shape, dtype) if leaf.ndim > 1 else leaf
             for leaf_key, leaf in zip(keys, leaves, strict=True)
         ],
     )
+    return redrawn
 
 
 def zero_carry(
-    config: Config, params: Params, batch_size: int | tuple[int, ...], *, dtype: Any = None
+    config: Config,
+    params: Params,
+    batch_size: int | tuple[int, ...],
+    *,
+    dtype: DTypeLike | None = None,
 ) -> tuple[Any, ...]:
     """The carry before the first token: L Carries of the cell, zeros [*B, H].
 
@@ -222,14 +228,15 @@ def zero_carry(
         dtype: the `compute_dtype` of training in mixed precision; None: the parameters'.
     """
     batch_shape = tuple(batch_size) if isinstance(batch_size, tuple | list) else (int(batch_size),)
-    carry = networks.zero_carry(config.network, params.layers, batch_shape)
+    carry: tuple[Any, ...] = networks.zero_carry(config.network, params.layers, batch_shape)
     return carry if dtype is None else jax.tree.map(lambda leaf: leaf.astype(dtype), carry)
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
 def first_stream(carry: tuple[Any, ...], dtype: Any) -> tuple[Any, ...]:
     """The carry of the first of several streams: fields [B, H] -> [H], in a dtype."""
-    return jax.tree.map(lambda leaf: leaf[0].astype(dtype), carry)
+    first: tuple[Any, ...] = jax.tree.map(lambda leaf: leaf[0].astype(dtype), carry)
+    return first
 
 
 def apply(

@@ -132,7 +132,8 @@ def _put(mesh: Mesh | None, spec: jax.sharding.PartitionSpec, tree: Any) -> Any:
             return leaf
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             bits = put(jax.random.key_data(leaf))
-            return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
+            key: jax.Array = jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
+            return key
         # Device by device: over processes `device_put` would have them compare the values first,
         # and `make_array_from_callback` is refused by `transfer_guard("disallow")`.
         host = np.asarray(jax.device_get(leaf))

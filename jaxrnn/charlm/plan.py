@@ -132,7 +132,7 @@ def make_plan(run: Run, text: Text) -> Plan:
 
 
 def first_params(run: Run) -> model.Params:
-    """The parameters that a run draws before its first step: the untrained twin of its model."""
+    """The parameters that a run draws before its first step: its model, untrained."""
     dtype = jnp.dtype(run.settings.parameter_dtype)
     key, _ = _first_keys(run)
     return model.init(run.config, key, dtype=dtype, weights=_weights(run.settings))

@@ -193,7 +193,7 @@ class Run:
         """
 
         def keep(record: dict[str, Any]) -> bool:
-            return record["step"] <= (journal.step if "loss" in record else journal.reported)
+            return int(record["step"]) <= (journal.step if "loss" in record else journal.reported)
 
         try:
             metrics.cut(self.metrics_path, keep, note)

@@ -161,7 +161,7 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
 
     Args:
         run: the run.
-        template: the `state.Everything` that was saved, its leaves with `.shape` and `.dtype`.
+        template: the `state.RunState` that was saved, its leaves with `.shape` and `.dtype`.
         note: is told, in a sentence, of every checkpoint that is broken.
 
     Returns:
@@ -180,7 +180,7 @@ def restore_last(run: Run, template: Any, note: Note) -> tuple[Any, dict[str, An
 
 
 def restore_part(
-    run: Run, part: Callable[[state.Everything], Any], note: Note
+    run: Run, part: Callable[[state.RunState], Any], note: Note
 ) -> tuple[Any, dict[str, Any]]:
     """A part of the checkpoint of the best validation loss; where there is none, of the last.
 
@@ -283,6 +283,7 @@ def _first_good(
                     return (manifest, checkpoints.read(manifest, template, part)), broken
         return None, broken
 
+    good: tuple[Manifest, Any] | None
     good, broken = _settled(run, found)
     for error in broken:
         # To go back would cut metrics.jsonl, and then the disk might read it again.

@@ -1,4 +1,4 @@
-"""Everything that can be chosen about a training run, and the presets. Imports no JAX."""
+"""What can be chosen about a training run, and the presets. Imports no JAX."""
 
 import dataclasses
 import functools
@@ -30,8 +30,8 @@ class Settings:
     """What a run is. Names are char-rnn's where they mean the same.
 
     Attributes:
-        model: the cell, a key of `jaxrnn.CELLS`; or several with commas between, one a layer.
-        rnn_size: H, units in a layer; or a tuple of them, one a layer, bottom first.
+        model: the cell, a key of `jaxrnn.CELLS`; or several with commas between, one per layer.
+        rnn_size: H, units in a layer; or a tuple of them, one per layer, bottom first.
         num_layers: L.
         proj_size: P, outputs of a layer whose cell has a projection; None: half of H.
         embed_size: E, size of a learned vector a token; None: one-hot.
@@ -59,7 +59,7 @@ class Settings:
         learning_rate: the highest rate.
         schedule: one of `jaxrnn.optimizers.SCHEDULES`.
         warmup_steps: steps in which the rate rises in a straight line.
-        learning_rate_decay: schedule `epochs`: factor an epoch.
+        learning_rate_decay: schedule `epochs`: factor per epoch.
         learning_rate_decay_after: schedule `epochs`: in epochs, when to start.
         decay_rate: rmsprop's, adam's and adamw's memory of squared gradients; None: the usual.
         weight_decay: adamw's.
@@ -67,7 +67,7 @@ class Settings:
         grad_clip_norm: bound of the gradient's Euclidean norm; 0: none.
         max_steps: windows to train on; None: max_epochs decides.
         max_epochs: passes over the text; None: max_steps decides. With both, the earlier end.
-        seed: of everything random.
+        seed: the random seed.
         print_every: steps between two lines of metrics; None: about 0.2 s of work.
         eval_val_every: steps between two validations, each with a checkpoint; None: a 20th of
             the run.

@@ -15,7 +15,7 @@ from jaxrnn.optimizers import make_optimizer
 Array = jax.Array
 
 
-class Everything(NamedTuple):
+class RunState(NamedTuple):
     """What a checkpoint holds beside its facts.
 
     Attributes:
@@ -36,8 +36,8 @@ def first(
     params: model.Params,
     optimizer: optax.GradientTransformation,
     key: Array,
-) -> Everything:
-    """Everything before the first step.
+) -> RunState:
+    """What a run holds before the first step.
 
     Args:
         config: the model.
@@ -47,14 +47,14 @@ def first(
         key: of dropout.
     """
     dtype = jnp.dtype(settings.dtype)
-    return Everything(
+    return RunState(
         initial_state(params, optimizer),
         model.zero_carry(config, params, settings.batch_size, dtype=dtype),
         jax.random.key_data(key),
     )
 
 
-def template(config: model.Config, settings: Settings) -> Everything:
+def template(config: model.Config, settings: Settings) -> RunState:
     """The shapes and dtypes of a run's arrays; takes no memory for them.
 
     Raises:
@@ -66,7 +66,7 @@ def template(config: model.Config, settings: Settings) -> Everything:
         rule = "64-bit numbers in JAX, as the run's dtype float64 needs"
         raise ValueError(sentence("template", "jax_enable_x64", rule, "none", hint))
 
-    def blank() -> Everything:
+    def blank() -> RunState:
         key = jax.random.key(0)
         params = model.init(config, key, dtype=jnp.dtype(settings.parameter_dtype))
         optimizer = make_optimizer(
@@ -79,4 +79,5 @@ def template(config: model.Config, settings: Settings) -> Everything:
         )
         return first(config, settings, params, optimizer, key)
 
-    return jax.eval_shape(blank)
+    shapes: RunState = jax.eval_shape(blank)
+    return shapes

@@ -14,13 +14,14 @@ of summation.
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import DTypeLike
+from numpy.typing import NDArray
 
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import Loss, cross_entropy
@@ -46,8 +47,36 @@ class TrainState(NamedTuple):
     """
 
     params: model.Params
-    opt_state: optax.OptState
+    opt_state: Any  # an optax.OptState, whose forward references pdoc cannot resolve
     step: Array
+
+
+class TrainStep(Protocol):
+    """What `make_train_step` makes."""
+
+    def __call__(
+        self,
+        state: TrainState,
+        carry: Any,
+        inputs: Array | NDArray[Any],
+        targets: Array | NDArray[Any],
+        key: Array | None = None,
+    ) -> tuple[TrainState, Any, Metrics]:
+        """(state after the update, carry after the window, metrics)."""
+
+
+class TrainWindows(Protocol):
+    """What `make_train_windows` makes."""
+
+    def __call__(
+        self,
+        state: TrainState,
+        carry: Any,
+        streams: Array | NDArray[Any],
+        count: Array | int | np.int32,
+        key: Array | None = None,
+    ) -> tuple[TrainState, Any, Metrics]:
+        """(state after the updates, carry after the last window, metrics [capacity])."""
 
 
 def initial_state(params: model.Params, optimizer: optax.GradientTransformation) -> TrainState:
@@ -68,8 +97,8 @@ def make_train_step(
     *,
     unroll: Unroll = bptt_unroll,
     accumulate: int = 1,
-    compute_dtype: Any = None,
-) -> Callable[..., tuple[TrainState, Any, Metrics]]:
+    compute_dtype: DTypeLike | None = None,
+) -> TrainStep:
     """Makes the jitted step `(state, carry, inputs, targets[, key, resets]) -> (state, carry, …)`.
 
     Args:
@@ -133,8 +162,8 @@ def make_train_windows(
     unroll: Unroll = bptt_unroll,
     mesh: Mesh | None = None,
     accumulate: int = 1,
-    compute_dtype: Any = None,
-) -> Callable[..., tuple[TrainState, Any, Metrics]]:
+    compute_dtype: DTypeLike | None = None,
+) -> TrainWindows:
     """Makes the jitted `(state, carry, streams, count[, key]) -> (state, carry, metrics)`.
 
     It trains on the next `count` windows of the streams in one dispatch, each exactly as the
@@ -190,7 +219,10 @@ def make_train_windows(
 
         shapes = jax.eval_shape(one_update, state, carry, part, key)
         empty = {name: jnp.zeros(capacity, value.dtype) for name, value in shapes.items()}
-        return jax.lax.fori_loop(0, count, one_window, (state, carry, empty))
+        after: tuple[TrainState, Any, Metrics] = jax.lax.fori_loop(
+            0, count, one_window, (state, carry, empty)
+        )
+        return after
 
     def at(part: Part, position: Array | int) -> _Window:
         inputs, targets = window(part.streams, position, length)
@@ -217,8 +249,8 @@ def make_train_windows(
     def place_and_train(
         state: TrainState,
         carry: Any,
-        streams: Array | Part,
-        count: Array,
+        streams: Array | NDArray[Any] | Part,
+        count: Array | int | np.int32,
         key: Array | None = None,
     ) -> tuple[TrainState, Any, Metrics]:
         part = streams if isinstance(streams, Part) else Part(streams)
@@ -227,7 +259,8 @@ def make_train_windows(
         state, key = replicate(mesh, (state, key))
         carry, part = divide(mesh, carry), place(mesh, part)
         count = replicate(mesh, np.int32(count))
-        return jitted(state, carry, part, count, key)
+        after: tuple[TrainState, Any, Metrics] = jitted(state, carry, part, count, key)
+        return after
 
     return place_and_train
 

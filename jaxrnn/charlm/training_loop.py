@@ -27,7 +27,7 @@ from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.plan import Plan, dropout_key, first_params, make_plan
 from jaxrnn.charlm.run_folder import Run
 from jaxrnn.charlm.sources import in_words
-from jaxrnn.charlm.state import Everything, first, template
+from jaxrnn.charlm.state import RunState, first, template
 from jaxrnn.charlm.streams import number_of_windows
 from jaxrnn.charlm.supply import Supply
 from jaxrnn.charlm.training import make_train_windows
@@ -44,7 +44,7 @@ class Work(NamedTuple):
 
     run: Run
     plan: Plan
-    everything: Everything
+    everything: RunState
     journal: Journal
 
     @property
@@ -276,7 +276,7 @@ class _Loop:
         self.journal = self.journal._replace(seconds=self._seconds())
         self.last_save = time.monotonic()
         if jax.process_index() == 0:
-            everything = Everything(state, carry, self.key_data)
+            everything = RunState(state, carry, self.key_data)
             self.saver.save(everything, self.journal._asdict(), best)
 
     def _record(self, **values: Any) -> Record:
@@ -300,15 +300,30 @@ class _Loop:
         return self.any_process(late and jax.process_index() == 0)
 
 
-def validation_loss(run: Run, params: model.Params, tokens: Tokens, **more: Any) -> float | None:
+def validation_loss(
+    run: Run,
+    params: model.Params,
+    tokens: Tokens,
+    *,
+    mesh: placement.Mesh | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> float | None:
     """Nats a token of held-out tokens, read as up to 16 streams.
 
-    `more` are `mesh` and `should_stop` of `evaluate`; None where it was stopped.
+    `mesh` and `should_stop` are those of `evaluate`; None where it was stopped.
     """
     # At least 2,000 tokens a stream: the first ones of each lack what came before.
     streams = max(1, min(16, len(tokens.ids) // 2000))
-    more |= {"documents": tokens.documents} if run.settings.documents else {}
-    return evaluate(run.config, params, tokens.ids, batch_size=streams, length=100, **more)
+    return evaluate(
+        run.config,
+        params,
+        tokens.ids,
+        batch_size=streams,
+        length=100,
+        documents=tokens.documents if run.settings.documents else None,
+        mesh=mesh,
+        should_stop=should_stop,
+    )
 
 
 def _sample(run: Run, params: model.Params, carry: Any, step: int) -> str:

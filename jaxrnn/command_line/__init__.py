@@ -21,6 +21,8 @@ COMMANDS = {
     "train": "train a language model on a text",
     "sample": "write new text with a trained model",
     "evaluate": "measure how well a trained model predicts a text, beside stated baselines",
+    "export": "write a trained model to one file: .onnx for other programs, .safetensors",
+    "import": "make a run of a .safetensors file that export wrote",
     "gradcheck": "check hand-derived gradients against jax.grad and central differences",
     "show": "make a page of what happens inside a trained model",
     "demo": "run an experiment: what was claimed, what was measured, and its page",
@@ -128,7 +130,7 @@ def in_options(command: str, said: str) -> str:
 
 
 def normalise(parser: "argparse.ArgumentParser", arguments: Sequence[str]) -> list[str]:
-    """Takes char-rnn's spelling too: `-rnn_size 128` and `--rnn_size=128` are `--rnn-size 128`.
+    """Also accepts char-rnn's spelling: `-rnn_size 128` and `--rnn_size=128` are `--rnn-size 128`.
 
     >>> import argparse
     >>> parser = argparse.ArgumentParser()

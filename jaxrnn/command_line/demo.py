@@ -36,7 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("name", metavar="NAME", choices=NAMES, help="an experiment, see below")
     parser.add_argument("--out", metavar="PAGE", help="the page; default: NAME.html")
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="of all that is random (0)"
+        "--seed", type=seed, default=0, metavar="N", help="random seed (default: 0)"
     )
     parser.add_argument(
         "--text",

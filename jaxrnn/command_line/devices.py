@@ -90,7 +90,7 @@ def choose(settings: Settings, asked: int | str | None, kept: int | None, peers:
     """
     import jax
 
-    counts = peers.gather(jax.local_device_count())
+    counts: list[int] = peers.gather(jax.local_device_count())
     here = min(counts)
     processes = peers.count
     parts = settings.batch_size // settings.accumulate

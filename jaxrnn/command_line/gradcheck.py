@@ -36,7 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints a report a cell; 0 if all gradients are right, else 1."""
+    """Prints a report per cell; 0 if all gradients are right, else 1."""
     if options.device not in ("cpu", None):
         rule = "cpu, on which gradients are checked"
         raise ValueError(sentence("gradcheck", "--device", rule, options.device))

@@ -61,7 +61,7 @@ class Leaving(NamedTuple):
 
 
 class Link:
-    """One connection: messages are JSON objects, one a line."""
+    """One connection: messages are JSON objects, one per line."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.settimeout(SECONDS_TO_SEND)

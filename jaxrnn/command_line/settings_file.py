@@ -1,4 +1,4 @@
-"""`--config FILE.toml`: the options of `jaxrnn train`, one a line, by their names.
+"""`--config FILE.toml`: the options of `jaxrnn train`, one per line, by their names.
 
     text = "book.txt"
     rnn_size = [256, 128]

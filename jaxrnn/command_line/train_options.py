@@ -47,8 +47,8 @@ def make_parser() -> argparse.ArgumentParser:
         description="Trains a language model on a text, character by character unless --tokens "
         "says otherwise, and keeps it, with checkpoints and metrics, in a folder RUN. Without TEXT "
         "it reads the documentation of the Python language that Python itself contains. Defaults "
-        "are those of the preset default. char-rnn's names and spelling, -rnn_size 128, are taken "
-        "too, and 1e4 where a whole number is wanted.",
+        "are those of the preset default. char-rnn's names and spelling, -rnn_size 128, are also "
+        "accepted, and 1e4 where a whole number is wanted.",
         argument_default=argparse.SUPPRESS,
         add_help=False,
     )
@@ -88,8 +88,8 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--config",
         metavar="FILE",
-        help="take options from this TOML file, one a line, as in rnn_size = 128, or from those of "
-        "a run, RUN/settings.toml; options of the command line come on top",
+        help="take options from this TOML file, one per line, as in rnn_size = 128, or from those "
+        "of a run, RUN/settings.toml; options of the command line come on top",
     )
     group.add_argument(
         "--resume", action="store_true", help="go on with the run in --out RUN where it stopped"
@@ -281,9 +281,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="cross_entropy (mean over the window), summed_cross_entropy (sum over it) or "
         "last_cross_entropy (its last token only)",
     )
-    add(group, "seed", type=seed, metavar="N", help="the seed of everything random")
+    add(group, "seed", type=seed, metavar="N", help="random seed")
 
-    group = parser.add_argument_group("what it tells (may change on resume)")
+    group = parser.add_argument_group("reporting (may change on resume)")
     add(
         group,
         "print_every",

@@ -27,6 +27,7 @@ from jaxrnn.exchange.entries import (
     to_numpy,
     zeros,
 )
+from jaxrnn.exchange.pickles import refuse_programs
 from jaxrnn.exchange.structures import (
     check_cell,
     directions_of,
@@ -224,12 +225,13 @@ def _state_dict(source: Any) -> tuple[Mapping[str, Any], Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    refuse_programs("from_torch", "source", path)
     if path.suffix != ".safetensors":
-        hint = "other files of PyTorch's are pickles: pass torch.load(path, weights_only=True)"
+        hint = "arrays of another file can be passed themselves, by PyTorch's names"
         raise ValueError(
             sentence("from_torch", "source", "a path that ends .safetensors", str(path), hint)
         )
-    from jaxrnn.exchange.network_files import read_arrays
+    from jaxrnn.exchange.safetensors_files import read_arrays
 
     return read_arrays(path)
 

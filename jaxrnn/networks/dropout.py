@@ -68,7 +68,11 @@ def draw_masks(
 
     if isinstance(zoneout, int | float | np.number):
         share = zoneout
-        zoneout = map_cells("draw_masks", cell, lambda _, __: share, {})
+
+        def the_same(_: int, __: Cell) -> Any:
+            return share
+
+        zoneout = map_cells("draw_masks", cell, the_same, {})
     return map_cells("draw_masks", cell, at_cell, {"params": params, "zoneout": zoneout})
 
 

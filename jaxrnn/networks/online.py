@@ -34,7 +34,7 @@ from jaxrnn.recurrence.jacobians import (
     is_elementwise,
     run_moment,
 )
-from jaxrnn.recurrence.products import exact
+from jaxrnn.recurrence.products import working_dtype
 from jaxrnn.recurrence.sequences import Fixed, Timed
 
 APPROXIMATIONS = ("snap1",)
@@ -210,7 +210,8 @@ def rtrl_step(cell: Cell, params: Any, state: RTRLState, x: Array) -> tuple[RTRL
     batch = check_inputs("rtrl_step", params, x, time_axes=0)
     check_carry("rtrl_step", cell, params, state.carry, batch, "state.carry")
     with plainly("rtrl_step"):
-        return _step(cell, params, state, x)
+        state, h = _step(cell, params, state, x)
+    return state, h
 
 
 @jax.jit
@@ -262,7 +263,7 @@ def _gradient(cell: Cell, state: RTRLState, d_h: Array) -> Any:
     params = jax.tree.map(
         lambda p: jax.ShapeDtypeStruct(p.shape[d_h.ndim :], p.dtype), state.influence
     )
-    layout, wide = _layout(cell, params, state), exact(params)
+    layout, wide = _layout(cell, params, state), working_dtype(params)
     d = jax.tree.map(lambda c: jnp.zeros(c.shape, wide), state.carry)._replace(h=d_h.astype(wide))
     gradient = gathered(cell, d, Derivative(None, None, state.influence), layout)
     return jax.tree.map(lambda g: g.astype(d_h.dtype), gradient.params)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import sentence
 from jaxrnn.networks.thread import map_cells
@@ -174,9 +175,12 @@ def _solve(
     max_iterations: int | None,
     **sequence: Any,
 ) -> tuple[Any, Array, Any]:
+    def check(_: int, part: Cell) -> None:
+        check_elementwise(name, part)
+
     check_network(name, cell)
     check_backward(name, cell)
-    map_cells(name, cell, lambda _, part: check_elementwise(name, part), {})
+    map_cells(name, cell, check, {})
     if jacobian not in JACOBIANS:
         expected = f"one of {', '.join(map(repr, JACOBIANS))}"
         raise ValueError(sentence(name, "jacobian", expected, repr(jacobian)))
@@ -190,7 +194,10 @@ def _solve(
     results, hs = run(way, cell, params, carry, xs, **sequence)
 
     def part(number: int) -> Any:
-        return map_cells(name, cell, lambda _, __, result: result[number], {"result": results})
+        def of(_: int, __: Cell, result: Any) -> Any:
+            return result[number]
+
+        return map_cells(name, cell, of, {"result": results})
 
     return part(0), hs, part(1)
 
@@ -201,7 +208,7 @@ def _tolerance(name: str, params: Any, tolerance: Any) -> float:
     coarsest = max(floats, key=lambda info: float(info.eps), default=jnp.finfo(jnp.float32))
     rounding = float(coarsest.eps)
     if tolerance is None:
-        return rounding ** (2 / 3)
+        return math.pow(rounding, 2 / 3)
     least = 8 * rounding
     number = isinstance(tolerance, numbers.Real) and not isinstance(tolerance, bool)
     if not number or not least <= tolerance < math.inf:

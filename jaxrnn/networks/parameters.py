@@ -1,9 +1,11 @@
 """Parameters and carries of a cell or a network: `init`, `zero_carry`, `output_size`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array
@@ -24,10 +26,10 @@ def init(
     cell: Network,
     key: Array,
     input_size: int,
-    hidden_size: Any,
+    hidden_size: int | Sequence[Any],
     *,
-    proj_size: Any = None,
-    dtype: Any = jnp.float32,
+    proj_size: int | Sequence[Any] | None = None,
+    dtype: DTypeLike = jnp.float32,
 ) -> Any:
     """Draws the parameters of a cell or a network.
 
@@ -35,7 +37,7 @@ def init(
         cell: a cell, `Stack` or `Bidirectional`.
         key: a `jax.random.key`; consumed.
         input_size: I, at least 1; for token ids the vocabulary's size.
-        hidden_size: H, at least 1; for a `Stack` also a sequence, one a layer.
+        hidden_size: H, at least 1; for a `Stack` also a sequence, one per layer.
         proj_size: P, at least 1, of a cell with a projection; for a `Stack` also a sequence, one a
             layer. None: half of H, rounded up.
         dtype: float32, bfloat16 or float64 (the last needs `jax_enable_x64`).
@@ -43,7 +45,7 @@ def init(
     Returns:
         The cell's Params: w_xh [I, G·H] Glorot uniform and w_hh [H, G·H] orthogonal, a block a
         gate; biases zero, but the LSTM's forget gate 1; `ELMAN_RELU`'s w_hh the identity. Of a
-        `Stack` a tuple, a layer each; of a `Bidirectional` `Directions(forward, backward)`.
+        `Stack` a tuple, one per layer; of a `Bidirectional` `Directions(forward, backward)`.
 
     Raises:
         TypeError: `cell` is no cell and no network, `key` no key, or `dtype` no floating dtype.

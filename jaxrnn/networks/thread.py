@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Concatenate
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,13 @@ from jaxrnn.errors import sentence
 from jaxrnn.networks.values import Bidirectional, Directions, Network, Stack
 from jaxrnn.recurrence.checks import is_token_ids, whose
 
-AtCell = Callable[..., Any]
 Trees = Mapping[str, Any]
+
+Visit = Callable[Concatenate[int, Cell, ...], Any]
+"""`(index, cell, **values)`, the cell's part of each tree by the argument's name."""
+
+Run = Callable[Concatenate[Cell, Array, bool, ...], tuple[Any, Array]]
+"""`(cell, xs, reverse, **values) -> (result, hs)`."""
 
 
 def parts_of(function: str, network: Network, trees: Trees) -> list[dict[str, Any]]:
@@ -50,7 +55,7 @@ def parts_of(function: str, network: Network, trees: Trees) -> list[dict[str, An
     ]
 
 
-def map_cells(function: str, network: Network, at_cell: AtCell, trees: Trees) -> Any:
+def map_cells(function: str, network: Network, at_cell: Visit, trees: Trees) -> Any:
     """Calls `at_cell(index, cell, **values)` for each cell, in order; the network's structure.
 
     Args:
@@ -80,7 +85,7 @@ def map_cells(function: str, network: Network, at_cell: AtCell, trees: Trees) ->
 def thread(
     function: str,
     network: Network,
-    at_cell: AtCell,
+    at_cell: Run,
     trees: Trees,
     xs: Array,
     *,

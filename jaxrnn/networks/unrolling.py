@@ -51,7 +51,8 @@ def step(cell: Network, params: Any, carry: Any, x: Array) -> tuple[Any, Array]:
     check_network("step", cell)
     refuse_bidirectional("step", cell)
     with plainly("step"):
-        return _step(cell, params, carry, x)
+        carry, h = _step(cell, params, carry, x)
+    return carry, h
 
 
 @jax.jit
@@ -108,7 +109,7 @@ def unroll(
         dropout_key: a `jax.random.key` for the dropout between a stack's layers, or keys [*B], one
             for each sequence, which then keeps its draws whatever else is in the batch; None:
             nothing is dropped.
-        chunk_length: steps a chunk of time in the backward pass, at least 1; changes speed and
+        chunk_length: time steps per chunk in the backward pass, at least 1; changes speed and
             memory, and values by rounding only. None: chosen from the sizes.
         recompute: keep only the carry at each chunk's start and run each chunk's forward steps
             again in the backward pass: for a third more arithmetic, the memory beyond xs, hs and

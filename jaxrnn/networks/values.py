@@ -6,15 +6,13 @@ carries and masks are trees of the network's structure, a tuple for a `Stack` an
 """
 
 import dataclasses
-from typing import Any, NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
 from jaxrnn.cells import CELLS, Cell
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_probability
-
-Network: TypeAlias = Union[Cell, "Stack", "Bidirectional"]
 
 
 class Directions(NamedTuple):
@@ -51,7 +49,7 @@ class Stack:
         Stack(lstm, gru, dropout=0.2)
     """
 
-    layers: tuple[Network, ...]
+    layers: "tuple[Network, ...]"
     dropout: float = 0.0
     residual: bool = False
 
@@ -94,8 +92,8 @@ class Bidirectional:
         Stack(Bidirectional(gru), lstm)
     """
 
-    forward: Network
-    backward: Network = None  # type: ignore[assignment]  # until `__post_init__` has been here
+    forward: "Network"
+    backward: "Network" = None  # type: ignore[assignment]  # until `__post_init__` has been here
 
     def __post_init__(self) -> None:
         if self.backward is None:
@@ -106,6 +104,10 @@ class Bidirectional:
     def __repr__(self) -> str:
         parts = [self.forward] if self.forward == self.backward else [self.forward, self.backward]
         return f"Bidirectional({', '.join(map(_named, parts))})"
+
+
+Network: TypeAlias = Cell | Stack | Bidirectional
+"""What every verb takes."""
 
 
 def check_network(function: str, network: Any, argument: str = "cell") -> None:

@@ -7,7 +7,7 @@ A verb is a `Way` with its arguments: `run` checks, jits and threads; what happe
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +27,32 @@ from jaxrnn.recurrence.checks import (
     is_token_ids,
 )
 from jaxrnn.recurrence.masks import check_masks
-from jaxrnn.recurrence.sequences import bring_back, bring_into_form
+from jaxrnn.recurrence.sequences import Fixed, Timed, bring_back, bring_into_form
 from jaxrnn.recurrence.sharding import same_axes
 
-Unroll = Callable[..., tuple[Any, Array]]
-"""`unroll` and whatever has its arguments and values."""
+
+class Unroll(Protocol):
+    """`jaxrnn.unroll` and whatever has its arguments and values."""
+
+    def __call__(
+        self,
+        cell: Any,  # a Network; of `unroll_rtrl` a Cell
+        params: Any,
+        carry: Any,
+        xs: Array,
+        /,
+        *,
+        lengths: Array | None = None,
+        resets: Array | None = None,
+        reset_carry: Any = None,
+        reverse: bool = False,
+        masks: Any = None,
+        dropout_key: Array | None = None,
+    ) -> tuple[Any, Array]:
+        """(carry after the last step, hs [T, *B, H])."""
+
+    def __hash__(self) -> int:
+        """It is static under `jit`."""
 
 
 @jax.tree_util.register_static
@@ -48,7 +69,7 @@ class Way:
     """
 
     name: str
-    run: Callable[..., tuple[Any, Array]]
+    run: Callable[Concatenate[Cell, Any, Any, Timed, Fixed, ...], tuple[Any, Array]]
     options: tuple[tuple[str, Any], ...] = ()
     bring_back: Callable[[Callable[[Array], Array], Any], Any] = lambda back, result: result
 
@@ -102,7 +123,9 @@ def run(
         trees["guess"] = guess
     try:
         with plainly(way.name):
-            return _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
+            results: Any
+            results, hs = _run(way, network, trees, xs, sequence, dropout_key, bool(reverse))
+            return results, hs
     except TypeError as error:
         if "custom_vjp" not in str(error):
             raise

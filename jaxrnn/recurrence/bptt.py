@@ -32,7 +32,7 @@ from jaxrnn.cells.cell import Array
 from jaxrnn.precision import accumulator
 from jaxrnn.recurrence.checks import is_token_ids
 from jaxrnn.recurrence.loops import SCAN, Loop
-from jaxrnn.recurrence.products import exact, parameter_gradients, project
+from jaxrnn.recurrence.products import parameter_gradients, project, working_dtype
 from jaxrnn.recurrence.sequences import (
     Fixed,
     Timed,
@@ -81,7 +81,7 @@ def unroll_cell(
 def _step_bytes(params: Any, carry: Any) -> int:
     """Of one step's pre-activations [*B, G·H]."""
     columns = params.w_xh.shape[1] * accumulator(params.w_xh.dtype).itemsize
-    return math.prod(carry.h.shape[:-1]) * columns
+    return int(math.prod(carry.h.shape[:-1]) * columns)
 
 
 def _run(
@@ -115,7 +115,7 @@ def _step(
 def _step_T(cell: Cell, params: Any, fixed: Fixed, state: Any, inputs: Any) -> tuple[Any, Any]:
     d_carry, d_reset = state
     start, step, now, d_h = inputs
-    d_carry = d_carry._replace(h=d_carry.h + d_h.astype(exact(params)))
+    d_carry = d_carry._replace(h=d_carry.h + d_h.astype(working_dtype(params)))
     d_carry, d_reset_now, left = run_step_T(cell, params, fixed, start, step, now, d_carry)
     return (d_carry, jax.tree.map(jnp.add, d_reset, d_reset_now)), left
 
@@ -186,7 +186,7 @@ def _backward(
 ) -> tuple[Any, Any, Timed, Fixed]:
     params, timed, fixed, starts, steps = residuals
     d_carry, d_hs = d_outputs
-    wide = exact(params)
+    wide = working_dtype(params)
     backward = loop(functools.partial(_step_T, cell), params, fixed)
     pairs = cell.pairs
     assert pairs is not None  # `unroll` has checked

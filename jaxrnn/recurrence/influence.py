@@ -39,7 +39,7 @@ from jaxrnn.recurrence.jacobians import (
     run_moment,
 )
 from jaxrnn.recurrence.memory import device_memory
-from jaxrnn.recurrence.products import exact, masked
+from jaxrnn.recurrence.products import masked, working_dtype
 from jaxrnn.recurrence.sequences import Fixed, Timed, cast, masks_at
 from jaxrnn.recurrence.sharding import same_axes
 
@@ -64,13 +64,13 @@ def check_fits(
     it, and on the way.
     """
     sizes, most = cell.sizes_of(params), device_memory() // 3
-    one = math.prod(batch) * exact(params).itemsize
+    one = math.prod(batch) * working_dtype(params).itemsize
 
     def needed(units: int, layout: Layout = layout) -> int:
         scaled = {k: v if k == "I" else max(v * units // sizes["H"], 1) for k, v in sizes.items()}
         entries = sum(math.prod(shape) for shape in cell.params_of(scaled))
         widths = cell.carry_of(scaled)
-        return one * entries * (len(widths) if layout is OwnParts else sum(widths))
+        return int(one * entries * (len(widths) if layout is OwnParts else sum(widths)))
 
     wanted = needed(sizes["H"])
     if wanted <= most:
@@ -90,7 +90,7 @@ def check_fits(
 
 def no_influence(cell: Cell, params: Any, batch: tuple[int, ...], layout: Layout) -> Any:
     """Zeros [*B, rows, …]."""
-    rows, wide = rows_of(cell, params, layout), exact(params)
+    rows, wide = rows_of(cell, params, layout), working_dtype(params)
     return jax.tree.map(lambda w: jnp.zeros((*batch, rows, *w.shape), wide), params)
 
 
@@ -120,7 +120,7 @@ def derivative(cell: Cell, params: Any, at: Moment, layout: Layout) -> Derivativ
 
 def _by_params(cell: Cell, params: Any, at: Moment, rows: Rows) -> Any:
     """What each row's cotangent does to every parameter, sequence by sequence."""
-    wide, count = exact(params), rows.before.h.shape[0]
+    wide, count = working_dtype(params), rows.before.h.shape[0]
 
     def for_each(tree: Any) -> Any:
         return jax.tree.map(lambda a: jnp.broadcast_to(a[None], (count, *a.shape)), tree)
@@ -241,7 +241,7 @@ def _backward(
 ) -> tuple[Any, Any, Timed, Fixed]:
     params, carry, timed, fixed = residuals
     d_last, d_hs = d_outputs
-    wide, batch = exact(params), carry.h.shape[:-1]
+    wide, batch = working_dtype(params), carry.h.shape[:-1]
     layout = layout_of(cell, None)
 
     def one_step(state: _State, inputs: tuple[Timed, Array, Array]) -> tuple[_State, None]:

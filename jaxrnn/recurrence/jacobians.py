@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxrnn.cells import Cell
 from jaxrnn.cells.cell import Array, dimensions
 from jaxrnn.cells.contract import check_unitwise
-from jaxrnn.recurrence.products import exact, own_product_T
+from jaxrnn.recurrence.products import own_product_T, working_dtype
 from jaxrnn.recurrence.sequences import Fixed, Step, Timed, run_step, run_step_T, start_of
 
 
@@ -92,7 +92,7 @@ def every_row(cell: Cell, params: Any, at: Moment) -> Rows:
     """All n rows of a step's derivative: arrays [n, *S, ·]."""
     after = at.step.after
     widths = [field.shape[-1] for field in after]
-    units = jnp.eye(sum(widths), dtype=exact(params))
+    units = jnp.eye(sum(widths), dtype=working_dtype(params))
 
     def row(unit: Array) -> Rows:
         d, offset = [], 0
@@ -106,7 +106,7 @@ def every_row(cell: Cell, params: Any, at: Moment) -> Rows:
 
 def own_rows(cell: Cell, params: Any, at: Moment) -> Rows:
     """The rows of every unit's own part, of a unitwise cell: arrays [m, *S, ·], m fields."""
-    after, wide = at.step.after, exact(params)
+    after, wide = at.step.after, working_dtype(params)
 
     def row(chosen: Array) -> Rows:
         d = cell.Carry(*(jnp.broadcast_to(c, f.shape) for c, f in zip(chosen, after, strict=True)))
@@ -186,7 +186,7 @@ class OwnParts:
     @classmethod
     def _picked(cls, cell: Cell, params: Any, at: Moment) -> tuple[Array, ...]:
         """From the rows of all units, one after the other, of each what it does to itself."""
-        after, wide = at.step.after, exact(params)
+        after, wide = at.step.after, working_dtype(params)
 
         def row(field: int, group: tuple[int, ...], unit: Array) -> Array:
             width = after[field].shape[-1]
@@ -226,7 +226,8 @@ def affine_scan(a: Array, b: Array, *, reverse: bool = False) -> Array:
     def compose(first: tuple[Array, Array], then: tuple[Array, Array]) -> tuple[Array, Array]:
         return _times(then[0], first[0]), _times(then[0], first[1][..., None])[..., 0] + then[1]
 
-    return jax.lax.associative_scan(compose, (a, b), reverse=reverse)[1]
+    solved: Array = jax.lax.associative_scan(compose, (a, b), reverse=reverse)[1]
+    return solved
 
 
 def _times(x: Array, y: Array) -> Array:

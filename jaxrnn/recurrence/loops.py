@@ -17,6 +17,14 @@ from jaxrnn.errors import sentence
 Body = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
 """`(params, fixed, state, now) -> (state, what the step leaves)`; closes over no array."""
 
+
+class RunOverTime(Protocol):
+    """`lax.scan` of a step, or what has its values."""
+
+    def __call__(self, state: Any, xs: Any, /, *, reverse: bool = False) -> tuple[Any, Any]:
+        """(state after the last step, what the steps left): `xs` and that have T in front."""
+
+
 BACKENDS = ("scan", "kernel", "auto")
 
 
@@ -30,7 +38,7 @@ class Loop(Protocol):
 
     in_one_piece: ClassVar[bool]
 
-    def __call__(self, body: Body, params: Any, fixed: Any) -> Callable[..., tuple[Any, Any]]:
+    def __call__(self, body: Body, params: Any, fixed: Any) -> RunOverTime:
         """What runs it, `(state, xs, reverse=False) -> (state, what the steps left)`.
 
         Args:
@@ -50,7 +58,7 @@ class Scan:
 
     in_one_piece: ClassVar[bool] = False
 
-    def __call__(self, body: Body, params: Any, fixed: Any) -> Callable[..., tuple[Any, Any]]:
+    def __call__(self, body: Body, params: Any, fixed: Any) -> RunOverTime:
         """As `Loop` has it; JAX traces the same function once for whole chunks and the rest."""
 
         def one_step(state: Any, now: Any) -> tuple[Any, Any]:

@@ -45,7 +45,7 @@ from jaxrnn.recurrence.jacobians import (
     is_elementwise,
     run_moment,
 )
-from jaxrnn.recurrence.products import exact, parameter_gradients, project
+from jaxrnn.recurrence.products import parameter_gradients, project, working_dtype
 from jaxrnn.recurrence.sequences import (
     Fixed,
     Timed,
@@ -148,7 +148,7 @@ def _solve(
     cell: Cell, method: Method, params: Any, carry: Any, timed: Timed, fixed: Fixed, guess: Any
 ) -> tuple[Any, _Found]:
     if timed.xs.shape[0] == 0:
-        nothing = jnp.zeros((), exact(params))
+        nothing = jnp.zeros((), working_dtype(params))
         none = jax.tree.map(lambda c: jnp.zeros((0, *c.shape), c.dtype), carry)
         return none, _Found(jnp.bool_(True), jnp.int32(0), nothing, nothing)
     end = _iterate(cell, method, params, carry, timed, fixed, guess)
@@ -165,7 +165,7 @@ def _solve(
 def _iterate(
     cell: Cell, method: Method, params: Any, carry: Any, timed: Timed, fixed: Fixed, guess: Any
 ) -> _Iterate:
-    wide, dtype = exact(params), carry.h.dtype
+    wide, dtype = working_dtype(params), carry.h.dtype
     own = method.jacobian == "diagonal" or is_elementwise(cell)
     layout: Layout = OwnParts if own else Whole
     run_all = functools.partial(_run_all, cell, params, carry, _projected(params, timed), fixed)
@@ -204,13 +204,14 @@ def _iterate(
     unknown = jnp.asarray(jnp.inf, wide)
     first = _Iterate(guess, run_all(guess), jnp.int32(0), unknown, unknown)
     first, _ = same_axes((first, first.at.step.after))
-    end = jax.lax.while_loop(go_on, one_more, first)
+    end: _Iterate = jax.lax.while_loop(go_on, one_more, first)
     if layout is Whole or is_elementwise(cell):
         return end
     # The unit's own parts leave out how errors pass from unit to unit: the states may be a solution
     # to every digit and far from the one that belongs to this carry.
     whole = functools.partial(one_more, layout=Whole)
-    return jax.lax.cond(_is_solution(method, end), whole, lambda end: end, end)
+    judged: _Iterate = jax.lax.cond(_is_solution(method, end), whole, lambda end: end, end)
+    return judged
 
 
 def _is_solution(method: Method, now: _Iterate) -> Array:
@@ -249,7 +250,8 @@ def _largest(change: Any, carries: Any) -> Array:
     relative = jax.tree.map(
         lambda d, s: jnp.max(jnp.abs(d) / (1 + jnp.abs(s)), initial=0.0), change, carries
     )
-    return functools.reduce(jnp.maximum, relative)
+    largest: Array = functools.reduce(jnp.maximum, relative)
+    return largest
 
 
 class _Residuals(NamedTuple):
@@ -278,7 +280,7 @@ def _backward(
     if timed.xs.shape[0] == 0:
         zeros = jax.tree.map(jnp.zeros_like, (params, carry))
         return *zeros, Timed(None), Fixed(), None
-    wide = exact(params)
+    wide = working_dtype(params)
     d_carries = cast(d_outputs[0], wide)
     at = _run_all(cell, params, carry, _projected(params, timed), fixed, carries)
     layout: Layout = OwnParts if is_elementwise(cell) else Whole

@@ -5,7 +5,6 @@ in float32 or wider, with a dropout mask on h where there is one, by the rows of
 inputs are token ids.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,14 +12,12 @@ import jax.numpy as jnp
 
 from jaxrnn import tuning
 from jaxrnn.cells import Cell
-from jaxrnn.cells.cell import Array, dimensions
+from jaxrnn.cells.cell import Array, Pairs, Product, dimensions
 from jaxrnn.precision import accumulator, contract, dot, flatten, sum_rows, widen
 from jaxrnn.recurrence.checks import is_token_ids
 
-Product = Callable[[str, Array], Array]
 
-
-def exact(params: Any) -> Any:
+def working_dtype(params: Any) -> Any:
     """The dtype in which a cell's functions compute: float32, or float64 for such parameters."""
     return accumulator(params.w_xh.dtype)
 
@@ -80,7 +77,7 @@ def project(params: Any, xs: Array) -> Array:
     Returns:
         [..., G·H] in float32 or wider.
     """
-    w_xh = params.w_xh
+    w_xh: Array = params.w_xh
     if is_token_ids(xs):
         rows = w_xh.at[xs]
         a = rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
@@ -95,7 +92,7 @@ def parameter_gradients(
     params: Any,
     xs: Array,
     d_a: Array,
-    pairs: dict[str, tuple[Array | None, Array]],
+    pairs: Pairs,
     mask: Array | None,
 ) -> tuple[Any, Array | None]:
     """Contracts what `cell.pairs` declared, over K steps and the batch.
@@ -129,9 +126,7 @@ def parameter_gradients(
     return cell.Params(**gradients), d_xs
 
 
-def masked(
-    cell: Cell, pairs: dict[str, tuple[Array | None, Array]], mask: Array | None
-) -> dict[str, tuple[Array | None, Array]]:
+def masked(cell: Cell, pairs: Pairs, mask: Array | None) -> Pairs:
     """What `cell.pairs` declared, the operands as dropout let them into their products."""
     if mask is None:
         return pairs

@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells import Cell
-from jaxrnn.cells.cell import Array
+from jaxrnn.cells.cell import Array, Product
 from jaxrnn.cells.contract import vectors
 from jaxrnn.recurrence.checks import is_token_ids
 from jaxrnn.recurrence.masks import Masks, spread
-from jaxrnn.recurrence.products import Product, exact, product, product_T, project
+from jaxrnn.recurrence.products import product, product_T, project, working_dtype
 
 
 class Timed(NamedTuple):
@@ -170,7 +170,7 @@ def run_step(
     """
     recurrent, keep = masks_at(now, fixed)
     start = start_of(carry, now, fixed)
-    wide = cast(start, exact(params))
+    wide = cast(start, working_dtype(params))
     a = now.xs if projected else project(params, now.xs)
     new, saved, pre = cell.forward(
         product(cell, params, recurrent), vectors(cell, params, a), wide, a
@@ -212,7 +212,7 @@ def run_step_T(
         (∂(carry before it), ∂reset_carry of this step or None, what the cell's `pairs` wants).
     """
     recurrent, keep = masks_at(now, fixed)
-    wide = exact(params)
+    wide = working_dtype(params)
     start, saved = cast(start, wide), cast(step.saved, wide)
     new = cast(step.after if step.new is None else step.new, wide)
     past = None  # what reaches the old carry other than through the cell
@@ -239,7 +239,8 @@ def run_step_T(
 
 def over_steps(fixed: Fixed) -> Fixed:
     """With an axis of length 1 in front, for K steps at once."""
-    return jax.tree.map(lambda a: a[None], fixed)
+    once: Fixed = jax.tree.map(lambda a: a[None], fixed)
+    return once
 
 
 def choose(where: Array, a: Any, b: Any) -> Any:

@@ -24,4 +24,5 @@ def same_axes(tree: Any) -> Any:
 
 
 def _axes(leaf: Any) -> frozenset[Any]:
-    return jax.typeof(leaf).manual_axis_type.varying
+    varying: frozenset[Any] = jax.typeof(leaf).manual_axis_type.varying
+    return varying

@@ -28,7 +28,7 @@ from jax.interpreters import mlir
 
 from jaxrnn.cells.cell import Array
 from jaxrnn.errors import sentence
-from jaxrnn.recurrence.loops import SCAN, Body
+from jaxrnn.recurrence.loops import SCAN, Body, RunOverTime
 from jaxrnn.recurrence.step_programs import StepProgram
 
 # A TPU core's VMEM is 16 MiB up to v4, 128 MiB on v5e and v6e, 64 MiB on v5p and v7 (JAX's own
@@ -60,11 +60,12 @@ class Kernel:
 
     in_one_piece: ClassVar[bool] = True
 
-    def __call__(self, body: Body, params: Any, fixed: Any) -> Callable[..., tuple[Any, Any]]:
+    def __call__(self, body: Body, params: Any, fixed: Any) -> RunOverTime:
         """As `Loop` has it."""
 
-        def run(state: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-            return _over_time(self, body, reverse, params, fixed, state, xs)
+        def run(state: Any, xs: Any, /, *, reverse: bool = False) -> tuple[Any, Any]:
+            after: tuple[Any, Any] = _over_time(self, body, reverse, params, fixed, state, xs)
+            return after
 
         return run
 
@@ -77,14 +78,19 @@ def _over_time(
     call = None if not math.prod(jax.tree.leaves(state)[0].shape) else _plan(kernel, body, *arrays)
     if call is None:
         return _scan(body, reverse, *arrays)
+    after: tuple[Any, Any]
     in_kernel = functools.partial(call, reverse)
     if kernel.interpret:
-        return in_kernel(*arrays)
+        after = in_kernel(*arrays)
+        return after
     elsewhere = functools.partial(_scan if kernel.or_scan else _refuse, body, reverse)
-    return jax.lax.platform_dependent(*arrays, tpu=in_kernel, default=elsewhere)
+    after = jax.lax.platform_dependent(*arrays, tpu=in_kernel, default=elsewhere)
+    return after
 
 
-def _scan(body: Body, reverse: bool, params: Any, fixed: Any, state: Any, xs: Any) -> Any:
+def _scan(
+    body: Body, reverse: bool, params: Any, fixed: Any, state: Any, xs: Any
+) -> tuple[Any, Any]:
     return SCAN(body, params, fixed)(state, xs, reverse=reverse)
 
 
@@ -98,7 +104,8 @@ def _over_time_backward(
     kernel: Kernel, body: Body, reverse: bool, arrays: tuple[Any, ...], d: Any
 ) -> tuple[Any, ...]:
     """Of second derivatives; the first are the driver's, whose loops these are."""
-    return jax.vjp(functools.partial(_scan, body, reverse), *arrays)[1](d)
+    transposed: tuple[Any, ...] = jax.vjp(functools.partial(_scan, body, reverse), *arrays)[1](d)
+    return transposed
 
 
 _over_time.defvjp(_over_time_forward, _over_time_backward)
@@ -263,7 +270,8 @@ def _at_least_2d(a: Array) -> Array:
 
 
 def _load(ref: Any, shape: tuple[int, ...]) -> Array:
-    return ref[...].reshape(shape)
+    loaded: Array = ref[...].reshape(shape)
+    return loaded
 
 
 def _read(refs: Any, index: Any) -> Any:
@@ -285,7 +293,7 @@ def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
     size = jnp.dtype(dtype).itemsize
     packed = 8 * max(4 // size, 1)
     tiles = -(-rows // packed) * -(-columns // 128)
-    return math.prod(lead) * tiles * packed * 128 * size
+    return int(math.prod(lead) * tiles * packed * 128 * size)
 
 
 # Whether a platform has a kernel is known when a program is lowered for it and not before, since

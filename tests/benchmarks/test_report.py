@@ -1,8 +1,8 @@
-"""Tables, pictures and the README's section from made-up records."""
+"""Tables, pictures and the results' page from made-up records."""
 
 import pytest
 
-from benchmarks import picture, readme, tables
+from benchmarks import picture, report, tables
 from benchmarks.records import RecordFile
 from benchmarks.suites import SUITES
 
@@ -77,28 +77,47 @@ def test_picture(tmp_path, axis):
     assert not picture.draw([], path)
 
 
-def test_readme_section_is_replaced_and_nothing_else(tmp_path):
+def test_the_tables_are_replaced_and_nothing_else(tmp_path):
     RecordFile(tmp_path / "results", "layer", "cpu").append(RECORDS)
     page = tmp_path / "README.md"
-    page.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
-    readme.rewrite(page, tmp_path / "results")
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.rewrite(page, tmp_path / "results")
     text = page.read_text()
     assert text.startswith(
-        f"before\n{readme.BEGIN}\nOn cpu: a processor, 2 cores, 8.0 GiB; jax 0.10;"
+        f"before\n{report.BEGIN}\nOn cpu: a processor, 2 cores, 8.0 GiB; jax 0.10;"
     )
     assert "| 5,2,3,4 | 10 | 10 (1.00×) | 60 (6.00×) |" in text
-    assert text.endswith(f"{readme.END}\nafter\n")
+    assert text.endswith(f"{report.END}\nafter\n")
     assert "old" not in text
-    readme.rewrite(page, tmp_path / "results")
+    report.rewrite(page, tmp_path / "results")
     assert page.read_text() == text
 
 
-def test_readme_without_markers_or_results(tmp_path):
+def test_page_without_markers_or_results(tmp_path):
     page = tmp_path / "README.md"
     page.write_text("nothing")
     with pytest.raises(ValueError, match="none under"):
-        readme.rewrite(page, tmp_path)
+        report.rewrite(page, tmp_path)
     RecordFile(tmp_path, "layer", "cpu").append(RECORDS)
     with pytest.raises(ValueError, match="benchmarks: begin"):
-        readme.rewrite(page, tmp_path)
+        report.rewrite(page, tmp_path)
     assert page.read_text() == "nothing"
+
+
+def test_the_chart_has_a_bar_for_each_library(tmp_path):
+    step = {"suite": "train", "quantity": "train_step"}
+    records = [
+        timed("jaxrnn-windows", 0.002, **step),
+        timed("torch", 0.003, **step),
+        timed("flax", 0.005, **step),
+        timed("jaxrnn-windows", 0.002, problem="other", **step),
+        timed("torch", 0.012, problem="other", **step),
+    ]
+    path = tmp_path / "speed.svg"
+    assert picture.draw_speed(records, path)
+    drawn = path.read_text(encoding="utf-8")
+    for word in ("LSTM", "PyTorch 3.0", "flax 2.5"):  # the geometric mean of 1.5 and 6
+        assert word in drawn
+    picture.draw_speed(records, path)
+    assert path.read_text(encoding="utf-8") == drawn
+    assert not picture.draw_speed(RECORDS, path)

@@ -58,7 +58,7 @@ def trained(text, tmp_path_factory):
 
 @contextmanager
 def largest_file(size):
-    """No file grows over so many bytes, as on a disk that becomes full."""
+    """No file grows beyond that many bytes, as on a disk that becomes full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -137,10 +137,12 @@ def test_all_faults_are_named_at_once():
         exchange.from_torch({name: value.astype(np.int8) for name, value in gru().items()})
     with pytest.raises(TypeError, match="a state_dict, a module, or the path"):
         exchange.from_torch(3)
-    with pytest.raises(
-        ValueError, match=r"Hint: other files .*torch.load\(path, weights_only=True"
-    ):
+    with pytest.raises(ValueError, match=r"a pickle.* Hint: torch.load\(path, weights_only=True"):
         exchange.from_torch("model.pt")
+    with pytest.raises(ValueError, match=r"got cv/lm\.t7, by its name a file of Torch7's"):
+        exchange.from_torch("cv/lm.t7")
+    with pytest.raises(ValueError, match="Hint: arrays of another file can be passed"):
+        exchange.from_torch("model.npz")
 
 
 def test_float64_is_not_rounded_in_silence():

@@ -100,7 +100,7 @@ def test_lines_of_every_objective_end_with_its_gradient(cell, embed_size, object
     check(step, cell, model, carry, objective)
 
 
-# A cell of one's own, in another style than the library's: other names for the arguments,
+# A custom cell, in another style than the library's: other names for the arguments,
 # `_replace`, a helper with a loop, a constant, a comparison, names that all listings have.
 LEAK = 0.25
 

@@ -1,23 +1,25 @@
-"""The README's table, written from the kept results and from nothing else."""
+"""The page of the results: its tables and its chart, from the kept results and nothing else."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import picture
 from benchmarks.records import Record, latest, read
 from benchmarks.tables import comparison, markdown_table
 from jaxrnn.errors import sentence
 
-BEGIN = "<!-- benchmarks: begin, written by `python -m benchmarks readme` -->"
+BEGIN = "<!-- benchmarks: begin, written by `python -m benchmarks report` -->"
 END = "<!-- benchmarks: end -->"
-ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+PAGE = RESULTS / "README.md"
+CHART = "speed.svg"
 
 
-def rewrite(readme: Path, results: Path) -> None:
-    """Replaces what stands between the two markers.
+def rewrite(page: Path, results: Path) -> None:
+    """Replaces what stands between the two markers, and draws the chart beside the page.
 
     Args:
-        readme: the file, with both marker lines in it.
+        page: the file, with both marker lines in it.
         results: the folder whose `*.jsonl`, at any depth, are read.
 
     Raises:
@@ -28,26 +30,25 @@ def rewrite(readme: Path, results: Path) -> None:
     if not records:
         raise ValueError(
             sentence(
-                "readme", "results", "JSON lines", f"none under {results}", "run a suite first"
+                "report", "results", "JSON lines", f"none under {results}", "run a suite first"
             )
         )
-    text = readme.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(
-            sentence(
-                "readme", str(readme), f"one line {BEGIN!r} and after it one {END!r}", "others"
-            )
+            sentence("report", str(page), f"one line {BEGIN!r} and after it one {END!r}", "others")
         )
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     new = f"{before}{BEGIN}\n{section(records)}\n{END}{after}"
-    readme.write_text(new, encoding="utf-8")
+    page.write_text(new, encoding="utf-8")
+    picture.draw_speed(latest(records), page.with_name(CHART))
 
 
 def section(records: Sequence[Record]) -> str:
-    """What the README says: for each device, forward + backward and the training step."""
+    """The tables: for each device, forward + backward and the training step."""
     parts = []
-    kept = latest(records)
+    kept = [record for record in latest(records) if record["suite"] in ("layer", "train")]
     places = dict.fromkeys((r["device"], r["environment"]["processor"]) for r in kept)
     for device, processor in places:
         here = [

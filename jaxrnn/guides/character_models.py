@@ -1,0 +1,4 @@
+"""Character models.
+
+.. include:: character_models.md
+"""

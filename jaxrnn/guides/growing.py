@@ -1,0 +1,4 @@
+"""Growing.
+
+.. include:: growing.md
+"""

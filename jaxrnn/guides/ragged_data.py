@@ -1,0 +1,4 @@
+"""Ragged data.
+
+.. include:: ragged_data.md
+"""

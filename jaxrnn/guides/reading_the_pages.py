@@ -1,0 +1,4 @@
+"""Reading the pages.
+
+.. include:: reading_the_pages.md
+"""

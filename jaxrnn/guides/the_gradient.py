@@ -1,0 +1,4 @@
+"""The gradient.
+
+.. include:: the_gradient.md
+"""

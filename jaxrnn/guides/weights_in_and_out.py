@@ -1,0 +1,4 @@
+"""Weights in and out.
+
+.. include:: weights_in_and_out.md
+"""

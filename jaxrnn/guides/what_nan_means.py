@@ -1,0 +1,4 @@
+"""What NaN means.
+
+.. include:: what_nan_means.md
+"""

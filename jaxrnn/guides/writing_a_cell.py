@@ -1,0 +1,4 @@
+"""Writing a cell.
+
+.. include:: writing_a_cell.md
+"""
