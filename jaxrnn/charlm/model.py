@@ -280,9 +280,8 @@ def apply(
         (25, 8, 65)
     """
     inputs = _inputs("apply", config, params, tokens)
-    more = {} if resets is None else {"resets": resets}
     carry, hs = unroll(
-        config.network, params.layers, carry, inputs, dropout_key=dropout_key, **more
+        config.network, params.layers, carry, inputs, resets=resets, dropout_key=dropout_key
     )
     if dropout_key is not None:
         top = fold_in(dropout_key, len(params.layers) - 1)

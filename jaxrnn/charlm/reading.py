@@ -4,6 +4,7 @@ import codecs
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import BinaryIO, NamedTuple, Protocol
 
 from jaxrnn.charlm.decompression import read_chunks
@@ -66,7 +67,7 @@ class Reader:
         self.files = 0
         self.line_ends: set[str] = set()
         self._encoding, self._unify, self._argument = encoding, newlines == "unify", argument
-        self._files = lambda: find_files(texts, include, argument, own)
+        self._files = partial(find_files, texts, include, argument, own)
 
     def __iter__(self) -> Iterator[Piece]:
         self._check_encoding()

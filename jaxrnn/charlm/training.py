@@ -61,6 +61,7 @@ class TrainStep(Protocol):
         inputs: Array | NDArray[Any],
         targets: Array | NDArray[Any],
         key: Array | None = None,
+        resets: Array | NDArray[Any] | None = None,
     ) -> tuple[TrainState, Any, Metrics]:
         """(state after the update, carry after the window, metrics)."""
 
@@ -72,7 +73,7 @@ class TrainWindows(Protocol):
         self,
         state: TrainState,
         carry: Any,
-        streams: Array | NDArray[Any],
+        streams: Array | NDArray[Any] | Part,
         count: Array | int | np.int32,
         key: Array | None = None,
     ) -> tuple[TrainState, Any, Metrics]:
