@@ -166,13 +166,11 @@ def gradcheck(
     cpu = _cpu()
     key = jax.device_put(key, cpu)
     with jax.default_device(cpu), jax.enable_x64(True):
-        # NumPy draws, so that nothing is compiled but the gradients.
+        # NumPy draws and `device_put` brings it in: `jnp.asarray` compiles a program a shape.
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
         def draw(like: Any, scale: float = 1.0) -> Any:
-            return jax.tree.map(
-                lambda x: jnp.asarray(scale * random.normal(size=x.shape), jnp.float64), like
-            )
+            return jax.tree.map(lambda x: jax.device_put(scale * random.normal(size=x.shape)), like)
 
         carry = jax.eval_shape(lambda params: zero_carry(cell, params, (batch_size,)), shapes)
         arrays = {"params": draw(shapes, 0.5), "carry": draw(carry, 0.5)}
@@ -180,11 +178,11 @@ def gradcheck(
         if "lengths" in options:
             # One sequence is whole, so that whatever else is drawn has something to act on.
             drawn = random.integers(0, length + 1, batch_size)
-            given["lengths"] = jnp.asarray(np.where(np.arange(batch_size) == 0, length, drawn))
+            given["lengths"] = jax.device_put(np.where(np.arange(batch_size) == 0, length, drawn))
         if "resets" in options:
             resets = random.random((length, batch_size)) < 0.4
             resets[length // 2, 0] = True
-            given["resets"] = jnp.asarray(resets)
+            given["resets"] = jax.device_put(resets)
             arrays["reset_carry"] = draw(carry, 0.5)
         if "reverse" in options:
             given["reverse"] = True
@@ -194,7 +192,9 @@ def gradcheck(
                 cell, arrays["params"], jax.random.fold_in(key, 1), length, (batch_size,), **shares
             )
         if token_inputs:
-            tokens = jnp.asarray(random.integers(0, input_size, (length, batch_size)), jnp.int32)
+            tokens = jax.device_put(
+                random.integers(0, input_size, (length, batch_size)).astype(np.int32)
+            )
         else:
             arrays["xs"] = draw(jax.ShapeDtypeStruct((length, batch_size, input_size), float))
 

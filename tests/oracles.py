@@ -6,6 +6,7 @@ cells; that `forward` itself is the paper's is in `recurrence/test_equations.py`
 """
 
 import dataclasses
+import functools
 import itertools
 
 import jax
@@ -27,7 +28,8 @@ def cells(*ordinary):
 
 
 def normal(random, shape, dtype=jnp.float64, scale=1.0):
-    return jnp.asarray(scale * random.normal(size=shape), dtype)
+    # Unlike `jnp.asarray`, which compiles a program for each shape.
+    return jax.device_put((scale * random.normal(size=shape)).astype(dtype))
 
 
 def renamed(cell):
@@ -50,13 +52,18 @@ def random_problem(
     network = rnn.CELLS[network] if isinstance(network, str) else network
     random = np.random.default_rng(seed)
     shapes = jax.eval_shape(lambda k: rnn.init(network, k, inputs, hidden), jax.random.key(0))
-    params = jax.tree.map(lambda w: normal(random, w.shape, dtype, 0.5), shapes)
+    params = jax.tree.map(lambda w: (0.5 * random.normal(size=w.shape)).astype(dtype), shapes)
     if isinstance(network, rnn.Cell) and "b_h" in network.Params._fields:
-        params = params._replace(b_h=jnp.abs(params.b_h))  # else relu units die, and test nothing
+        params = params._replace(b_h=np.abs(params.b_h))  # else relu units die, and test nothing
+    params = jax.device_put(params)
     zeros = jax.eval_shape(lambda p: rnn.zero_carry(network, p, batch), params)
     carry = jax.tree.map(lambda c: normal(random, c.shape, dtype, 0.5), zeros)
     if tokens:
-        return params, carry, jnp.asarray(random.integers(0, inputs, (length, *batch)), jnp.int32)
+        return (
+            params,
+            carry,
+            jax.device_put(random.integers(0, inputs, (length, *batch)).astype(np.int32)),
+        )
     return params, carry, normal(random, (length, *batch, inputs), dtype)
 
 
@@ -73,17 +80,33 @@ def random_options(network, names, params, carry, length, batch=(2,), seed=0):
     random = np.random.default_rng(seed)
     given = {}
     if "lengths" in names:
-        given["lengths"] = jnp.asarray(random.integers(0, length + 1, batch))
+        given["lengths"] = jax.device_put(random.integers(0, length + 1, batch))
     if "resets" in names:
-        given["resets"] = jnp.asarray(random.random((length, *batch)) < 0.4)
+        given["resets"] = jax.device_put(random.random((length, *batch)) < 0.4)
         given["reset_carry"] = random_like(carry, seed + 1)
     if "reverse" in names:
         given["reverse"] = True
     if "masks" in names:
-        given["masks"] = rnn.draw_masks(
-            network, params, jax.random.key(seed), length, batch, recurrent_dropout=0.4, zoneout=0.3
-        )
+        given["masks"] = random_masks(network, params, length, batch, seed + 2)
     return given
+
+
+def random_masks(network, params, length, batch, seed, recurrent_dropout=0.4, zoneout=0.3):
+    """As `draw_masks` makes them; NumPy draws, and nothing compiles."""
+    random = np.random.default_rng(seed)
+    draw = functools.partial(
+        rnn.draw_masks, network, length=length, batch_shape=batch,
+        recurrent_dropout=recurrent_dropout, zoneout=zoneout,
+    )  # fmt: skip
+
+    def drawn(mask):
+        shape, dtype = mask.recurrent.shape, mask.recurrent.dtype
+        kept = (random.random(shape) >= recurrent_dropout) / (1 - recurrent_dropout)
+        stays = lambda like: (random.random(like.shape) < zoneout).astype(dtype)  # noqa: E731
+        return jax.device_put(rnn.Masks(kept.astype(dtype), jax.tree.map(stays, mask.keep)))
+
+    shapes = jax.eval_shape(lambda params, key: draw(params, key), params, jax.random.key(0))
+    return jax.tree.map(drawn, shapes, is_leaf=lambda part: isinstance(part, rnn.Masks))
 
 
 def one_by_one(
@@ -95,6 +118,18 @@ def one_by_one(
     pres = np.zeros((length, batch, len(cell.gates) * cell.sizes_of(params)["H"]))
     last = jax.tree.map(np.array, carry)
     view = jax.tree.map(lambda w: np.asarray(w)[None] if w.ndim == 1 else np.asarray(w), params)
+    xs, lengths, resets = jax.tree.map(np.asarray, (xs, lengths, resets))
+
+    @jax.jit  # as one program; step by step in Python all the same
+    def forward(state, a, on_h):
+        def product(name, q):
+            w = getattr(view, name)
+            q = q * on_h if name in cell.recurrent else q
+            return q @ w if getattr(params, name).ndim == 2 else q * w
+
+        new, _, pre = cell.forward(product, view, state, a)
+        return new, pre
+
     for b in range(batch):
         row = lambda tree: jax.tree.map(lambda a: np.asarray(a)[b : b + 1], tree)  # noqa: B023, E731
         state = row(carry)
@@ -108,20 +143,14 @@ def one_by_one(
             if masks is not None and masks.recurrent is not None:
                 drawn = np.asarray(masks.recurrent)
                 on_h = (drawn[t, b] if drawn.ndim == 3 else drawn[b])[None]
-
-            def product(name, q, on_h=on_h):
-                w = getattr(view, name)
-                q = q * on_h if name in cell.recurrent else q
-                return q @ w if getattr(params, name).ndim == 2 else q * w
-
-            a = np.asarray(xs[t, b])[None] @ view.w_xh
+            a = xs[t, b][None] @ view.w_xh
             if "b_h" in cell.Params._fields:
                 a = a + view.b_h
-            new, _, pre = cell.forward(product, view, state, jnp.asarray(a))
+            new, pre = jax.tree.map(np.asarray, forward(state, a, on_h))
             if masks is not None and masks.keep is not None:
                 keep = jax.tree.map(lambda k: np.asarray(k)[t, b : b + 1], masks.keep)  # noqa: B023
                 new = jax.tree.map(lambda k, o, n: k * o + (1 - k) * n, keep, state, new)
-            state = jax.tree.map(np.asarray, new)
+            state = new
             hs[t, b], pres[t, b] = state.h[0], pre[0]
         for whole, part in zip(last, state, strict=True):
             whole[b] = part[0]

@@ -21,12 +21,17 @@ def gradients():
 
 def follow(optimizer):
     """The weights after each step, from ones."""
-    weights = jnp.ones((3, 2))
-    state = optimizer.init(weights)
+    weights = np.ones((3, 2))
+    state = jax.jit(optimizer.init)(weights)
     seen = []
+
+    @jax.jit
+    def update(gradient, state, weights):
+        updates, state = optimizer.update(gradient, state, weights)
+        return optax.apply_updates(weights, updates), state
+
     for gradient in gradients():
-        updates, state = optimizer.update(jnp.asarray(gradient), state, weights)
-        weights = optax.apply_updates(weights, updates)
+        weights, state = update(gradient, state, weights)
         seen.append(np.asarray(weights))
     return seen
 

@@ -19,8 +19,13 @@ def decoder(network, batch=(4, 2), seed=0):
     """(params, carry, readout [H, V], first ids [*B]), all drawn at random."""
     params, carry, _ = random_problem(network, batch=batch, inputs=SYMBOLS, hidden=5, seed=seed)
     random = np.random.default_rng(seed + 1)
-    readout = jnp.asarray(random.normal(size=(5, SYMBOLS)))
-    return params, carry, readout, jnp.asarray(random.integers(0, STOP, batch), jnp.int32)
+    readout = jax.device_put(random.normal(size=(5, SYMBOLS)))
+    return (
+        params,
+        carry,
+        readout,
+        jax.device_put(np.asarray(random.integers(0, STOP, batch), np.int32)),
+    )
 
 
 def loop_over_one(network, params, carry, readout, first, stop):
@@ -39,8 +44,9 @@ def central_differences(loss, problem, step=1e-5):
     """(L(x + h) − L(x − h)) / 2h for every entry of every array."""
     flat, restore = ravel_pytree(problem)
     at = jax.jit(jax.vmap(lambda flat: loss(*restore(flat))))
-    moves = step * jnp.eye(flat.size)
-    return restore((at(flat[None] + moves) - at(flat[None] - moves)) / (2 * step))
+    flat, moves = np.asarray(flat), step * np.eye(flat.size)
+    slopes = np.asarray(at(flat + moves)) - np.asarray(at(flat - moves))
+    return restore(jax.device_put(slopes / (2 * step)))
 
 
 @functools.partial(jax.jit, static_argnames="stop")
@@ -133,8 +139,8 @@ def test_a_key_of_its_own_for_every_step():
 def test_symbols_pass_through_an_embedding():
     params, carry, _, first = decoder(rnn.ELMAN)
     random = np.random.default_rng(5)
-    table = jnp.asarray(random.normal(size=(3, SYMBOLS)))  # three symbols, as dense inputs
-    readout = jnp.asarray(random.normal(size=(5, 3)))
+    table = jax.device_put(random.normal(size=(3, SYMBOLS)))  # three symbols, as dense inputs
+    readout = jax.device_put(random.normal(size=(5, 3)))
     _, symbols, _ = rnn.generate(
         rnn.ELMAN,
         params,
@@ -144,11 +150,11 @@ def test_symbols_pass_through_an_embedding():
         max_length=LENGTH,
         embed=lambda ids: table[ids],
     )
-    symbol = first % 3
+    table, symbol = np.asarray(table), np.asarray(first) % 3
     for t in range(LENGTH):
         carry, h = rnn.step(rnn.ELMAN, params, carry, table[symbol])
-        symbol = jnp.argmax(h @ readout, axis=-1)
-        np.testing.assert_array_equal(symbols[t], symbol)
+        symbol = np.argmax(np.asarray(h) @ np.asarray(readout), axis=-1)
+        np.testing.assert_array_equal(np.asarray(symbols)[t], symbol)
 
 
 def free_running(run, params, carry, readout, first):
@@ -160,7 +166,7 @@ def free_running(run, params, carry, readout, first):
 
 def test_the_gradient_passes_through_dense_outputs_fed_back():
     params, carry, readout, _ = decoder(rnn.LSTM, batch=(2,))
-    first = jnp.asarray(np.random.default_rng(3).normal(size=(2, SYMBOLS)))
+    first = jax.device_put(np.random.default_rng(3).normal(size=(2, SYMBOLS)))
 
     def fed_back(params, carry, readout, first):
         emit = lambda h: h @ readout  # noqa: E731
@@ -220,11 +226,17 @@ def test_teacher_forcing_shifts_and_ends_every_sequence():
 def test_a_network_taught_what_it_says_says_it_again():
     params, carry, readout, first = decoder(rnn.ELMAN, seed=23)
     _, symbols, lengths = greedy(rnn.ELMAN, params, carry, readout, first)
-    fed = rnn.teacher_forcing(symbols, lengths, start=first, stop=STOP)
-    _, hs = rnn.unroll(rnn.ELMAN, params, carry, fed.inputs)
-    mask = rnn.sequence_mask(jnp.minimum(fed.lengths, LENGTH), LENGTH + 1)
-    assert mask.sum() == jnp.minimum(lengths + 1, LENGTH).sum()
-    np.testing.assert_array_equal(jnp.argmax(hs @ readout, axis=-1)[mask], fed.targets[mask])
+
+    @jax.jit
+    def taught(symbols, lengths):
+        fed = rnn.teacher_forcing(symbols, lengths, start=first, stop=STOP)
+        _, hs = rnn.unroll(rnn.ELMAN, params, carry, fed.inputs)
+        mask = rnn.sequence_mask(jnp.minimum(fed.lengths, LENGTH), LENGTH + 1)
+        return jnp.argmax(hs @ readout, axis=-1), fed.targets, mask
+
+    answers, targets, mask = map(np.asarray, taught(symbols, lengths))
+    assert mask.sum() == np.minimum(np.asarray(lengths) + 1, LENGTH).sum()
+    np.testing.assert_array_equal(answers[mask], targets[mask])
 
 
 def test_last_outputs_are_those_of_a_loop_and_so_is_their_gradient():
@@ -241,29 +253,31 @@ def test_last_outputs_are_those_of_a_loop_and_so_is_their_gradient():
         ]
         return jnp.stack(picked).reshape(3, 2, 4)
 
-    pick = functools.partial(rnn.last_outputs, lengths=jnp.asarray(lengths))
-    np.testing.assert_array_equal(pick(jnp.asarray(hs)), loop(hs))
+    pick = functools.partial(rnn.last_outputs, lengths=jax.device_put(lengths))
+    pick_it, by_loop = jax.jit(pick), np.asarray(jax.jit(loop)(hs))
+    np.testing.assert_array_equal(pick_it(hs), by_loop)
     of_pick = jax.jit(functools.partial(loss, pick))
-    gradient = jax.grad(of_pick)(jnp.asarray(hs))
-    expected = jax.grad(functools.partial(loss, loop))(jnp.asarray(hs))
+    gradient_of_pick = jax.jit(jax.grad(of_pick))
+    gradient = gradient_of_pick(hs)
+    expected = jax.jit(jax.grad(functools.partial(loss, loop)))(hs)
     np.testing.assert_allclose(gradient, expected, rtol=1e-14)
-    (differences,) = central_differences(of_pick, (jnp.asarray(hs),))
+    (differences,) = central_differences(of_pick, (jax.device_put(hs),))
     np.testing.assert_allclose(gradient, differences, atol=1e-7)
 
     padded = np.where(np.arange(5)[:, None, None] < lengths, 1.0, np.nan)[..., None] * hs
     assert np.isnan(padded).any()
-    np.testing.assert_array_equal(pick(jnp.asarray(padded)), loop(hs))
-    np.testing.assert_array_equal(jax.grad(of_pick)(jnp.asarray(padded)), gradient)
+    np.testing.assert_array_equal(pick_it(padded), by_loop)
+    np.testing.assert_array_equal(gradient_of_pick(padded), gradient)
 
 
 def test_last_outputs_of_one_sequence_and_of_logits_without_further_axes():
-    hs = jnp.arange(12.0).reshape(4, 3)
-    assert rnn.last_outputs(hs, jnp.array(2)).tolist() == [3, 4, 5]
-    assert rnn.last_outputs(hs, jnp.array([4, 1, 2], jnp.uint8)).tolist() == [9, 1, 5]
+    hs, last_outputs = jax.device_put(np.arange(12.0).reshape(4, 3)), jax.jit(rnn.last_outputs)
+    assert last_outputs(hs, jnp.array(2)).tolist() == [3, 4, 5]
+    assert last_outputs(hs, jax.device_put(np.array([4, 1, 2], np.uint8))).tolist() == [9, 1, 5]
 
 
 def test_sequence_mask_counts_steps():
-    mask = rnn.sequence_mask(jnp.array([[0, 2], [4, 9]]), 4)
+    mask = np.asarray(rnn.sequence_mask(jnp.array([[0, 2], [4, 9]]), 4))
     assert mask.shape == (4, 2, 2)
     assert mask.sum(axis=0).tolist() == [[0, 2], [4, 4]]
     assert mask[:, 0, 1].tolist() == [True, True, False, False]

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import random_params
 
 from jaxrnn import charlm
 from jaxrnn.charlm.placement import make_mesh, whole
@@ -47,7 +48,7 @@ def check_followed(dtype, devices, accumulate, cell):
 )
 def test_what_is_no_mesh_of_ours_is_said(mesh):
     config = charlm.Config(vocab_size=3, cell="elman", hidden_size=4, num_layers=1)
-    params = charlm.init(config, jax.random.key(0))
+    params = random_params(config)
     with pytest.raises(TypeError, match=r"mesh: expected a mesh of charlm\.make_mesh\(devices\)"):
         charlm.make_train_windows(config, make_optimizer("sgd", 0.1), 2, 1, mesh=mesh)
     with pytest.raises(TypeError, match=r"^evaluate: mesh: expected a mesh of charlm\.make_mesh"):
@@ -61,7 +62,11 @@ def test_a_compute_dtype_that_is_none_is_said(dtype):
         charlm.make_train_step(config, make_optimizer("sgd", 0.1), compute_dtype=dtype)
 
 
-@pytest.mark.parametrize(("dtype", "devices", "accumulate"), [("float32", 2, 1), ("float64", 2, 4)])
+# Two devices without parts, and in float32, are in test_training and below in mixed precision.
+@pytest.mark.parametrize(
+    ("dtype", "devices", "accumulate"),
+    [pytest.param("float32", 2, 1, marks=pytest.mark.slow), ("float64", 2, 4)],
+)
 def test_a_divided_batch_follows_the_whole_one(dtype, devices, accumulate):
     check_followed(dtype, devices, accumulate, "elman")
 
@@ -139,7 +144,7 @@ def test_streams_of_the_same_text_draw_masks_of_their_own():
     same = np.repeat(streams[:1], 4, axis=0)
     for devices in (1, 2):
         mesh = make_mesh(devices)
-        params = charlm.init(config, jax.random.key(0))
+        params = random_params(config, dtype=jnp.float32)
         state = charlm.initial_state(params, optimizer)
         carry = charlm.zero_carry(config, params, 4)
         train = charlm.make_train_windows(config, optimizer, 8, 1, mesh=mesh)
@@ -151,7 +156,7 @@ def test_streams_of_the_same_text_draw_masks_of_their_own():
 def test_a_step_in_parts_is_the_step():
     config, optimizer, streams, _ = division.parts()
     tokens = streams[:, : division.LENGTH + 1].T.astype(np.int32).reshape(-1, 4, 2)
-    params = charlm.init(config, jax.random.key(0), dtype=jnp.float64)
+    params = random_params(config)
     state, carry = (
         charlm.initial_state(params, optimizer),
         charlm.zero_carry(config, params, (4, 2)),
@@ -177,7 +182,7 @@ def test_parts_take_a_part_of_the_memory():
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     def first():
-        params = charlm.init(config, jax.random.key(0))
+        params = random_params(config, dtype=jnp.float32)
         return charlm.initial_state(params, optimizer), charlm.zero_carry(config, params, 64)
 
     assert temporaries(8) < 0.3 * temporaries(1)
@@ -185,7 +190,7 @@ def test_parts_take_a_part_of_the_memory():
 
 def test_parts_that_do_not_divide_the_batch_are_refused():
     config, optimizer, streams, _ = division.parts()
-    params = charlm.init(config, jax.random.key(0))
+    params = random_params(config, dtype=jnp.float32)
     state, carry = charlm.initial_state(params, optimizer), charlm.zero_carry(config, params, 8)
     for devices, accumulate in ((1, 3), (2, 8)):
         train = charlm.make_train_windows(
@@ -218,8 +223,8 @@ def test_an_update_too_small_for_bfloat16_is_not_lost():
     """A thousandth of 2⁻⁸ a step: in bfloat16 a weight of 1 would stay there for ever."""
     config, _, streams, _ = division.parts(0.0)
     optimizer = make_optimizer("adam", 2**-8 / 1000)
-    drawn = charlm.init(config, jax.random.key(0))
-    ones = drawn._replace(w_hy=jnp.ones_like(drawn.w_hy))
+    drawn = random_params(config, dtype=jnp.float32)
+    ones = drawn._replace(w_hy=jax.device_put(np.ones(drawn.w_hy.shape, np.float32)))
 
     def trained(params, compute_dtype):
         state = charlm.initial_state(params, optimizer)
@@ -230,7 +235,7 @@ def test_an_update_too_small_for_bfloat16_is_not_lost():
         state, _, _ = train(state, carry, streams, 20)
         return np.asarray(state.params.w_hy, np.float32)
 
-    rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), ones)
+    rounded = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf).astype(jnp.bfloat16)), ones)
     assert (trained(rounded, None) == 1).all()
     ones = jax.tree.map(jnp.copy, ones)
     moved = trained(ones, jnp.bfloat16)
@@ -239,7 +244,7 @@ def test_an_update_too_small_for_bfloat16_is_not_lost():
 
 def test_a_carry_in_another_dtype_is_named():
     config, optimizer, streams, _ = division.parts()
-    params = charlm.init(config, jax.random.key(0))
+    params = random_params(config, dtype=jnp.float32)
     state, carry = charlm.initial_state(params, optimizer), charlm.zero_carry(config, params, 8)
     train = charlm.make_train_windows(config, optimizer, 8, 1, compute_dtype=jnp.bfloat16)
     with pytest.raises(TypeError, match=r"carry: expected bfloat16, the compute_dtype, .*dtype="):
@@ -252,7 +257,7 @@ def test_every_optimizer_is_strict(name):
     schedule = make_schedule("cosine", 0.01, total_steps=9, steps_per_epoch=3, warmup_steps=3)
     decay = 0.1 if name == "adamw" else 0.0
     optimizer = make_optimizer(name, schedule, weight_decay=decay, clip_norm=1.0, clip_value=1.0)
-    params = charlm.init(config, jax.random.key(0))
+    params = random_params(config, dtype=jnp.float32)
     state, carry = charlm.initial_state(params, optimizer), charlm.zero_carry(config, params, 2)
     step = charlm.make_train_step(config, optimizer)
     assert jax.config.jax_numpy_dtype_promotion == "strict"

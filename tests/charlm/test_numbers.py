@@ -142,8 +142,13 @@ def test_a_key_has_one_mask():
             lambda: rnn.init(rnn.LSTM, key, input_size=3, hidden_size=40, dtype=jnp.float32)
         )
         params = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes)
-        drawn = rnn.draw_masks(rnn.LSTM, params, key, 5, recurrent_dropout=0.3, zoneout=0.2)
-        return jax.device_get((drawn, rnn.weight_drop(rnn.LSTM, params, key, 0.4)))
+
+        @jax.jit
+        def draw(params, key):
+            masks = rnn.draw_masks(rnn.LSTM, params, key, 5, recurrent_dropout=0.3, zoneout=0.2)
+            return masks, rnn.weight_drop(rnn.LSTM, params, key, 0.4)
+
+        return jax.device_get(draw(params, key))
 
     with jax.enable_x64(False):
         expected = masks()

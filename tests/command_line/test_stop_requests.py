@@ -82,7 +82,8 @@ def wait_for_handlers(child):
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGINT, signal.SIGTERM, pytest.param(SIGNALS[-1], marks=pytest.mark.slow)],
+    # That each of them is a request is seen below, in this process.
+    [SIGNALS[0], *(pytest.param(number, marks=pytest.mark.slow) for number in SIGNALS[1:])],
 )
 def test_training_saves_and_says_how_to_go_on(number, text, tmp_path):
     out = tmp_path / "run"
@@ -154,6 +155,16 @@ def test_in_a_process_of_others_the_second_signal_does_what_it_did(capfd):
             signal.raise_signal(signal.SIGINT)
     assert [signal.getsignal(number) for number in SIGNALS] == before
     assert "a second one stops it at once" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_of_each_signal_is_a_request(number, capfd):
+    with stop_requests.StopRequest("jaxrnn train --resume") as stop:
+        signal.raise_signal(number)
+        assert stop()
+        assert stop.exit_code == 128 + number
+    name = stop_requests.name(number)
+    assert f"jaxrnn: {name}: training saves a checkpoint and stops" in capfd.readouterr().err
 
 
 def interrupt(arguments, number, delay, cwd):

@@ -4,6 +4,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from oracles import random_problem
 
@@ -118,11 +119,23 @@ def run(**given):
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (run(lengths=jnp.asarray([3, 8])), ValueError, "lengths: expected from 0 to 7, the steps"),
-        (run(lengths=jnp.asarray([-1, 2])), ValueError, "the steps of xs, got -1."),
-        (run(lengths=jnp.asarray([3])), ValueError, "lengths: expected [*B], here [2], got int"),
+        (
+            run(lengths=jax.device_put(np.array([3, 8]))),
+            ValueError,
+            "lengths: expected from 0 to 7, the steps",
+        ),
+        (run(lengths=jax.device_put(np.array([-1, 2]))), ValueError, "the steps of xs, got -1."),
+        (
+            run(lengths=jax.device_put(np.array([3]))),
+            ValueError,
+            "lengths: expected [*B], here [2], got int",
+        ),
         (run(lengths=[3, 4]), TypeError, "got list. Hint: jnp.asarray(lengths)"),
-        (run(lengths=jnp.asarray([3.0, 4.0])), TypeError, "lengths: expected an array of integers"),
+        (
+            run(lengths=jax.device_put(np.array([3.0, 4.0]))),
+            TypeError,
+            "lengths: expected an array of integers",
+        ),
         (
             run(resets=jnp.zeros((7, 2))),
             TypeError,

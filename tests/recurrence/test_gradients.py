@@ -127,7 +127,8 @@ def all_options(name, params, carry, length=7):
     return with_options(rnn.unroll), with_options(rnn.unroll_autodiff)
 
 
-@two_cells
+# What composes is the driver, whatever the cell.
+@pytest.mark.parametrize("name", cells("lstm"))
 def test_composes_with_jit_vmap_and_checkpoint(name):
     params, carry, xs = random_problem(name)
     many = jnp.stack([xs, xs + 0.5])

@@ -1,6 +1,7 @@
 """The Jacobian of a step from unit cotangents, and the affine scans, against their definitions."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -29,21 +30,32 @@ def one_step(name, options=every_option):
     params, carry, xs = random_problem(name, length=1, batch=())
     given = random_options(name, options, params, carry, 1, ())
     given = {"lengths": None, "resets": None, "reset_carry": None, "masks": None} | given
-    timed, fixed = bring_into_form(carry, xs, **given, reverse=False)
-    now = jax.tree.map(lambda a: a[0], timed)
-
-    def after(carry):
-        return run_step(cell, params, fixed, carry, now)[0]
-
-    at = Moment(fixed, start_of(carry, now, fixed), after(carry), now)
     flat, unravel = ravel_pytree(carry)
-    return cell, params, at, jax.jacfwd(lambda s: ravel_pytree(after(unravel(s)).after)[0])(flat)
+
+    @jax.jit
+    def moment_and_jacobian():
+        timed, fixed = bring_into_form(carry, xs, **given, reverse=False)
+        now = jax.tree.map(lambda a: a[0], timed)
+
+        def after(carry):
+            return run_step(cell, params, fixed, carry, now)[0]
+
+        at = Moment(fixed, start_of(carry, now, fixed), after(carry), now)
+        return at, jax.jacfwd(lambda s: ravel_pytree(after(unravel(s)).after)[0])(flat)
+
+    at, expected = moment_and_jacobian()
+    return cell, params, at, np.asarray(expected)
+
+
+def jacobian_of(layout, cell, params, at):
+    (found,) = jax.jit(lambda: layout.jacobian(cell, params, at))()
+    return np.asarray(found)
 
 
 @pytest.mark.parametrize("name", cells("lstm_projected", "gru_layernorm"))
 def test_the_jacobian_is_the_steps(name):
     cell, params, at, expected = one_step(name, ("masks",))
-    (jacobian,) = jax.jit(lambda: Whole.jacobian(cell, params, at))()
+    jacobian = jacobian_of(Whole, cell, params, at)
     np.testing.assert_allclose(jacobian, expected, rtol=1e-12, atol=1e-14)
 
 
@@ -53,7 +65,7 @@ def test_past_a_sequences_end_and_across_a_reset():
         (at.now._replace(counts=jnp.asarray(False)), np.eye(4)),
         (at.now._replace(resets=jnp.asarray(True)), np.zeros((4, 4))),
     ):
-        (jacobian,) = Whole.jacobian(cell, params, at._replace(now=now))
+        jacobian = jacobian_of(Whole, cell, params, at._replace(now=now))
         np.testing.assert_array_equal(jacobian, expected)
 
 
@@ -68,7 +80,7 @@ def test_past_a_sequences_end_and_across_a_reset():
 )
 def test_own_parts_are_the_jacobians(name):
     cell, params, at, expected = one_step(name, ("masks",))
-    (own,) = jax.jit(lambda: OwnParts.jacobian(cell, params, at))()
+    own = jacobian_of(OwnParts, cell, params, at)
     fields = len(cell.Carry._fields)
     for unit in range(4):
         block = expected[unit::4, unit::4]
@@ -78,10 +90,10 @@ def test_own_parts_are_the_jacobians(name):
 
 def test_of_two_products_in_a_row_the_own_part_goes_through_both_diagonals():
     cell, params, at, _ = one_step("gru_reset_before", ())
-    diagonal = lambda w: w * jnp.tile(jnp.eye(4), (1, w.shape[1] // 4))  # noqa: E731
+    diagonal = lambda w: w * np.tile(np.eye(4), (1, w.shape[1] // 4))  # noqa: E731
     alone = params._replace(w_hh=diagonal(params.w_hh), w_hn=diagonal(params.w_hn))
-    (own,) = OwnParts.jacobian(cell, params, at)
-    (whole,) = Whole.jacobian(cell, alone, at)
+    own = jacobian_of(OwnParts, cell, params, at)
+    whole = jacobian_of(Whole, cell, alone, at)
     np.testing.assert_allclose(own[..., 0, 0], np.diagonal(whole), rtol=1e-12)
 
 
@@ -92,7 +104,9 @@ def test_which_cells_are_elementwise():
 def test_a_carry_is_packed_and_unpacked():
     _, carry, _ = random_problem("lstm_projected")
     for layout in (Whole, OwnParts):
-        back = layout.unpack(rnn.LSTM_PROJECTED, layout.pack(rnn.LSTM_PROJECTED, carry), carry)
+        pack = functools.partial(layout.pack, rnn.LSTM_PROJECTED)
+        unpack = functools.partial(layout.unpack, rnn.LSTM_PROJECTED)
+        back = jax.jit(lambda: unpack(pack(carry), carry))()  # noqa: B023
         jax.tree.map(np.testing.assert_array_equal, back, carry)
     assert OwnParts.groups(rnn.LSTM) == ((0, 1),)
     assert OwnParts.groups(rnn.LSTM_PROJECTED) == ((0,), (1,))
@@ -135,11 +149,12 @@ def test_steps_at_once_are_steps_one_by_one():
     params, carry, xs = random_problem("lstm", length=3)
     before = rnn.trace(rnn.LSTM, params, carry, xs).carries
 
+    @jax.jit
     def jacobian(before, xs):
         step, _ = run_step(rnn.LSTM, params, Fixed(), before, Timed(xs))
         return Whole.jacobian(rnn.LSTM, params, Moment(Fixed(), before, step, Timed(xs)))[0]
 
     together = jacobian(before, xs)
     for t in range(3):
-        alone = jacobian(jax.tree.map(lambda c: c[t], before), xs[t])  # noqa: B023
+        alone = jacobian(jax.tree.map(lambda c: np.asarray(c)[t], before), np.asarray(xs)[t])  # noqa: B023
         np.testing.assert_allclose(together[t], alone, rtol=1e-12)

@@ -202,8 +202,8 @@ def test_the_guess_of_a_network_and_no_gradient_to_it():
     guess = tuple(solution.carries for solution in solutions)
     again = rnn.solve_parallel(net, *problem, guess=guess)[2]
     assert [int(solution.iterations) for solution in again] == [1, 1]
-    d_guess = jax.grad(lambda g: jnp.sum(rnn.unroll_parallel(net, *problem, guess=g)[1]))(guess)
-    assert all(float(jnp.max(jnp.abs(d))) == 0 for d in jax.tree.leaves(d_guess))
+    total = jax.jit(lambda g: jnp.sum(rnn.unroll_parallel(net, *problem, guess=g)[1]))
+    assert not any(np.any(d) for d in jax.tree.leaves(jax.grad(total)(guess)))
 
 
 def test_derivatives_of_the_gradient():
@@ -212,10 +212,10 @@ def test_derivatives_of_the_gradient():
 
     def twice(run):
         gradient = jax.grad(lambda p: loss(run, rnn.GRU, p, carry, xs))
-        return jax.grad(lambda p: sum(
+        return jax.jit(jax.grad(lambda p: sum(
             jnp.vdot(a, b)
             for a, b in zip(jax.tree.leaves(gradient(p)), jax.tree.leaves(along), strict=True)
-        ))(params)  # fmt: skip
+        )))(params)  # fmt: skip
 
     assert worst_relative(twice(rnn.unroll_parallel), twice(rnn.unroll_autodiff)) < 1e-10
 
@@ -253,17 +253,19 @@ def test_narrower_dtypes(dtype):
     assert solution.converged
     assert hs.dtype == dtype
     expected = rnn.unroll(rnn.GRU, *problem)[1]
-    error = jnp.max(jnp.abs(hs.astype(jnp.float32) - expected.astype(jnp.float32)))
-    assert float(error) <= 4 * float(jnp.finfo(dtype).eps)
+    error = np.max(np.abs(np.asarray(hs, np.float32) - np.asarray(expected, np.float32)))
+    assert error <= 4 * float(jnp.finfo(dtype).eps)
 
 
 def test_an_id_outside_the_vocabulary_is_seen():
     params, carry, tokens = random_problem("gru", length=6, tokens=True)
-    tokens = tokens.at[3, 1].set(99)
+    tokens = np.array(tokens)
+    tokens[3, 1] = 99
+    tokens = jax.device_put(tokens)
     hs = rnn.unroll_parallel(rnn.GRU, params, carry, tokens)[1]
     np.testing.assert_allclose(hs, rnn.unroll(rnn.GRU, params, carry, tokens)[1], rtol=1e-12)
-    assert bool(jnp.isnan(hs[3:, 1]).all())
-    assert not bool(jnp.isnan(hs[:, 0]).any())
+    assert np.isnan(np.asarray(hs)[3:, 1]).all()
+    assert not np.isnan(np.asarray(hs)[:, 0]).any()
 
 
 def test_it_can_be_put_in_wherever_something_unrolls():

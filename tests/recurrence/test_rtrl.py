@@ -61,13 +61,18 @@ def test_shapes(name, length, batch):
                  found, expected)  # fmt: skip
 
 
+def gradient_by_hand(cell, params, carry, xs):
+    """Of the last output's loss."""
+    return jax.jit(jax.grad(lambda p: last_loss(rnn.unroll(cell, p, carry, xs)[1][-1])))(params)
+
+
 def run_online(cell, params, carry, xs, approximation=None):
     """(state after the last step, hs), step by step."""
     state, hs = rnn.rtrl_init(cell, params, carry, approximation=approximation), []
-    for x in xs:
+    for x in np.asarray(xs):
         state, h = rnn.rtrl_step(cell, params, state, x)
-        hs.append(h)
-    return state, jnp.stack(hs)
+        hs.append(np.asarray(h))
+    return state, np.stack(hs)
 
 
 @pytest.mark.parametrize("name", cells("gru_reset_before", "indrnn"))
@@ -78,9 +83,8 @@ def test_step_by_step(name, batch, tokens):
     state, hs = run_online(cell, params, carry, xs)
     last, expected = rnn.unroll(cell, params, carry, xs)
     assert worst_relative((state.carry, hs), (last, expected)) < 1e-12
-    found = rnn.rtrl_gradient(cell, state, jnp.cos(hs[-1]))
-    by_hand = jax.grad(lambda p: last_loss(rnn.unroll(cell, p, carry, xs)[1][-1]))(params)
-    assert worst_relative(found, by_hand) < 1e-12
+    found = rnn.rtrl_gradient(cell, state, np.cos(hs[-1]))
+    assert worst_relative(found, gradient_by_hand(cell, params, carry, xs)) < 1e-12
 
 
 def jacobian_of_state(cell, params, carry, xs):
@@ -90,14 +94,14 @@ def jacobian_of_state(cell, params, carry, xs):
         last, _ = rnn.unroll_autodiff(cell, params, carry, xs)
         return jnp.concatenate(list(last), -1)
 
-    return jax.jacrev(state)(params)
+    return jax.jit(jax.jacrev(state))(params)
 
 
 def test_of_no_sequences_the_gradient_is_zero():
     params, carry, xs = random_problem("gru", batch=(0,))
     state, hs = run_online(rnn.GRU, params, carry, xs)
     gradient = rnn.rtrl_gradient(rnn.GRU, state, hs[-1])
-    jax.tree.map(lambda g, w: np.testing.assert_array_equal(g, jnp.zeros_like(w)), gradient, params)
+    jax.tree.map(lambda g, w: np.testing.assert_array_equal(g, np.zeros(w.shape)), gradient, params)
 
 
 def test_the_influence_is_the_derivative_of_the_carry():
@@ -119,28 +123,33 @@ def test_snap1_follows_each_entrys_own_unit(name):
         mask = (rows[:, None] == columns[None]).reshape(-1, *(1,) * (p.ndim - 2), columns.size)
         return jnp.where(mask, p, 0.0)
 
-    influence = jax.tree.map(lambda w: jnp.zeros((fields * units, *w.shape)), params)
-    before = carry
-    for x in xs:
-        step = lambda p, c, x=x: jnp.concatenate(  # noqa: E731
+    @jax.jit
+    def next_influence(influence, before, x):
+        step = lambda p, c: jnp.concatenate(  # noqa: E731
             list(rnn.unroll_autodiff(cell, p, c, x[None])[0])
         )
         by_params, by_carry = jax.jacrev(step, (0, 1))(params, before)
         jacobian = jnp.concatenate(list(by_carry), -1)
-        influence = jax.tree.map(
-            lambda p, i, j=jacobian: own(jnp.tensordot(j, p, 1) + i), influence, by_params
+        return jax.tree.map(
+            lambda p, i: own(jnp.tensordot(jacobian, p, 1) + i), influence, by_params
         )
+
+    influence = jax.tree.map(lambda w: np.zeros((fields * units, *w.shape)), params)
+    before = carry
+    for x in np.asarray(xs):
+        influence = next_influence(influence, before, x)
         before, _ = rnn.step(cell, params, before, x)
+    influence = jax.tree.map(np.asarray, influence)
     for kept, whole in zip(state.influence, influence, strict=True):
         assert kept.shape == (fields, *kept.shape[1:])  # |θ|·n/H numbers, no zeros among them
         for column in range(kept.shape[-1]):
             rows = whole[..., column].reshape(fields, units, *whole.shape[1:-1])
             np.testing.assert_allclose(
-                kept[..., column], rows[:, column % units], rtol=1e-11, atol=1e-14
+                np.asarray(kept)[..., column], rows[:, column % units], rtol=1e-11, atol=1e-14
             )
-    d_h = jnp.cos(before.h)
+    d_h = np.cos(before.h)
     found = rnn.rtrl_gradient(cell, state, d_h)
-    expected = jax.tree.map(lambda p: jnp.tensordot(d_h, p[:units], 1), influence)
+    expected = jax.tree.map(lambda p: np.tensordot(d_h, p[:units], 1), influence)
     assert worst_relative(found, expected) < 1e-11
 
 
@@ -170,10 +179,10 @@ def test_how_much_is_kept():
 def test_a_single_unit():
     """Where n = m it does not matter which of the two is kept."""
     params, carry, xs = random_problem("elman", batch=(), hidden=1)
-    by_hand = jax.grad(lambda p: last_loss(rnn.unroll(rnn.ELMAN, p, carry, xs)[1][-1]))(params)
+    by_hand = gradient_by_hand(rnn.ELMAN, params, carry, xs)
     for approximation in (None, "snap1"):
         state, hs = run_online(rnn.ELMAN, params, carry, xs, approximation)
-        found = rnn.rtrl_gradient(rnn.ELMAN, state, jnp.cos(hs[-1]))
+        found = rnn.rtrl_gradient(rnn.ELMAN, state, np.cos(hs[-1]))
         assert worst_relative(found, by_hand) < 1e-12
 
 
@@ -186,7 +195,7 @@ def test_narrower_dtypes():
 
 def test_the_inputs_have_no_gradient():
     params, carry, xs = random_problem("gru")
-    loss = lambda x: jnp.sum(rnn.unroll_rtrl(rnn.GRU, params, carry, x)[1])  # noqa: E731
+    loss = jax.jit(lambda x: jnp.sum(rnn.unroll_rtrl(rnn.GRU, params, carry, x)[1]))
     with pytest.raises(TypeError, match="unroll_rtrl: xs: expected no gradient to be asked for"):
         jax.grad(loss)(xs)
     stopped = jax.grad(lambda x: loss(jax.lax.stop_gradient(x)) + jnp.sum(x))(xs)
@@ -255,8 +264,8 @@ def test_where_a_parameter_moves_more_than_one_unit_there_is_no_snap1():
     )  # fmt: skip
     params, carry, xs = random_problem(low_rank)
     state, hs = run_online(low_rank, params, carry, xs)
-    by_hand = jax.grad(lambda p: last_loss(rnn.unroll(low_rank, p, carry, xs)[1][-1]))(params)
-    assert worst_relative(rnn.rtrl_gradient(low_rank, state, jnp.cos(hs[-1])), by_hand) < 1e-12
+    by_hand = gradient_by_hand(low_rank, params, carry, xs)
+    assert worst_relative(rnn.rtrl_gradient(low_rank, state, np.cos(hs[-1])), by_hand) < 1e-12
     with pytest.raises(ValueError, match="where a parameter moves all units in a single step"):
         rnn.rtrl_init(low_rank, params, carry, approximation="snap1")
 
