@@ -21,7 +21,7 @@ VIEWS = {
     "connectivity": (*STRETCH, "definition"),
     "gradient-flow": (*STRETCH, "layer"),
     "training": (),
-    "stepper": STRETCH,
+    "stepper": (*STRETCH, "units"),
     "gates": STRETCH,
     "surprise": STRETCH,
     "clamping": (*STRETCH, "layer", "units", "value"),
@@ -93,7 +93,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--layer", type=whole_number, metavar="N", help="counted from 1; default: the last one"
     )
     parser.add_argument(
-        "--units", metavar="LIST", help="of the activations, e.g. 0-15,40; default: all"
+        "--units",
+        metavar="LIST",
+        help="e.g. 0-15,40; default: all, of the stepper all or those that move most",
     )
     parser.add_argument(
         "--definition", choices=DEFINITIONS, help="of connectivity; default: all of them"
