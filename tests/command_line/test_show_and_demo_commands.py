@@ -232,7 +232,7 @@ def test_bad_input_is_one_sentence(folder, capsys, arguments, complaint, monkeyp
 
 def test_a_run_whose_text_is_gone_asks_for_one(folder, tmp_path, capsys):
     run = runs.open_run(folder / "small")
-    dataclasses.replace(run, path=tmp_path, source=str(tmp_path / "gone.txt")).write_config()
+    dataclasses.replace(run, path=tmp_path, sources=(str(tmp_path / "gone.txt"),)).write_config()
     assert main(["show", str(tmp_path)]) == 2
     assert "gone.txt, which is gone. Hint: name a text: --text FILE" in capsys.readouterr().err
 
