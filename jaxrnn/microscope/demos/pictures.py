@@ -8,6 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.microscope.experiments import EXPERIMENTS, Experiment
+from jaxrnn.microscope.experiments.binary import BinaryData
+from jaxrnn.microscope.experiments.embedding_or_one_hot import EmbeddingData
+from jaxrnn.microscope.experiments.generation import Kind
+from jaxrnn.microscope.experiments.gradients import GradientsData
+from jaxrnn.microscope.experiments.how_far_back import ConnectivityData
+from jaxrnn.microscope.experiments.last_or_every_step import LossData
+from jaxrnn.microscope.experiments.lstm import LstmData
+from jaxrnn.microscope.experiments.online import OnlineData
+from jaxrnn.microscope.experiments.order import OrderData
+from jaxrnn.microscope.experiments.parallel import ParallelData
+from jaxrnn.microscope.experiments.parentheses import ParenthesesData
 from jaxrnn.microscope.pages.html import visible
 
 WIDTH, HEIGHT = 320, 136
@@ -20,67 +31,66 @@ def picture_of(experiment: Experiment) -> str:
     return EXPERIMENTS[experiment.name].load_picture()(experiment.data)
 
 
-def states(data: object) -> str:
+def states(data: BinaryData) -> str:
     """The trained network's states on its window."""
-    return cells(np.asarray(data.after.layers[0].carries.h).T)  # type: ignore[attr-defined]
+    return cells(np.asarray(data.after.layers[0].carries.h).T)
 
 
-def answers(data: object) -> str:
+def answers(data: OrderData) -> str:
     """What is answered to each of the three sentences."""
-    return cells(data.answers)  # type: ignore[attr-defined]
+    return cells(data.answers)
 
 
-def units(data: object) -> str:
+def units(data: ParenthesesData) -> str:
     """The first characters of the map of units."""
-    return cells(np.asarray(data.trace.layers[0].carries.h)[:64].T)  # type: ignore[attr-defined]
+    return cells(np.asarray(data.trace.layers[0].carries.h)[:64].T)
 
 
-def memory(data: object) -> str:
+def memory(data: LstmData) -> str:
     """The memory of the units that keep the letter, on two lines of text."""
-    length = 2 * len(data.text) // 4  # type: ignore[attr-defined]
-    c: NDArray[np.float64] = data.fields["c"]  # type: ignore[attr-defined]
-    kept = c[:length, np.array(data.memory[:6])]  # type: ignore[attr-defined]
+    length = 2 * len(data.text) // 4
+    kept = np.stack([data.fields["c"][:length, unit] for unit in data.memory[:6]], axis=1)
     return cells(kept.T / max(float(np.abs(kept).max()), 1e-9))
 
 
-def flows(data: object) -> str:
+def flows(data: GradientsData) -> str:
     """The trained networks' gradients on their way back."""
-    means = {name: flow.flows[-1].by_distance for name, flow in data.flows.items()}  # type: ignore[attr-defined]
+    means = {name: flow.flows[-1].by_distance for name, flow in data.flows.items()}
     return lines(means, log=True)
 
 
-def connected(data: object) -> str:
+def connected(data: ConnectivityData) -> str:
     """The text before one prediction, coloured by what mattered for it."""
-    matrix = np.asarray(data.after["LSTM"].matrices["logit_gradient_norm"])  # type: ignore[attr-defined]
+    matrix = np.asarray(data.after["LSTM"].matrices["logit_gradient_norm"])
     at = int(np.argmax((matrix[40:] / matrix[40:].max(axis=1, keepdims=True)).sum(axis=1))) + 40
-    text = data.text[: at + 1]  # type: ignore[attr-defined]
+    text = data.text[: at + 1]
     return coloured(text[-96:], matrix[at, : at + 1][-96:])
 
 
-def contenders(data: object) -> str:
+def contenders(data: EmbeddingData) -> str:
     """Training losses of all contenders."""
-    return lines({each.name: _smooth(each.losses.mean(axis=0)) for each in data.contenders})  # type: ignore[attr-defined]
+    return lines({each.name: _smooth(each.losses.mean(axis=0)) for each in data.contenders})
 
 
-def two_losses(data: object) -> str:
+def two_losses(data: LossData) -> str:
     """What both models minimise."""
-    return lines({name: _smooth(fitted.losses) for name, fitted in data.fitted.items()})  # type: ignore[attr-defined]
+    return lines({name: _smooth(fitted.losses) for name, fitted in data.fitted.items()})
 
 
-def readers(data: object) -> str:
+def readers(data: OnlineData) -> str:
     """Right answers as learning goes on."""
-    return lines({each.name: _smooth(each.right) for each in data.readers})  # type: ignore[attr-defined]
+    return lines({each.name: _smooth(each.right) for each in data.readers})
 
 
-def newton(data: object) -> str:
+def newton(data: ParallelData) -> str:
     """The errors of Newton's iterates of the first network."""
-    errors = np.asarray(data.settlings[0].errors)  # type: ignore[attr-defined]
+    errors = np.asarray(data.settlings[0].errors)
     return lines({str(k): row + 1e-17 for k, row in enumerate(errors)}, log=True)
 
 
-def loops(data: object) -> str:
+def loops(data: Sequence[Kind]) -> str:
     """Greedy text with every second turn of its loop coloured."""
-    kind = data[-1]  # type: ignore[index]
+    kind = data[-1]
     text, loop = kind.written[0.0][:96], kind.loops[0.0]
     turn = np.zeros(len(text))
     if loop is not None:

@@ -57,8 +57,8 @@ def story_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
     subject = only(subjects, "story")
     # What is wrong with the run or with what was asked is said once, not in every part.
     tokens = subject.tokens(stretch.text)
-    start, end = stretch.bounds(tokens, LONGEST)
-    check_known(subject, tokens, start, end + 1)
+    start, least = stretch.bounds(tokens, LONGEST)
+    check_known(subject, tokens, start, least + 1)
     layer_number(subject, stretch)
     step = subject.step
     chapters, words, missing = [], [], []
