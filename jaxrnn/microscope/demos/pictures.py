@@ -83,20 +83,22 @@ def readers(data: OnlineData) -> str:
 
 
 def newton(data: ParallelData) -> str:
-    """The errors of Newton's iterates of the first network."""
-    errors = np.asarray(data.settlings[0].errors)
-    return lines({str(k): row + 1e-17 for k, row in enumerate(errors)}, log=True)
+    """The errors of Newton's iterates of the first network: a row an iterate, time across."""
+    errors = data.settlings[0].errors
+    columns = np.linspace(0, errors.shape[1] - 1, min(64, errors.shape[1])).astype(int)
+    powers = np.log10(np.maximum(errors[:, columns], 1e-16))
+    return cells((powers + 16) / 16)
 
 
 def loops(data: Sequence[Kind]) -> str:
-    """Greedy text with every second turn of its loop coloured."""
+    """The end of a greedy text, every second turn of its loop coloured."""
     kind = data[-1]
-    text, loop = kind.written[0.0][:96], kind.loops[0.0]
+    text, loop = kind.written[0.0], kind.loops[0.0]
     turn = np.zeros(len(text))
     if loop is not None:
         at = np.arange(len(text))
         turn = ((at >= loop.start) & ((at - loop.start) // loop.period % 2 == 0)).astype(float)
-    return coloured(text, turn)
+    return coloured(text[-96:], turn[-96:])
 
 
 def shapes(data: object) -> str:
@@ -145,6 +147,8 @@ def lines(curves: Mapping[str, ArrayLike], *, log: bool = False) -> str:
     arrays = [np.asarray(values, np.float64) for values in curves.values()]
     if log:
         top = max(float(array.max()) for array in arrays)
+        # A gradient that does not reach the first step begins where it does.
+        arrays = [array[int(np.argmax(array > 0)) :] for array in arrays]
         arrays = [np.log10(np.maximum(array, top * 1e-9)) for array in arrays]
     low = min(float(array.min()) for array in arrays)
     span = max(float(array.max()) for array in arrays) - low or 1.0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from jaxrnn.microscope.demos import run_demo
 from jaxrnn.microscope.demos.pictures import picture_of
 from jaxrnn.microscope.experiments import EXPERIMENTS, Experiment, Progress
-from jaxrnn.microscope.pages.html import page, title_of, write_page
+from jaxrnn.microscope.pages.html import page, title_of, with_way_back, write_page
 
 INDEX = "index.html"
 
@@ -59,7 +59,7 @@ def write_demos(
     for name in EXPERIMENTS if names is None else names:
         try:
             experiment, made = run_demo(name, seed, progress)
-            write_page(folder / f"{name}.html", made)
+            write_page(folder / f"{name}.html", with_way_back(made, INDEX, "All experiments"))
         except Exception as error:
             yield Failed(name, error)
         else:

@@ -56,6 +56,16 @@ def title_of(made: str) -> str:
     return html.unescape(made.partition("<title>")[2].partition("</title>")[0])
 
 
+def with_way_back(made: str, href: str, words: str) -> str:
+    """A page that `page` made, with a link above everything.
+
+    >>> "<body>\\n<nav" in with_way_back(page("One", "<p>1</p>"), "index.html", "All")
+    True
+    """
+    link = f'<a href="{html.escape(href)}">{html.escape(words)}</a>'
+    return made.replace("<body>\n", f'<body>\n<nav class="way-back">← {link}</nav>\n', 1)
+
+
 def embedded_json(element_id: str, value: Any) -> str:
     """A script element that holds JSON, for `JSON.parse(element.textContent)`.
 

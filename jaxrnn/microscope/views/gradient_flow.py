@@ -97,8 +97,8 @@ def gradient_flow_view(
             "To learn from what it read long ago, a network needs a gradient that reaches back "
             "that far. On this scale a straight line down is a loss by the same factor at every "
             "step back.",
-            source=f"{stretch.words(tokens, start, end)}. A run keeps its first parameters, its "
-            "last two checkpoints and the best.",
+            source=f"{stretch.words(tokens, start, end)}. A run keeps its first parameters, a "
+            "few checkpoints spaced over training, its last two and the best.",
         ),
     )
 
