@@ -133,7 +133,7 @@ def _finished_words(text: str, completions: Sequence[Sequence[Completion]]) -> t
         rest = re.match(r"[^\W\d_]*", text[step + 1 :])
         if rest is not None and ways[0].text == rest[0] and text[step].isalpha():
             found.append((len(rest[0]), step))
-    if not found or max(found)[0] < 3:
+    if not found or max(found)[0] < 2:
         return ()
     return (Place(max(found)[1], "the word is finished from here"),)
 

@@ -49,7 +49,9 @@ function fill(name) {
     new ResizeObserver(fit).observe(inside.body);
     fit();
   });
-  frame.srcdoc = pieces.map((piece) => (typeof piece === "number" ? chapters.blocks[piece] : piece)).join("");
+  const made = pieces.map((piece) => (typeof piece === "number" ? chapters.blocks[piece] : piece)).join("");
+  // Fragments are the frame's own, not those of the page around it.
+  frame.srcdoc = made.replace("<head>", '<head>\n<base href="about:srcdoc">');
 }
 
 /** Goes where the address says. */
