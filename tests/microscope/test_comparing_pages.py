@@ -118,7 +118,7 @@ def test_several_models_under_one_cursor(browser, tmp_path):
     text = "the cat <sat> on the matter"
     models = {"RNN": compared(text, 0), "LSTM": compared(text, 1), "<GRU>": compared(text, 2)}
     ready(browser, side_by_side_page(text, models, Story("S")), tmp_path)
-    assert [head.text for head in browser.all(".panel h3")] == ["RNN", "LSTM", "<GRU>"]
+    assert [head.text for head in browser.all(".panel h2")] == ["RNN", "LSTM", "<GRU>"]
     # It opens where the last model finishes a word as it goes on.
     assert browser.find("#said-0").get_attribute("data-step") == str(text.index("atter") - 1)
     browser.hover(browser.run("return boxes[0].spans[9]"))

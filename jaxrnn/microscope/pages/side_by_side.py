@@ -177,7 +177,7 @@ def _agreement(models: Mapping[str, Compared]) -> str:
 
 def _panel(number: int, name: str) -> str:
     return (
-        f'<section class="panel" aria-labelledby="name-{number}"><h3 id="name-{number}"></h3>'
+        f'<section class="panel" aria-labelledby="name-{number}"><h2 id="name-{number}"></h2>'
         f'<p class="quiet" id="said-{number}"></p>'
         f'<div class="text" id="text-{number}" tabindex="0" role="group" '
         f'aria-label="The text as {name} sees it; arrow keys move"></div>'

@@ -94,7 +94,8 @@ def _first_words(run: Any) -> str:
     if not samples:
         return ""
     shown = html.escape(samples[-1][:FIRST_WORDS])
-    return f'<div class="first-words" role="region" aria-label="What it writes">{shown}…</div>'
+    named = 'tabindex="0" role="region" aria-label="What it writes"'
+    return f'<div class="first-words" {named}>{shown}…</div>'
 
 
 def _indented(words: str) -> str:
