@@ -167,7 +167,7 @@ def gradient_histograms(gradients: ArrayLike) -> Histograms:
         Edges `SIZES` of log₁₀ |entry|, and counts [..., T, bins].
 
     >>> counts = gradient_histograms([[-1.0, 0.1], [0.0, 0.1]]).counts
-    >>> [np.flatnonzero(row).tolist() for row in counts], counts.sum()
+    >>> [np.flatnonzero(row).tolist() for row in counts], int(counts.sum())
     ([[52, 56], [0, 52]], 4)
     """
     values = np.asarray(gradients, np.float64)
