@@ -200,7 +200,7 @@ def train(text: Path, trial: Trial, vocabulary: int) -> Record:
         parts = own_text.own_parts(opened, "quality: TEXT", "")
         losses = {
             name: charlm.evaluate(
-                trained.config, trained.params, trained.vocab.encode(part), batch_size=STREAMS
+                trained.config, trained.params, part.tokens.ids, batch_size=STREAMS
             )
             for name, part in (("validation", parts.validation), ("test", parts.rest))
         }

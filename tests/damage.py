@@ -433,7 +433,7 @@ def sources(run):
         source = str(run.outside.parent / "a fifo")
         if not os.path.exists(source):
             os.mkfifo(source)
-    content["text"]["source"] = source
+    content["text"]["sources"] = [source]
     path.write_text(json.dumps(content))
     run.seal(path)
     return Damage(f"the text is {source[:40]!r}", files=["config.json"])

@@ -104,7 +104,7 @@ def test_values_and_gradients_are_those_of_the_scan(record, tuned):
 
 
 def test_a_dispatch_is_as_large_as_the_platform_says(tuned):
-    run = Run(None, Settings(), Vocab.from_text("abcdefgh"), "book.txt", "")
+    run = Run(None, Settings(), Vocab.from_text("abcdefgh"), ("book.txt",), "")
     tuned(tuning.CPU)
     few = dispatch_size(run)
     tuned(tuning.GPU)

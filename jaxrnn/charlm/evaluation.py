@@ -14,7 +14,7 @@ from jaxrnn import tuning
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.placement import STREAMS, Mesh, check_mesh, divide, replicate
-from jaxrnn.charlm.streams import token_ids, window
+from jaxrnn.charlm.streams import make_resets, token_ids, window, window_resets
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_size
 
@@ -29,6 +29,7 @@ def evaluate(
     *,
     batch_size: int = 1,
     length: int = 100,
+    documents: ArrayLike | None = None,
     mesh: Mesh | None = None,
     should_stop: None = None,
 ) -> float: ...
@@ -42,6 +43,7 @@ def evaluate(
     *,
     batch_size: int = 1,
     length: int = 100,
+    documents: ArrayLike | None = None,
     mesh: Mesh | None = None,
     should_stop: Callable[[], bool],
 ) -> float | None: ...
@@ -54,6 +56,7 @@ def evaluate(
     *,
     batch_size: int = 1,
     length: int = 100,
+    documents: ArrayLike | None = None,
     mesh: Mesh | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> float | None:
@@ -69,6 +72,7 @@ def evaluate(
         tokens: [N] token ids in [0, V), at least 2.
         batch_size: B, streams.
         length: T, steps in a window; changes speed and memory, not the result.
+        documents: [D] places in order at which a document starts: the carry is zero before each.
         mesh: of `make_mesh`: the streams are divided over its devices; changes the result by
             rounding only. Of several processes all must call it, with the same arguments.
         should_stop: asked between blocks of windows, every 0.2 s or so; of several processes all
@@ -97,9 +101,6 @@ def evaluate(
     predictions = len(ids) - 1
     if predictions < 1:
         raise ValueError(sentence("evaluate", "tokens", "at least 2 tokens", f"{len(ids)}"))
-    # Asked here, in the ids' own type: as int32, 2**32 would be 0.
-    if not 0 <= ids.min() <= ids.max() < config.vocab_size:
-        return math.nan
     batch_size = min(batch_size, predictions)
     span = -(-predictions // batch_size)
     length = min(length, span)
@@ -109,19 +110,26 @@ def evaluate(
     rows = devices * -(-batch_size // devices)
     block = _windows_in_a_block(params, windows, length * rows // devices)
     starts = span * np.arange(rows)
-    padded = -(-windows // block) * block * length
-    place = np.minimum(starts[:, None] + np.arange(padded + 1), predictions)
     counted = np.clip(predictions - starts, 0, span).astype(np.int32)
-    params = replicate(mesh, params)
-    streams, counted = divide(mesh, (ids[place].astype(np.int32), counted))
+    params, counted = replicate(mesh, params), divide(mesh, counted)
     carry = _zero_carry(config, params, mesh, rows)
     total = 0.0
     for first in range(0, windows, block):
         if should_stop is not None and should_stop():
             return None
+        # Block by block, since the tokens may be those of a memory map.
+        steps = block * length
+        place = starts[:, None] + first * length + np.arange(steps + 1)
+        now = ids[np.minimum(place, predictions)]
+        # Asked here, in the ids' own type: as int32, 2**32 would be 0.
+        if not 0 <= now.min() <= now.max() < config.vocab_size:
+            return math.nan
+        resets = None
+        if documents is not None:
+            resets = divide(mesh, make_resets(documents, rows, span, first * length, steps))
         carry, sums = _summed_nats(
-            config, params, carry, streams, counted, replicate(mesh, np.int32(first)),
-            length=length, block=block, mesh=mesh,
+            config, params, carry, divide(mesh, now.astype(np.int32)), resets, counted,
+            replicate(mesh, np.int32(first)), length=length, block=block, mesh=mesh,
         )  # fmt: skip
         total += float(np.sum(np.asarray(jax.device_get(sums), np.float64)))
     return total / predictions
@@ -134,6 +142,7 @@ def surprisals(
     *,
     batch_size: int = 1,
     length: int = 100,
+    documents: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """−ln p of every token of a text but the first; their mean is `evaluate`'s.
 
@@ -144,6 +153,7 @@ def surprisals(
         batch_size: B, streams that the text is read as; one, with the carry from the first
             token to the last, is the exact figure.
         length: T, steps in a window; changes speed and memory, not the result.
+        documents: [D] places in order at which a document starts: the carry is zero before each.
 
     Returns:
         [N − 1] nats.
@@ -178,8 +188,11 @@ def surprisals(
     for first in range(0, span, length):
         steps = first + np.arange(length + 1)
         now = ids[np.minimum(starts + steps[:, None], predictions)].astype(np.int32)
+        resets = None
+        if documents is not None:
+            resets = make_resets(documents, batch_size, span, first, length).T
         carry, nats_now = _nats_of_a_window(
-            config, params, carry, *jax.device_put((now[:-1], now[1:]))
+            config, params, carry, *jax.device_put((now[:-1], now[1:], resets))
         )
         values.append(jax.device_get(nats_now))
     by_stream = np.concatenate(values)[:span].T
@@ -188,9 +201,14 @@ def surprisals(
 
 @jax.jit
 def _nats_of_a_window(
-    config: model.Config, params: model.Params, carry: Any, inputs: Array, targets: Array
+    config: model.Config,
+    params: model.Params,
+    carry: Any,
+    inputs: Array,
+    targets: Array,
+    resets: Array | None,
 ) -> tuple[Any, Array]:
-    carry, logits = model.apply(config, params, carry, inputs)
+    carry, logits = model.apply(config, params, carry, inputs, resets=resets)
     return carry, nats(logits, targets)
 
 
@@ -216,6 +234,7 @@ def _summed_nats(
     params: model.Params,
     carry: Any,
     streams: Array,
+    resets: Array | None,
     counted: Array,
     first: Array,
     *,
@@ -229,9 +248,10 @@ def _summed_nats(
         config: the model.
         params: its parameters.
         carry: of the streams.
-        streams: [B, N + 1] token ids.
+        streams: [B, W·T + 1] token ids of these windows.
+        resets: bool [B, W·T], or None.
         counted: [B], how many of a stream's predictions count.
-        first: the first window.
+        first: the first window's number in the stream.
         length: T.
         block: W, how many windows.
         mesh: or None.
@@ -241,17 +261,23 @@ def _summed_nats(
     """
 
     def some_windows(
-        params: model.Params, carry: Any, streams: Array, counted: Array, first: Array
+        params: model.Params,
+        carry: Any,
+        streams: Array,
+        resets: Array | None,
+        counted: Array,
+        first: Array,
     ) -> tuple[Any, Array]:
         def one_window(carry: Any, index: Array) -> tuple[Any, Array]:
             inputs, targets = window(streams, index, length)
-            carry, logits = model.apply(config, params, carry, inputs)
+            fresh = window_resets(resets, index, length)
+            carry, logits = model.apply(config, params, carry, inputs, resets=fresh)
             value = nats(logits, targets)
-            step = index * length + jnp.arange(length, dtype=jnp.int32)
+            step = (first + index) * length + jnp.arange(length, dtype=jnp.int32)
             counts = step[:, None] < counted[None]
             return carry, jnp.sum(jnp.where(counts, value, jnp.zeros_like(value)))
 
-        indices = first + jnp.arange(block, dtype=jnp.int32)
+        indices = jnp.arange(block, dtype=jnp.int32)
         carry, sums = jax.lax.scan(one_window, carry, indices)
         return carry, sums if mesh is None else jax.lax.psum(sums, STREAMS)
 
@@ -260,7 +286,7 @@ def _summed_nats(
         some_windows = jax.shard_map(
             some_windows,
             mesh=mesh,
-            in_specs=(everywhere, divided, divided, divided, everywhere),
+            in_specs=(everywhere, divided, divided, divided, divided, everywhere),
             out_specs=(divided, everywhere),
         )
-    return some_windows(params, carry, streams, counted, first)
+    return some_windows(params, carry, streams, resets, counted, first)

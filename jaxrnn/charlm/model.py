@@ -247,6 +247,7 @@ def apply(
     *,
     unroll: Unroll = networks.unroll,
     dropout_key: Array | None = None,
+    resets: Array | None = None,
 ) -> tuple[tuple[Any, ...], Array]:
     """Predicts the next token after each token.
 
@@ -259,6 +260,8 @@ def apply(
         unroll: `jaxrnn.unroll`, or whatever has its arguments and values.
         dropout_key: a `jax.random.key`, or keys [*B], one a stream, which then keeps its draws
             whatever else is in the batch; None, as for evaluation: nothing is dropped.
+        resets: bool [T, *B], true where a new document starts: the carry is zero before that
+            character.
 
     Returns:
         (carry, logits [T, *B, V]); logits are float32 for bfloat16 parameters, else in their
@@ -277,7 +280,9 @@ def apply(
         (25, 8, 65)
     """
     inputs = _inputs("apply", config, params, tokens)
-    carry, hs = unroll(config.network, params.layers, carry, inputs, dropout_key=dropout_key)
+    carry, hs = unroll(
+        config.network, params.layers, carry, inputs, resets=resets, dropout_key=dropout_key
+    )
     if dropout_key is not None:
         top = fold_in(dropout_key, len(params.layers) - 1)
         hs = drop(top, hs, config.dropout)

@@ -1,6 +1,7 @@
 """What follows from a run's settings and its text alone: its weights, its steps, its rates."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from jaxrnn import tuning
 from jaxrnn.charlm import model
-from jaxrnn.charlm.corpus import Corpus, split
+from jaxrnn.charlm.corpus import Text, Tokens
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.run_folder import Run
 from jaxrnn.charlm.settings import MOST_STEPS, Settings
+from jaxrnn.charlm.sources import in_words
 from jaxrnn.charlm.streams import make_streams, number_of_windows
 from jaxrnn.errors import sentence
 from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
@@ -30,7 +32,9 @@ class Plan(NamedTuple):
         optimizer: with clipping and schedule.
         schedule: step -> learning rate.
         streams: [B, W·T + 1], the training part.
-        validation: [N] token ids held out, maybe none.
+        documents: the places in the training part at which the carry is reset, or None.
+        validation: what is held out, maybe nothing.
+        release: gives back the memory of what was read of the text, where it is on disk.
         total_steps: at which the run ends.
         dispatch: the most windows in one dispatch.
         record_every: steps between two records of losses.
@@ -41,7 +45,9 @@ class Plan(NamedTuple):
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
     streams: NDArray[np.integer]
-    validation: NDArray[np.int32]
+    documents: NDArray[np.int64] | None
+    validation: Tokens
+    release: Callable[[], None]
     total_steps: int
     dispatch: int
     record_every: int
@@ -59,7 +65,7 @@ class Plan(NamedTuple):
         return bool(every) and (step % every == 0 or step == self.total_steps)
 
 
-def make_plan(run: Run, corpus: Corpus) -> Plan:
+def make_plan(run: Run, text: Text) -> Plan:
     """Works out what follows from the settings and the text.
 
     Raises:
@@ -70,17 +76,16 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
         chosen = getattr(settings, name)
         if chosen not in known:
             raise ValueError(sentence("train", f"--{name}", f"one of {', '.join(known)}", chosen))
-    training_text, validation_text = split(corpus.text, settings.train_frac, settings.val_frac)
-    tokens = run.vocab.encode(training_text)
+    encoded = text.encode(run.vocab, settings.train_frac, settings.val_frac)
     try:
-        streams = make_streams(tokens, settings.batch_size, settings.seq_length)
+        streams = make_streams(encoded.train.ids, settings.batch_size, settings.seq_length)
     except ValueError as error:
         kind = settings.tokens
         counted = "" if kind == "characters" else f" characters, counted in {kind}"
-        share = f" ({settings.train_frac:.0%} of {len(corpus.text):,}{counted})"
+        share = f" ({settings.train_frac:.0%} of {text.characters:,}{counted})"
         rule = str(error).partition("tokens: ")[2]
         raise ValueError(
-            f"train: TEXT: {corpus.source} is too short to train on{share}: {rule}"
+            f"train: TEXT: {in_words(text.sources)} is too short to train on{share}: {rule}"
         ) from None
     windows = number_of_windows(streams, settings.seq_length)
     ends = [MOST_STEPS]
@@ -115,7 +120,9 @@ def make_plan(run: Run, corpus: Corpus) -> Plan:
         optimizer=optimizer,
         schedule=schedule,
         streams=streams,
-        validation=run.vocab.encode(validation_text),
+        documents=encoded.train.documents if settings.documents else None,
+        validation=encoded.validation,
+        release=encoded.release,
         total_steps=total_steps,
         dispatch=dispatch,
         record_every=settings.print_every or dispatch,

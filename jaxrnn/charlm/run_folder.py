@@ -17,6 +17,7 @@ from jaxrnn.charlm.files import BrokenFileError, UnsavedError
 from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.settings import ADJUSTABLE, Settings
 from jaxrnn.charlm.settings_toml import settings_toml
+from jaxrnn.charlm.sources import in_words
 from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.networks import Stack
 
@@ -34,17 +35,26 @@ class Run:
         path: the folder.
         settings: of the run.
         vocab: the tokens that its model knows.
-        source: the path of its text.
+        sources: of its text: files, folders, patterns, `-` or `pydoc_data.topics`.
         sha256: of its text.
+        characters: of its text.
+        indexed: whether its text is read from the index in this folder.
         id: its own, which every file of it has.
     """
 
     path: Path
     settings: Settings
     vocab: Tokenizer
-    source: str
+    sources: tuple[str, ...]
     sha256: str
+    characters: int = 0
+    indexed: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def source(self) -> str:
+        """Where its text is from, in words."""
+        return in_words(self.sources)
 
     @property
     def config(self) -> model.Config:
@@ -96,11 +106,16 @@ class Run:
             "run": self.id,
             "settings": dataclasses.asdict(self.settings),
             "vocabulary": self.vocab.to_json(),
-            "text": {"source": self.source, "sha256": self.sha256},
+            "text": {
+                "sources": self.sources,
+                "sha256": self.sha256,
+                "characters": self.characters,
+                "indexed": self.indexed,
+            },
         }
         config = self.path / "config.json"
         for path, data in (
-            (self.path / "settings.toml", settings_toml(self.settings, self.source)),
+            (self.path / "settings.toml", settings_toml(self.settings, self.sources)),
             (config, strict_json.seal(facts)),
         ):
             kept = "The old one is kept." if config.exists() else "The folder is no run yet."
@@ -162,7 +177,9 @@ class Run:
         """Removes what a kill left: files half written, and arrays that no manifest names."""
         for folder in (self.path, self.folder):
             for file in sorted(folder.glob(f".*{files.TEMPORARY}")):
-                if re.fullmatch(r"\.(config|settings|best|step-\d+|metrics)\.\w+\.tmp", file.name):
+                if re.fullmatch(
+                    r"\.(config|settings|best|step-\d+|metrics|text)\.\w+\.tmp", file.name
+                ):
                     file.unlink(missing_ok=True)
         self._remove_orphans()
 

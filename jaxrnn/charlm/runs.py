@@ -3,6 +3,7 @@
     config.json            settings, vocabulary, which text, so that it can be found again, the
                            run's id, and a checksum of all that
     settings.toml          the settings once more, for people and for `train --config`
+    text.tokens, .documents, .json    of a text that is large, or from a pipe: `text_index`
     metrics.jsonl          one JSON object a line: losses, validations, samples
     .lock                  held by the process that trains
     checkpoints/
@@ -23,11 +24,12 @@ from typing import Any
 
 from jaxrnn.charlm import checkpoints, files, model, state, strict_json
 from jaxrnn.charlm.checkpoints import BrokenCheckpointError, Manifest
-from jaxrnn.charlm.corpus import Corpus
+from jaxrnn.charlm.corpus import Text
 from jaxrnn.charlm.files import BrokenFileError, UnreadableFileError
 from jaxrnn.charlm.lock import lock
 from jaxrnn.charlm.run_folder import Note, Run
 from jaxrnn.charlm.settings import Settings
+from jaxrnn.charlm.text_index import TextIndex
 from jaxrnn.charlm.tokenizers import Tokenizer, tokenizer_from_json
 from jaxrnn.errors import sentence
 
@@ -52,7 +54,7 @@ ATTEMPTS = 20
 SECONDS_BETWEEN_ATTEMPTS = 0.05
 
 
-def create(path: str | Path, settings: Settings, vocab: Tokenizer, corpus: Corpus) -> Run:
+def create(path: str | Path, settings: Settings, vocab: Tokenizer, text: Text) -> Run:
     """Makes a new run, with an id of its own; its config.json is left to `Run.write_config`.
 
     Raises:
@@ -72,7 +74,7 @@ def create(path: str | Path, settings: Settings, vocab: Tokenizer, corpus: Corpu
                 "--resume goes on with it; another --out starts a new one",
             )
         )
-    run = Run(path, settings, vocab, corpus.source, corpus.sha256)
+    run = run_of(path, settings, vocab, text)
     files.check_folder(run.folder)
     # A start that was killed before it wrote config.json leaves its first checkpoint, no more.
     first = checkpoints.step_name(0)
@@ -89,6 +91,12 @@ def create(path: str | Path, settings: Settings, vocab: Tokenizer, corpus: Corpu
         )
     run.remove_unfinished()
     return run
+
+
+def run_of(path: Path, settings: Settings, vocab: Tokenizer, text: Text) -> Run:
+    """A new run of a text."""
+    indexed = isinstance(text, TextIndex)
+    return Run(path, settings, vocab, text.sources, text.sha256, text.characters, indexed)
 
 
 def open_run(path: str | Path) -> Run:
@@ -129,13 +137,10 @@ def open_run(path: str | Path) -> Run:
     content = strict_json.unseal(content, file, hint)
     hints = {"format": int, "run": str, "settings": dict, "vocabulary": dict, "text": dict}
     strict_json.check_fields(content, hints, file)
-    strict_json.check_fields(content["text"], {"source": str, "sha256": str}, file)
     text = content["text"]
-    try:
-        name = os.fsencode(text["source"])
-    except UnicodeEncodeError:
-        name = b"\0"
-    if b"\0" in name or len(name) > LONGEST_SOURCE:
+    fields = {"sources": list, "sha256": str, "characters": int, "indexed": bool}
+    strict_json.check_fields(text, fields, file)
+    if not text["sources"] or not all(map(_may_be_a_path, text["sources"])):
         raise BrokenFileError(f"{file} names a text that no file system has.")
     try:
         settings = Settings.from_json(content["settings"])
@@ -143,7 +148,8 @@ def open_run(path: str | Path) -> Run:
         if vocab.kind != settings.tokens:
             rule = f"{settings.tokens}, as its settings have it"
             raise ValueError(sentence("open_run", "vocabulary", rule, vocab.kind))
-        run = Run(path, settings, vocab, text["source"], text["sha256"], content["run"])
+        text["sources"] = tuple(text["sources"])
+        run = Run(path, settings, vocab, **text, id=content["run"])
         _ = run.config
     except ValueError as error:
         raise BrokenFileError(f"{file} does not describe a model. {error}") from None
@@ -250,6 +256,14 @@ def new_run_path(parent: Path = Path("runs")) -> Path:
     while os.path.lexists(parent / str(number)):
         number += 1
     return parent / str(number)
+
+
+def _may_be_a_path(source: Any) -> bool:
+    try:
+        name = os.fsencode(source)
+    except (UnicodeEncodeError, TypeError):
+        return False
+    return b"\0" not in name and len(name) <= LONGEST_SOURCE
 
 
 def _first_good(

@@ -15,6 +15,7 @@ MOST_LAYERS = 256
 MOST_STEPS = 2**31 - 1  # a step is an int32
 LARGEST_SEED = 2**32 - 1
 LONGEST_NAME = 1000
+MOST_PATTERNS = 100
 
 # What one of them is called; a word's punctuation is one too.
 TOKENS = {"characters": "character", "bytes": "byte", "words": "token"}
@@ -39,7 +40,10 @@ class Settings:
             (standard deviation) or `uniform:0.08` (bound).
         dtype: of parameters and arithmetic: float32 or float64; or bfloat16 for mixed precision:
             arithmetic in bfloat16, parameters, optimizer and loss in float32.
-        encoding: of the text file.
+        encoding: of the text's files.
+        newlines: `unify`: line ends become `\\n`; `keep`: they stay as they are in the file.
+        include: patterns of the names of the files that are read of a folder; none: every file.
+        documents: whether each file begins with a zero carry.
         tokens: what the text is made of: characters, bytes or words.
         vocab_size: the most words; None: 5,000, or no choice with other tokens.
         train_frac: share of the text, from its start, to train on.
@@ -84,6 +88,9 @@ class Settings:
     initializer: str = "cell"
     dtype: str = "float32"
     encoding: str = "utf-8"
+    newlines: str = "unify"
+    include: tuple[str, ...] = ()
+    documents: bool = False
     tokens: str = "characters"
     vocab_size: int | None = None
     train_frac: float = 0.9
@@ -115,6 +122,8 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.rnn_size, list):  # as JSON has it
             object.__setattr__(self, "rnn_size", tuple(self.rnn_size))
+        if isinstance(self.include, list):
+            object.__setattr__(self, "include", tuple(self.include))
         for name, hint in _types().items():
             self._check_type(name, hint)
         self._require("num_layers", self.num_layers <= MOST_LAYERS, f"at most {MOST_LAYERS:,}")
@@ -151,6 +160,8 @@ class Settings:
         self._require("decay_rate", 0 <= (self.decay_rate or 0) < 1, "from 0 to below 1")
         self._require("dropout", 0 <= self.dropout < 1, "from 0 to below 1")
         self._require("dtype", self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+        self._require("newlines", self.newlines in NEWLINES, f"one of {', '.join(NEWLINES)}")
+        self._require("include", len(self.include) <= MOST_PATTERNS, f"at most {MOST_PATTERNS}")
         self._require("tokens", self.tokens in TOKENS, f"one of {', '.join(TOKENS)}")
         size, rule = self.vocab_size, f"no such option beside --tokens {self.tokens}"
         self._require("vocab_size", size is None or self.tokens == "words", rule)
@@ -265,6 +276,8 @@ _MOST = {
     "learning_rate_decay_after": MOST_STEPS,
     "seed": LARGEST_SEED,
 }
+
+NEWLINES = ("unify", "keep")
 
 DTYPES = ("float32", "bfloat16", "float64")
 

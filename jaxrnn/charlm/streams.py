@@ -6,7 +6,11 @@ of window w − 1, so that the carry can pass from window to window. After the l
 streams start over, and there the carry goes back to zero.
 
     streams [B, W·T + 1]     stream b = tokens[b·W·T : (b + 1)·W·T + 1]
+
+Streams are a view of the tokens, which may lie in a memory map: nothing is read before it is used.
 """
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +21,22 @@ from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_size
 
 LARGEST_ID = 2**31 - 1  # a window's are int32
+
+
+class Part(NamedTuple):
+    """Consecutive windows of streams: all of them, or those that are trained on next.
+
+    Attributes:
+        streams: [B, W·T + 1].
+        resets: bool [B, W·T], where a document starts; None: nowhere.
+        step: the training step whose window is the first of these.
+        window: that window's number in the whole streams; at 0 they start over.
+    """
+
+    streams: Any
+    resets: Any = None
+    step: ArrayLike = 0
+    window: ArrayLike = 0
 
 
 def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.integer]:
@@ -30,7 +50,8 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
     Returns:
         [B, W·T + 1] with W = ⌊(N − 1) / (B·T)⌋ windows, in the smallest unsigned type that
         holds the ids: one byte a character for up to 256 characters. Up to B·T − 1 tokens at
-        the end are left out.
+        the end are left out. It is a read-only view, and of uint8 and uint16 tokens one without
+        a copy, so that those of a memory map are not read here.
 
     Raises:
         ValueError: an id below 0 or above 2³¹ − 1, anything but one axis, a size that is no integer
@@ -45,7 +66,8 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
     for name, size in (("batch_size", batch_size), ("length", length)):
         check_size("make_streams", name, size)
     ids = token_ids("make_streams", tokens)
-    if ids.size and not 0 <= ids.min() <= ids.max() <= LARGEST_ID:
+    small = ids.dtype in (np.uint8, np.uint16)
+    if ids.size and not small and not 0 <= ids.min() <= ids.max() <= LARGEST_ID:
         where = int(((ids < 0) | (ids > LARGEST_ID)).argmax())
         rule, got = f"token ids from 0 to {LARGEST_ID:,}", f"{int(ids[where]):,}"
         raise ValueError(sentence("make_streams", "tokens", rule, f"{got} at position {where:,}"))
@@ -61,11 +83,41 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
                 _sizes_that_fit(len(ids), batch_size, length),
             )
         )
-    largest = int(ids.max())
+    if not small:
+        largest = int(ids.max())
+        kind = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
+        ids = ids.astype(kind)
     span = windows * length
-    starts = np.arange(batch_size)[:, None] * span
-    kind = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
-    return ids.astype(kind)[starts + np.arange(span + 1)]
+    return np.lib.stride_tricks.sliding_window_view(ids, span + 1)[::span][:batch_size]
+
+
+def make_resets(
+    documents: ArrayLike, batch_size: int, span: int, first: int = 0, count: int | None = None
+) -> NDArray[np.bool_]:
+    """Where in the streams of a text a document starts.
+
+    Args:
+        documents: [D] places in the text, in order.
+        batch_size: B.
+        span: W·T, the places of a stream.
+        first: the place in each stream from which on they are wanted.
+        count: how many of them; None: to the end.
+
+    Returns:
+        bool [B, count].
+
+    >>> make_resets([0, 3, 7], batch_size=2, span=4).astype(int)
+    array([[1, 0, 0, 1],
+           [0, 0, 0, 1]])
+    """
+    count = span - first if count is None else count
+    starts = np.asarray(documents, np.int64)
+    resets = np.zeros((batch_size, count), bool)
+    begins = span * np.arange(batch_size) + first
+    lows, highs = np.searchsorted(starts, (begins, begins + count))
+    for row, begin, low, high in zip(resets, begins, lows, highs, strict=True):
+        row[starts[low:high] - begin] = True
+    return resets
 
 
 def token_ids(function: str, tokens: ArrayLike) -> NDArray[np.integer]:
@@ -119,6 +171,14 @@ def window(streams: jax.Array, index: jax.Array | int, length: int) -> tuple[jax
     rows = jax.lax.dynamic_slice_in_dim(streams, start, length + 1, axis=1)
     tokens = rows.T.astype(jnp.int32)
     return tokens[:-1], tokens[1:]
+
+
+def window_resets(resets: Any, index: jax.Array | int, length: int) -> Any:
+    """The resets [T, B] of one window, of those of the streams [B, W·T]; None of None."""
+    if resets is None:
+        return None
+    start = jnp.asarray(index, jnp.int32) * length
+    return jax.lax.dynamic_slice_in_dim(resets, start, length, axis=1).T
 
 
 def _sizes_that_fit(characters: int, batch_size: int, length: int) -> str:

@@ -12,6 +12,7 @@ of summation.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any, NamedTuple, Protocol
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import Loss, cross_entropy
 from jaxrnn.charlm.placement import STREAMS, Mesh, check_mesh, divide, replicate
-from jaxrnn.charlm.streams import number_of_windows, window
+from jaxrnn.charlm.streams import Part, number_of_windows, window, window_resets
 from jaxrnn.errors import sentence
 from jaxrnn.networks import Unroll, fold_in
 from jaxrnn.networks import unroll as bptt_unroll
@@ -60,6 +61,7 @@ class TrainStep(Protocol):
         inputs: Array | NDArray[Any],
         targets: Array | NDArray[Any],
         key: Array | None = None,
+        resets: Array | NDArray[Any] | None = None,
     ) -> tuple[TrainState, Any, Metrics]:
         """(state after the update, carry after the window, metrics)."""
 
@@ -71,7 +73,7 @@ class TrainWindows(Protocol):
         self,
         state: TrainState,
         carry: Any,
-        streams: Array | NDArray[Any],
+        streams: Array | NDArray[Any] | Part,
         count: Array | int | np.int32,
         key: Array | None = None,
     ) -> tuple[TrainState, Any, Metrics]:
@@ -98,7 +100,7 @@ def make_train_step(
     accumulate: int = 1,
     compute_dtype: DTypeLike | None = None,
 ) -> TrainStep:
-    """Makes the jitted step `(state, carry, inputs, targets[, key]) -> (state, carry, metrics)`.
+    """Makes the jitted step `(state, carry, inputs, targets[, key, resets]) -> (state, carry, …)`.
 
     Args:
         config: the model.
@@ -115,8 +117,9 @@ def make_train_step(
     Returns:
         The step. `inputs` and `targets` are integers [T, *B]; `key`, a `jax.random.key`, is for
         dropout: each step folds its number into it, so one key serves a whole run, and then each
-        stream its position in the batch. `metrics` are `loss`, before the update, and
-        `gradient_norm`, Euclidean, before clipping.
+        stream its position in the batch; `resets`, bool [T, *B], are true where a document
+        starts, before which the carry is zero. It returns (state, carry, metrics): `metrics` are
+        `loss`, before the update, and `gradient_norm`, Euclidean, before clipping.
 
     Raises:
         ValueError: (by the step) a model with dropout and no key; a batch that `accumulate` does
@@ -138,9 +141,14 @@ def make_train_step(
     update = _Update("make_train_step", config, optimizer, loss, unroll, accumulate, compute_dtype)
 
     def train_step(
-        state: TrainState, carry: Any, inputs: Array, targets: Array, key: Array | None = None
+        state: TrainState,
+        carry: Any,
+        inputs: Array,
+        targets: Array,
+        key: Array | None = None,
+        resets: Array | None = None,
     ) -> tuple[TrainState, Any, Metrics]:
-        return update(state, carry, inputs, targets, key)
+        return update(state, carry, _Window(inputs, targets, resets), key)
 
     return jax.jit(train_step)
 
@@ -182,8 +190,9 @@ def make_train_windows(
         compute_dtype: as for `make_train_step`.
 
     Returns:
-        The function. `streams` [B, W·T + 1] are those of `make_streams`, `count` at most
-        `capacity`. `metrics` are arrays [capacity], of which the first `count` are filled.
+        The function. `streams` [B, W·T + 1] are those of `make_streams`, or a `streams.Part` of
+        them, `count` at most `capacity`. `metrics` are arrays [capacity], of which the first
+        `count` are filled.
         `state` and `carry` are donated: use what comes back. What is not in its place on the mesh
         is brought there: of several processes, each must give the whole of it.
 
@@ -197,39 +206,42 @@ def make_train_windows(
     )
 
     def train_windows(
-        state: TrainState, carry: Any, streams: Array, count: Array, key: Array | None
+        state: TrainState, carry: Any, part: Part, count: Array, key: Array | None
     ) -> tuple[TrainState, Any, Metrics]:
-        windows = number_of_windows(streams, length)
+        windows = number_of_windows(part.streams, length)
 
         def one_window(index: Array, loop: Any) -> Any:
             state, carry, metrics = loop
-            position = state.step % windows
-            starts_over = position == 0
+            position = (state.step - part.step) % windows
+            starts_over = position + part.window == 0
             carry = jax.tree.map(lambda x: jnp.where(starts_over, jnp.zeros_like(x), x), carry)
-            inputs, targets = window(streams, position, length)
-            state, carry, now = update(state, carry, inputs, targets, key)
+            state, carry, now = update(state, carry, at(part, position), key)
             return state, carry, {name: metrics[name].at[index].set(now[name]) for name in now}
 
-        shapes = jax.eval_shape(one_update, state, carry, streams, key)
+        shapes = jax.eval_shape(one_update, state, carry, part, key)
         empty = {name: jnp.zeros(capacity, value.dtype) for name, value in shapes.items()}
         after: tuple[TrainState, Any, Metrics] = jax.lax.fori_loop(
             0, count, one_window, (state, carry, empty)
         )
         return after
 
-    def one_update(state: TrainState, carry: Any, streams: Array, key: Array | None) -> Metrics:
-        inputs, targets = window(streams, 0, length)
-        return update(state, carry, inputs, targets, key)[2]
+    def at(part: Part, position: Array | int) -> _Window:
+        inputs, targets = window(part.streams, position, length)
+        return _Window(inputs, targets, window_resets(part.resets, position, length))
+
+    def one_update(state: TrainState, carry: Any, part: Part, key: Array | None) -> Metrics:
+        return update(state, carry, at(part, 0), key)[2]
 
     if mesh is None:
         jitted = jax.jit(train_windows, donate_argnums=(0, 1))
     else:
         everywhere, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(STREAMS)
+        parted: Any = Part(divided, divided, everywhere, everywhere)  # type: ignore[arg-type]
         jitted = jax.jit(
             jax.shard_map(
                 train_windows,
                 mesh=mesh,
-                in_specs=(everywhere, divided, divided, everywhere, everywhere),
+                in_specs=(everywhere, divided, parted, everywhere, everywhere),
                 out_specs=(everywhere, divided, everywhere),
             ),
             donate_argnums=(0, 1),
@@ -238,19 +250,39 @@ def make_train_windows(
     def place_and_train(
         state: TrainState,
         carry: Any,
-        streams: Array | NDArray[Any],
+        streams: Array | NDArray[Any] | Part,
         count: Array | int | np.int32,
         key: Array | None = None,
     ) -> tuple[TrainState, Any, Metrics]:
-        update.check_batch(streams.shape[0], 1 if mesh is None else mesh.size)
+        part = streams if isinstance(streams, Part) else Part(streams)
+        update.check_batch(part.streams.shape[0], 1 if mesh is None else mesh.size)
         # Where they are in place already, as from the last dispatch, this copies nothing.
         state, key = replicate(mesh, (state, key))
-        carry, streams = divide(mesh, (carry, streams))
+        carry, part = divide(mesh, carry), place(mesh, part)
         count = replicate(mesh, np.int32(count))
-        after: tuple[TrainState, Any, Metrics] = jitted(state, carry, streams, count, key)
+        after: tuple[TrainState, Any, Metrics] = jitted(state, carry, part, count, key)
         return after
 
     return place_and_train
+
+
+def place(mesh: Mesh | None, part: Part) -> Part:
+    """A part of the streams in its place on the mesh; what is there already costs nothing."""
+    streams, resets = divide(mesh, (part.streams, part.resets))
+    step, first = replicate(mesh, tuple(map(_int32, (part.step, part.window))))
+    return Part(streams, resets, step, first)
+
+
+def _int32(number: Any) -> Any:
+    return number if isinstance(number, jax.Array) else np.int32(number)
+
+
+class _Window(NamedTuple):
+    """inputs and targets, integers [T, *B]; resets, bool [T, *B] or None."""
+
+    inputs: Array
+    targets: Array
+    resets: Array | None
 
 
 def _is_floating(dtype: Any) -> bool:
@@ -262,7 +294,7 @@ def _is_floating(dtype: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class _Update:
-    """One update: `(state, carry, inputs, targets, key) -> (state, carry, metrics)`.
+    """One update: `(state, carry, window, key) -> (state, carry, metrics)`.
 
     Attributes:
         function: that made it, for the sentences.
@@ -306,16 +338,16 @@ class _Update:
             raise ValueError(sentence(self.function, "batch size", f"{expected}{where}", batch))
 
     def __call__(
-        self, state: TrainState, carry: Any, inputs: Array, targets: Array, key: Array | None
+        self, state: TrainState, carry: Any, window: _Window, key: Array | None
     ) -> tuple[TrainState, Any, Metrics]:
         self.check_carry(carry)
-        keys = self.dropout_keys(key, state.step, inputs.shape[1:])
+        keys = self.dropout_keys(key, state.step, window.inputs.shape[1:])
         params = state.params
         if self.axis is not None:
             # Of this device alone: the gradient is added up over the mesh once, below, in its
             # own dtype, instead of within the backward pass of every part.
             params = jax.lax.pcast(params, self.axis, to="varying")
-        value, gradient, carry = self.gradient(params, carry, inputs, targets, keys)
+        value, gradient, carry = self.gradient(params, carry, window, keys)
         if self.axis is not None:
             value, gradient = jax.lax.pmean((value, gradient), self.axis)
         # optax's Adam takes a float to the power of an integer.
@@ -341,23 +373,23 @@ class _Update:
         return fold_in(jax.random.fold_in(key, step), place.reshape(batch))
 
     def gradient(
-        self, params: model.Params, carry: Any, inputs: Array, targets: Array, keys: Array | None
+        self, params: model.Params, carry: Any, window: _Window, keys: Array | None
     ) -> tuple[Array, model.Params, Any]:
         """(loss, its gradient, carry), part by part."""
         if self.accumulate == 1:
-            return self.part(params, carry, inputs, targets, keys)
-        if inputs.ndim < 2:
+            return self.part(params, carry, window, keys)
+        if window.inputs.ndim < 2:
             expected = "1 for a stream without a batch"
             raise ValueError(sentence(self.function, "accumulate", expected, self.accumulate))
-        self.check_batch(inputs.shape[1])
+        self.check_batch(window.inputs.shape[1])
+        swapped = functools.partial(jax.tree.map, lambda x: jnp.swapaxes(x, 0, 1))
 
         def one_part(sums: model.Params, part: Any) -> Any:
-            carry, inputs, targets, keys = part
-            tokens = jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(targets, 0, 1)
-            value, gradient, carry = self.part(params, carry, *tokens, keys)
+            carry, window, keys = part
+            value, gradient, carry = self.part(params, carry, swapped(window), keys)
             return jax.tree.map(jnp.add, sums, gradient), (value, carry)
 
-        streams_first = carry, jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(targets, 0, 1), keys
+        streams_first = carry, swapped(window), keys
         parts = jax.tree.map(lambda x: x.reshape(self.accumulate, -1, *x.shape[1:]), streams_first)
         zeros, _ = same_axes((jax.tree.map(jnp.zeros_like, params), params))
         sums, (values, carries) = jax.lax.scan(one_part, zeros, parts)
@@ -368,7 +400,7 @@ class _Update:
         )
 
     def part(
-        self, params: model.Params, carry: Any, inputs: Array, targets: Array, keys: Array | None
+        self, params: model.Params, carry: Any, window: _Window, keys: Array | None
     ) -> tuple[Array, model.Params, Any]:
         """(loss, its gradient, carry) of some streams."""
 
@@ -376,9 +408,10 @@ class _Update:
             if self.compute_dtype is not None:
                 params = jax.tree.map(lambda leaf: leaf.astype(self.compute_dtype), params)
             after, logits = model.apply(
-                self.config, params, carry, inputs, unroll=self.unroll, dropout_key=keys
-            )
-            return self.loss(logits, targets), after
+                self.config, params, carry, window.inputs,
+                unroll=self.unroll, dropout_key=keys, resets=window.resets,
+            )  # fmt: skip
+            return self.loss(logits, window.targets), after
 
         (value, after), gradient = jax.value_and_grad(objective, has_aux=True)(params)
         return value, gradient, after

@@ -17,18 +17,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from jaxrnn.charlm import model, placement, runs, sampling
 from jaxrnn.charlm.background_saving import Saver
-from jaxrnn.charlm.corpus import Corpus
+from jaxrnn.charlm.corpus import Text, Tokens
 from jaxrnn.charlm.evaluation import evaluate
 from jaxrnn.charlm.journal import Journal, diverged
 from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.plan import Plan, dropout_key, first_params, make_plan
 from jaxrnn.charlm.run_folder import Run
+from jaxrnn.charlm.sources import in_words
 from jaxrnn.charlm.state import RunState, first, template
 from jaxrnn.charlm.streams import number_of_windows
+from jaxrnn.charlm.supply import Supply
 from jaxrnn.charlm.training import make_train_windows
 from jaxrnn.errors import sentence
 
@@ -52,12 +53,12 @@ class Work(NamedTuple):
         return self.journal.step == self.journal.reported == self.plan.total_steps
 
 
-def start(run: Run, corpus: Corpus, params: model.Params | None = None) -> Work:
+def start(run: Run, text: Text, params: model.Params | None = None) -> Work:
     """Draws the first state, saves it and makes the folder a run.
 
     Args:
         run: from `runs.create`.
-        corpus: its text.
+        text: of it.
         params: parameters to start from instead of drawn ones.
 
     Returns:
@@ -66,7 +67,7 @@ def start(run: Run, corpus: Corpus, params: model.Params | None = None) -> Work:
     Raises:
         ValueError: the text is too short for the settings.
     """
-    plan = make_plan(run, corpus)
+    plan = make_plan(run, text)
     if params is None:
         params = first_params(run)
     everything = first(run.config, run.settings, params, plan.optimizer, dropout_key(run))
@@ -77,12 +78,12 @@ def start(run: Run, corpus: Corpus, params: model.Params | None = None) -> Work:
     return Work(run, plan, everything, journal)
 
 
-def resume(run: Run, corpus: Corpus, note: runs.Note) -> Work:
+def resume(run: Run, text: Text, note: runs.Note) -> Work:
     """Goes back to the last good checkpoint.
 
     Args:
         run: from `runs.open_run`.
-        corpus: its text, the same as at its start.
+        text: of it, the same as at its start.
         note: is told of broken checkpoints.
 
     Returns:
@@ -91,17 +92,17 @@ def resume(run: Run, corpus: Corpus, note: runs.Note) -> Work:
     Raises:
         ValueError: another text, or no good checkpoint.
     """
-    if corpus.sha256 != run.sha256:
+    if text.sha256 != run.sha256:
         raise ValueError(
             sentence(
                 "train",
                 "TEXT",
                 f"the text that {run.path} was started with ({run.source})",
-                f"{corpus.source}, which differs from it",
+                f"{in_words(text.sources)}, which differs from it",
                 "--init-from starts a new run from this one's weights",
             )
         )
-    plan = make_plan(run, corpus)
+    plan = make_plan(run, text)
     everything, facts = runs.restore_last(run, template(run.config, run.settings), note)
     journal = Journal(**facts)
     if jax.process_index() == 0:
@@ -163,7 +164,7 @@ class _Loop:
         self.any_process = any_process or functools.partial(placement.any_process, mesh)
         self.state = placement.replicate(mesh, everything.state)
         self.carry = placement.divide(mesh, everything.carry)
-        self.streams = placement.divide(mesh, self.plan.streams)
+        self.supply = Supply(self.plan, settings.seq_length, mesh)
         self.key_data = everything.key
         self.key = placement.replicate(mesh, jax.random.wrap_key_data(everything.key))
         self.train_windows = make_train_windows(
@@ -202,10 +203,11 @@ class _Loop:
     def _dispatch(self) -> Iterator[Record]:
         """Trains on some windows; yields the record of losses where it is due."""
         began = time.monotonic()
-        count = self.plan.next_stop(self.journal.step) - self.journal.step
+        part, count = self.supply.next(self.journal.step)
         self.state, self.carry, metrics = self.train_windows(
-            self.state, self.carry, self.streams, np.int32(count), self.key
+            self.state, self.carry, part, np.int32(count), self.key
         )
+        self.supply.read_ahead(self.journal.step + count)
         settings = self.run.settings
         values = jax.device_get((metrics["loss"], metrics["gradient_norm"]))
         losses, norms = (value[:count].astype(np.float64) for value in values)
@@ -240,7 +242,7 @@ class _Loop:
         step, best = self.journal.step, False
         if self.journal.reported == step:
             return False, False
-        if len(self.plan.validation) > 1 and self.plan.due(self.plan.validate_every, step):
+        if len(self.plan.validation.ids) > 1 and self.plan.due(self.plan.validate_every, step):
             value = validation_loss(
                 self.run,
                 self.state.params,
@@ -248,6 +250,7 @@ class _Loop:
                 mesh=self.mesh,
                 should_stop=self._should_stop,
             )
+            self.plan.release()
             if value is None:
                 return False, True
             if not math.isfinite(value):
@@ -300,23 +303,24 @@ class _Loop:
 def validation_loss(
     run: Run,
     params: model.Params,
-    tokens: NDArray[Any],
+    tokens: Tokens,
     *,
     mesh: placement.Mesh | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> float | None:
-    """Nats a token of held-out tokens [N], read as up to 16 streams.
+    """Nats a token of held-out tokens, read as up to 16 streams.
 
     `mesh` and `should_stop` are those of `evaluate`; None where it was stopped.
     """
     # At least 2,000 tokens a stream: the first ones of each lack what came before.
-    streams = max(1, min(16, len(tokens) // 2000))
+    streams = max(1, min(16, len(tokens.ids) // 2000))
     return evaluate(
         run.config,
         params,
-        tokens,
+        tokens.ids,
         batch_size=streams,
         length=100,
+        documents=tokens.documents if run.settings.documents else None,
         mesh=mesh,
         should_stop=should_stop,
     )

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,24 +60,30 @@ def shorten(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def read_text(path: str, encoding: str | None, argument: str) -> "Corpus":
-    """The text of a file, or of standard input where the path is `-`.
+def read_text(
+    path: str,
+    encoding: str | None,
+    argument: str,
+    newlines: str = "unify",
+    include: Sequence[str] = (),
+) -> "Corpus":
+    """The text of a file or a folder, or of standard input where the path is `-`.
 
     Args:
         path: as it was given.
         encoding: a codec's name; None: utf-8.
         argument: what the path is called, for the sentences of errors.
+        newlines: as `charlm.read_text` has it.
+        include: as `charlm.read_text` has it.
 
     Raises:
         ValueError, OSError: as `charlm.read_text`.
     """
     from jaxrnn.charlm import corpus
 
-    encoding = encoding or "utf-8"
-    if path == "-":
-        raw, source = sys.stdin.buffer.read(), "standard input"
-        return corpus.decode(raw, encoding, source, argument)
-    return corpus.read_text(path, encoding, argument)
+    return corpus.read_text(
+        path, encoding or "utf-8", newlines=newlines, include=include, argument=argument
+    )
 
 
 def file_to_write(command: str, out: str | None, default: str | Path) -> Path:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jaxrnn.charlm.baselines import NGrams
+    from jaxrnn.charlm.corpus import Tokens
     from jaxrnn.charlm.loading import TrainedModel
-    from jaxrnn.charlm.own_text import Parts
+    from jaxrnn.charlm.own_text import OwnPart, Parts
     from jaxrnn.charlm.runs import Run
 
 SPLITS = ("train", "validation", "rest")
@@ -43,7 +44,8 @@ def make_parser() -> argparse.ArgumentParser:
         "texts",
         metavar="TEXT",
         nargs="*",
-        help="text files, - for standard input; default: a part of the run's own text",
+        help="text files, folders, each of which is one text, or - for standard input; default: a "
+        "part of the run's own text",
     )
     parser.add_argument(
         "--split",
@@ -53,6 +55,13 @@ def make_parser() -> argparse.ArgumentParser:
         "together below 1 (default: validation)",
     )
     parser.add_argument("--encoding", metavar="NAME", help="of the text files (default: utf-8)")
+    parser.add_argument(
+        "--include",
+        action="append",
+        metavar="PATTERN",
+        help="of a folder, read the files with such names only, for example '*.py'; may be given "
+        "several times",
+    )
     parser.add_argument(
         "--ngram",
         type=whole_number,
@@ -101,6 +110,9 @@ def run(options: argparse.Namespace) -> int:
     if options.encoding is not None and not options.texts:
         rule = "a TEXT beside it, since a run knows the encoding of its own"
         raise ValueError(sentence("evaluate", "--encoding", rule, options.encoding))
+    if options.include is not None and not options.texts:
+        rule = "a TEXT beside it, since a run knows the files of its own"
+        raise ValueError(sentence("evaluate", "--include", rule, options.include))
     for option in ("ngram", "batch_size"):
         if getattr(options, option) < 1:
             name = f"--{option.replace('_', '-')}"
@@ -118,14 +130,13 @@ def run(options: argparse.Namespace) -> int:
         jax.config.update("jax_enable_x64", True)
     parts = _own_parts(opened, needed=not options.texts)
     texts = list(_texts(options, opened, parts))
-    for name, text in texts:
-        _check(name, text, opened)
     model = loading.load(options.run, note=_note)
     ngrams = None if parts is None else _count(parts.train, model, options.ngram)
     print(f"{options.run}, {opened.settings.layers_in_words}")
     measured = []
-    for name, text in texts:
-        measured.append(_measure(name, text, model, ngrams, options.batch_size))
+    for text in texts:
+        documents = text.tokens.documents if opened.settings.documents else None
+        measured.append(_measure(text, model, ngrams, options.batch_size, documents))
         _report(measured[-1:], opened.vocab.kind)
     if len(measured) > 1:
         _report(measured, opened.vocab.kind)
@@ -153,26 +164,39 @@ def _own_parts(opened: "Run", needed: bool) -> "Parts | None":
         return None
 
 
-def _texts(
-    options: argparse.Namespace, opened: "Run", parts: "Parts | None"
-) -> Iterator[tuple[str, str]]:
+class Read(NamedTuple):
+    """A text to measure, and its tokens."""
+
+    name: str
+    text: str
+    tokens: "Tokens"
+
+
+def _texts(options: argparse.Namespace, opened: "Run", parts: "Parts | None") -> Iterator[Read]:
+    newlines, include = opened.settings.newlines, tuple(options.include or ())
     for path in options.texts:
-        corpus = read_text(path, options.encoding, "TEXT")
-        yield path if path != "-" else corpus.source, corpus.text
+        corpus = read_text(path, options.encoding, "TEXT", newlines, include)
+        name = path if path != "-" else "standard input"
+        _check(name, corpus.text, opened)
+        yield Read(name, corpus.text, corpus.tokens(opened.vocab, 0, len(corpus.text)))
     if not options.texts:
         assert parts is not None
         split = options.split or "validation"
-        text = getattr(parts, split)
-        if len(text) < 2:
+        part = getattr(parts, split)
+        if len(part.text) < 2:
             settings = opened.settings
             rule = "a part with at least 2 characters"
             shares = f"--train-frac {settings.train_frac:g} --val-frac {settings.val_frac:g}"
-            got = f"{split}, which has {len(text)} in this run of {shares}"
-            others = [name for name in SPLITS if len(getattr(parts, name)) > 1]
+            got = f"{split}, which has {len(part.text)} in this run of {shares}"
+            others = [name for name in SPLITS if len(getattr(parts, name).text) > 1]
             hint = f"it has {', '.join(others)}; train with --train-frac 0.8 --val-frac 0.1 leaves "
             hint += "a tenth as the rest"
             raise ValueError(sentence("evaluate", "--split", rule, got, hint))
-        yield f"{split} part of {opened.source}", text
+        name = f"{split} part of {opened.source}"
+        if not part.whole:
+            name += f", its first {len(part.tokens.ids):,} {opened.vocab.kind}"
+        _check(name, part.text, opened)
+        yield Read(name, part.text, part.tokens)
 
 
 def _check(name: str, text: str, opened: "Run") -> None:
@@ -195,22 +219,29 @@ def _check(name: str, text: str, opened: "Run") -> None:
         raise ValueError(sentence("evaluate", "TEXT", rule, f"{got}{shown}{more}; {first}", hint))
 
 
-def _count(train: str, model: "TrainedModel", order: int) -> "NGrams":
+def _count(train: "OwnPart", model: "TrainedModel", order: int) -> "NGrams":
     from jaxrnn.charlm.baselines import count_ngrams
 
-    return count_ngrams(model.vocab.encode(train), len(model.vocab), order)
+    if not train.whole:
+        what = f"{len(train.tokens.ids):,} {model.vocab.kind}"
+        _note(f"The n-grams are counted on the first {what} of the training text.")
+    return count_ngrams(train.tokens.ids, len(model.vocab), order)
 
 
 def _measure(
-    name: str, text: str, model: "TrainedModel", ngrams: "NGrams | None", batch_size: int
+    read: Read,
+    model: "TrainedModel",
+    ngrams: "NGrams | None",
+    batch_size: int,
+    documents: "NDArray[np.int64] | None",
 ) -> Measured:
     import numpy as np
 
     from jaxrnn.charlm.baselines import ngram_surprisals
     from jaxrnn.charlm.evaluation import surprisals
 
-    ids = model.vocab.encode(text)
-    values = surprisals(model.config, model.params, ids, batch_size=batch_size)
+    ids = read.tokens.ids
+    values = surprisals(model.config, model.params, ids, batch_size=batch_size, documents=documents)
     nats = {MODEL: values}
     if ngrams is not None:
         rows = ngram_surprisals(ngrams, ids)
@@ -221,7 +252,10 @@ def _measure(
     size, kind = len(model.vocab), model.vocab.kind
     nats[f"uniform over {size:,} {kind}"] = np.full(len(values), math.log(size))
     labels = [model.vocab.labels[index] for index in ids.tolist()]
-    return Measured(name, text, labels, model.vocab.lengths(text), nats)
+    lengths = model.vocab.lengths(read.text)
+    if len(lengths) != len(ids):  # unknown words of a text on disk
+        lengths = np.array(list(map(len, labels)), np.int32)
+    return Measured(read.name, read.text, labels, lengths, nats)
 
 
 def _report(measured: list[Measured], kind: str) -> None:

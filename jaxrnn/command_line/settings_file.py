@@ -77,10 +77,13 @@ def read_settings(path: str, make_parser: Callable[[], argparse.ArgumentParser])
         elif text is None:
             rule = f"a text, a number or a list of numbers as {name}"
             raise ValueError(_said(file, rule, repr(value)))
+        elif isinstance(action, argparse._AppendAction) and isinstance(value, list):
+            words += [f"{option(name)}={each}" for each in value]
         elif action.option_strings:
             words.append(f"{option(name)}={text}")
         else:
-            positional[action.dest] = text
+            several = value if isinstance(value, list) else [value]
+            positional[action.dest] = [str(each) for each in several]
     return vars(parser.parse_args(words)) | positional
 
 

@@ -73,7 +73,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--layer", type=whole_number, metavar="N", help="counted from 1; default: the last one"
     )
     parser.add_argument(
-        "--units", metavar="LIST", help="of the activations, e.g. 0-15,40; default: all"
+        "--units",
+        metavar="LIST",
+        help="e.g. 0-15,40; default: all, of the stepper all or those that move most",
     )
     parser.add_argument(
         "--definition", choices=DEFINITIONS, help="of connectivity; default: all of them"
@@ -175,9 +177,11 @@ def _layer(number: int) -> int:
 
 
 def _text(options: argparse.Namespace, subject: "Subject") -> tuple[str, str]:
+    from jaxrnn.charlm.sources import in_words
     from jaxrnn.microscope.views.subject import held_out_text
 
     if options.text is None:
         return held_out_text(subject.run)
-    corpus = read_text(options.text, options.encoding, "--text")
-    return corpus.text, Path(corpus.source).name
+    newlines = subject.run.settings.newlines
+    corpus = read_text(options.text, options.encoding, "--text", newlines)
+    return corpus.text, Path(in_words(corpus.sources)).name

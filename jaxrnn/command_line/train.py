@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxrnn.charlm.settings import ADJUSTABLE, Settings
-from jaxrnn.command_line import backend, devices, processes
+from jaxrnn.command_line import backend, devices, processes, train_text
 from jaxrnn.command_line.peers import Peers, SaidByAllError
 from jaxrnn.command_line.settings_file import read_settings
 from jaxrnn.command_line.train_options import make_parser
@@ -25,8 +25,9 @@ from jaxrnn.command_line.train_settings import (
 from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
-    from jaxrnn.charlm.corpus import Corpus
+    from jaxrnn.charlm.corpus import Text
     from jaxrnn.charlm.runs import Run
+    from jaxrnn.charlm.tokenizers import Tokenizer
     from jaxrnn.charlm.training_loop import Work
 
 __all__ = ["make_parser", "run"]
@@ -43,9 +44,13 @@ def run(options: argparse.Namespace) -> int:
         in_file = file.pop(name, default)
         return given.pop(name, in_file)
 
-    if "encoding" in given and not ({"text", "resume"} & (given.keys() | file.keys())):
-        rule = "a TEXT beside it, since Python's own documentation needs none"
-        raise ValueError(sentence("train", "--encoding", rule, given["encoding"]))
+    for some in (given, file):
+        if "include" in some:
+            some["include"] = tuple(some["include"])
+    for name in ("encoding", "newlines", "include", "documents"):
+        if name in given and not ({"text", "resume"} & (given.keys() | file.keys())):
+            rule = "a TEXT beside it, since Python's own documentation needs none"
+            raise ValueError(sentence("train", option(name), rule, given[name]))
     text, out, resume = take("text"), take("out"), take("resume", False)
     preset, init_from, asked = take("preset"), take("init_from"), take("devices")
     coordinator, count, process = take("coordinator"), take("num_processes"), take("process_id")
@@ -77,8 +82,6 @@ def run(options: argparse.Namespace) -> int:
         chosen = devices.choose(settings, asked, kept, peers)
         settings = dataclasses.replace(settings, devices=chosen)
         processes.connect(chosen)
-        corpus = _text(text, settings.encoding, old)
-        peers.agree({"TEXT's SHA-256": corpus.sha256})
         path = _lock(out, peers, held)
         if old is not None and _opened(str(path)) != old:
             # It was read before this process had the folder to itself.
@@ -86,9 +89,14 @@ def run(options: argparse.Namespace) -> int:
                 f"The run {path} has changed since this command began; start it again."
             )
         if old is None:
-            work = _start(corpus, path, settings, parent, peers)
+            found, vocab = train_text.new_text(text, settings, parent, path, peers, held)
         else:
-            work = _resume(corpus, old, settings, peers)
+            found, vocab = train_text.old_text(text, settings, old, peers), old.vocab
+        peers.agree({"TEXT's SHA-256": found.sha256})
+        if old is None:
+            work = _start(found, vocab, path, settings, parent, peers)
+        else:
+            work = _resume(found, old, settings, peers)
         again = f"jaxrnn train --out {path} --resume{backend.repeated(device, deterministic)}"
         peers.advice = f"{again} goes on from the last checkpoint."
         longest = work.plan.total_steps // 10
@@ -139,24 +147,6 @@ def _what_all_share(settings: Settings, own: dict[str, Any]) -> dict[str, Any]:
     return named | own | versions | {"jaxrnn's version": jaxrnn.__version__}
 
 
-def _text(text: str | None, encoding: str, old: "Run | None") -> "Corpus":
-    """The text that was named, else that of the run that goes on, else Python's documentation."""
-    from jaxrnn.charlm.corpus import python_documentation, read_source, read_text
-
-    if text is not None:
-        return read_text(text, encoding)
-    if old is None:
-        return python_documentation()
-    try:
-        return read_source(old.source, encoding)
-    except FileNotFoundError:
-        expected = f"the text {old.source} where it was when {old.path} began"
-        hint = f"name its new place: jaxrnn train TEXT --out {old.path} --resume"
-        raise FileNotFoundError(
-            sentence("train", "TEXT", expected, "nothing there", hint)
-        ) from None
-
-
 def _lock(out: str | None, peers: Peers, held: ExitStack) -> Path:
     """Takes the run's folder for these processes, if it is one and the same for all of them."""
     from jaxrnn.charlm import runs
@@ -184,40 +174,27 @@ def _lock(out: str | None, peers: Peers, held: ExitStack) -> Path:
 
 
 def _start(
-    corpus: "Corpus", path: Path, settings: Settings, parent: "Run | None", peers: Peers
+    text: "Text",
+    vocab: "Tokenizer",
+    path: Path,
+    settings: Settings,
+    parent: "Run | None",
+    peers: Peers,
 ) -> "Work":
     from jaxrnn.charlm import runs, training_loop
-    from jaxrnn.charlm.tokenizers import make_tokenizer, unknown_characters
 
     params = None
-    if parent is None:
-        vocab = make_tokenizer(settings.tokens, [corpus.text], settings.vocab_size)
-    else:
-        vocab = parent.vocab
-        unknown = unknown_characters(vocab, corpus.text)
-        if unknown:
-            raise ValueError(
-                sentence(
-                    "train",
-                    "TEXT",
-                    f"the {len(vocab)} characters that {parent.path} knows",
-                    f"{len(unknown)} others, {''.join(unknown[:20])!r}",
-                    "train without --init-from",
-                )
-            )
+    if parent is not None:
         params, _ = runs.load_params(parent, peers.say)
-    if peers.first:
-        new = runs.create(path, settings, vocab, corpus)
-    else:
-        new = runs.Run(path, settings, vocab, corpus.source, corpus.sha256)
-    return training_loop.start(new, corpus, params)
+    make = runs.create if peers.first else runs.run_of
+    return training_loop.start(make(path, settings, vocab, text), text, params)
 
 
-def _resume(corpus: "Corpus", old: "Run", settings: Settings, peers: Peers) -> "Work":
+def _resume(text: "Text", old: "Run", settings: Settings, peers: Peers) -> "Work":
     from jaxrnn.charlm import training_loop
 
     new = dataclasses.replace(old, settings=settings)
-    work = training_loop.resume(new, corpus, peers.say)
+    work = training_loop.resume(new, text, peers.say)
     reached, total = work.journal.step, work.plan.total_steps
     if reached > total:
         expected = f"an end after step {reached:,}, which {old.path} has reached"

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from jaxrnn.charlm.settings import PRESETS, VOCAB_SIZE, Settings
+from jaxrnn.charlm.settings import NEWLINES, PRESETS, VOCAB_SIZE, Settings
 from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import add_import, cell_names, seed, shorten, whole_number
 from jaxrnn.command_line.devices import devices
@@ -42,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     default = Settings()
     parser = _Parser(
         prog="jaxrnn train",
-        usage="jaxrnn train [TEXT] [--out RUN] [options]\n"
+        usage="jaxrnn train [TEXT ...] [--out RUN] [options]\n"
         "       jaxrnn train --out RUN --resume [options]",
         description="Trains a language model on a text, character by character unless --tokens "
         "says otherwise, and keeps it, with checkpoints and metrics, in a folder RUN. Without TEXT "
@@ -65,7 +65,14 @@ def make_parser() -> argparse.ArgumentParser:
         group.add_argument(*flags, dest=name, help=text, **more)
 
     group = parser.add_argument_group("the run")
-    group.add_argument("text", nargs="?", metavar="TEXT", help="a text file")
+    group.add_argument(
+        "text",
+        nargs="*",
+        metavar="TEXT",
+        help="a text file, a folder of them, a pattern such as 'books/*.txt', or - for standard "
+        "input; several are read one after the other. What gzip, bz2, xz or zstd compressed is "
+        "read as what it was",
+    )
     group.add_argument(
         "--out",
         "--checkpoint-dir",
@@ -155,6 +162,30 @@ def make_parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("text")
     add(group, "encoding", metavar="NAME", help="the encoding of TEXT, for example latin-1")
+    add(
+        group,
+        "newlines",
+        choices=NEWLINES,
+        help="the line ends \\r\\n and \\r: unify makes them \\n, as Python's text files have it, "
+        "so that a text is the same wherever it was written; keep leaves them",
+    )
+    add(
+        group,
+        "include",
+        action="append",
+        metavar="PATTERN",
+        help="of a folder, read the files with such names only, for example '*.py'; may be given "
+        "several times. Files come in the order of their paths, hidden ones are left out",
+        shown="all of them",
+    )
+    add(
+        group,
+        "documents",
+        action=argparse.BooleanOptionalAction,
+        help="begin each file with a zero state, in validation too, so that none is read in the "
+        "light of the one before",
+        shown="no",
+    )
     add(
         group,
         "tokens",

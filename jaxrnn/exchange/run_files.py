@@ -182,7 +182,7 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
     with runs.lock(out, note):
         # No text is empty, so that none has the SHA-256 of this one.
         source = f"unknown (the run was imported from {file.path.name})"
-        run = runs.create(out, file.settings, file.vocab, Corpus("", source))
+        run = runs.create(out, file.settings, file.vocab, Corpus("", (source,)))
         run.save(everything, journal._asdict(), best=True)
         run.write_config()
     return run

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from jaxrnn.charlm import corpus
@@ -7,7 +9,10 @@ def test_reads_text_with_any_line_ends_and_no_byte_order_mark(tmp_path):
     path = tmp_path / "text.txt"
     path.write_bytes("\ufeffone\r\ntwo\rthrée\n".encode())
     assert corpus.read_text(path).text == "one\ntwo\nthrée\n"
-    assert corpus.read_text(path).source == str(path)
+    assert corpus.read_text(path).sources == (str(path),)
+    assert corpus.read_text(path, newlines="keep").text == "one\r\ntwo\rthrée\n"
+    with pytest.raises(ValueError, match="newlines: expected one of unify, keep"):
+        corpus.read_text(path, newlines="drop")
 
 
 def test_encodings(tmp_path):
@@ -24,16 +29,19 @@ def test_what_is_no_text_is_said(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(ValueError, match="empty"):
         corpus.read_text(tmp_path / "empty")
-    with pytest.raises(IsADirectoryError, match="directory"):
+    with pytest.raises(ValueError, match="empty"):
         corpus.read_text(tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         corpus.read_text(tmp_path / "none")
 
 
 def test_the_digest_tells_texts_apart():
-    first, second = corpus.Corpus("a", "x"), corpus.Corpus("b", "x")
+    first, second = corpus.Corpus("ab", ("x",)), corpus.Corpus("b", ("x",))
     assert first.sha256 != second.sha256
-    assert first.sha256 == corpus.Corpus("a", "y").sha256
+    assert first.sha256 == corpus.Corpus("ab", ("y",)).sha256
+    assert first.sha256 == hashlib.sha256(b"ab").hexdigest()
+    digests = {corpus.Corpus("abc", ("x",), (0, *more)).sha256 for more in ((), (1,), (2,), (1, 2))}
+    assert len(digests) == 4
 
 
 def test_split_is_in_order_and_complete():

@@ -19,12 +19,12 @@ from jaxrnn.charlm.settings import Settings
 
 FAULTS = ("killed", "killed half-way", "ENOSPC", "EIO")
 SETTINGS = Settings(model="elman", rnn_size=2, num_layers=1, seq_length=2, batch_size=1)
-CORPUS = Corpus("ab", "text")
+CORPUS = Corpus("ab", ("text",))
 
 
 @pytest.fixture(scope="module")
 def shapes():
-    run = runs.Run(None, SETTINGS, charlm.Vocab("ab"), "", "")
+    run = runs.Run(None, SETTINGS, charlm.Vocab("ab"), ("",), "")
     return state.template(run.config, run.settings)
 
 

@@ -15,7 +15,7 @@ SETTINGS = Settings(seq_length=50, batch_size=20, learning_rate=0.5, grad_clip_n
 
 @pytest.fixture
 def run(tmp_path):
-    return Run(tmp_path, SETTINGS, charlm.Vocab.from_text("abcdefgh"), "", "")
+    return Run(tmp_path, SETTINGS, charlm.Vocab.from_text("abcdefgh"), ("",), "")
 
 
 def test_one_unlucky_window_is_not_divergence(run):

@@ -16,7 +16,7 @@ SETTINGS = Settings(model="gru", rnn_size=3, num_layers=2, batch_size=2, embed_s
 @pytest.fixture
 def run(tmp_path):
     """A run whose best checkpoint, of step 10, is filled with 10, and its last with 20."""
-    run = runs.create(tmp_path / "run", SETTINGS, charlm.Vocab("ab"), Corpus("abab", "none"))
+    run = runs.create(tmp_path / "run", SETTINGS, charlm.Vocab("ab"), Corpus("abab", ("none",)))
     shapes = state.template(run.config, SETTINGS)
     for step in (0, 10, 20):
         tree = jax.tree.map(lambda leaf, step=step: np.full(leaf.shape, step, leaf.dtype), shapes)

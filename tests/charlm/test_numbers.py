@@ -36,7 +36,7 @@ SMALL = Settings(
 def in_silence(path, settings, x64):
     """Everything that a run ends with, none of it moved to or from a device unless asked to."""
     with jax.enable_x64(x64):
-        corpus = Corpus(TEXT, "text")
+        corpus = Corpus(TEXT, ("text",))
         run = runs.create(path, settings, charlm.Vocab.from_text(TEXT), corpus)
         work, key = training_loop.start(run, corpus), jax.random.key(0)
         with jax.transfer_guard("disallow"):

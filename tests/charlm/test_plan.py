@@ -38,11 +38,11 @@ PLAIN = Settings(
 
 def run_of(**changes):
     settings = dataclasses.replace(PLAIN, **changes)
-    return Run(None, settings, charlm.Vocab.from_text(TEXT), "text", "")
+    return Run(None, settings, charlm.Vocab.from_text(TEXT), ("text",), "")
 
 
 def plan_of(**changes):
-    return make_plan(run_of(**changes), Corpus(TEXT, "text"))
+    return make_plan(run_of(**changes), Corpus(TEXT, ("text",)))
 
 
 def follow(optimizer):

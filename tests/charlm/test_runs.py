@@ -20,13 +20,13 @@ from jaxrnn.charlm.journal import Journal
 from jaxrnn.charlm.settings import Settings
 
 SETTINGS = Settings(model="gru", rnn_size=2, num_layers=1, seq_length=2, batch_size=1)
-CORPUS = Corpus("ab", "text")
+CORPUS = Corpus("ab", ("text",))
 VOCAB = charlm.Vocab("ab")
 
 
 @pytest.fixture(scope="module")
 def shapes():
-    run = runs.Run(None, SETTINGS, VOCAB, "", "")
+    run = runs.Run(None, SETTINGS, VOCAB, ("",), "")
     return state.template(run.config, run.settings)
 
 
@@ -117,13 +117,13 @@ def test_every_new_run_has_an_id_of_its_own_and_keeps_it(run, tmp_path, shapes):
         assert other.identity.configuration != run.identity.configuration
 
 
-@pytest.mark.parametrize("word", ['"gru"', '"ab"', '"num_layers": 1', '"source": "text"'])
+@pytest.mark.parametrize("word", ['"gru"', '"ab"', '"num_layers": 1', '"sources": [\n      "text"'])
 def test_a_config_altered_by_hand_is_said_to_be(run, word):
     path = run.path / "config.json"
     text = path.read_text()
     assert text.count(word) == 1
     new = {'"gru"': '"gru_reset_before"', '"ab"': '"ac"', '"num_layers": 1': '"num_layers": 2'}
-    path.write_text(text.replace(word, new.get(word, '"source": "other"')))
+    path.write_text(text.replace(word, new.get(word, '"sources": [\n      "other"')))
     message = refused(lambda: runs.open_run(run.path))
     assert f"{path} was altered since it was written" in message
     assert "options of jaxrnn train --resume" in message
@@ -196,10 +196,13 @@ def settings(**changes):
         (settings(tokens="letters"), "--tokens: expected one of characters, bytes, words"),
         (settings(vocab_size=100), "--vocab-size: expected no such option beside --tokens char"),
         (lambda c: c.update(settings=None), "None as 'settings'"),
-        (lambda c: c.update(text={}), "no 'source', no 'sha256'"),
-        (lambda c: c["text"].update(source="a\0b"), "names a text that no file system has"),
-        (lambda c: c["text"].update(source="a" * 5000), "names a text that no file system has"),
-        (lambda c: c["text"].update(source="\ud800"), "names a text that no file system has"),
+        (lambda c: c.update(text={}), "no 'sources', no 'sha256', no 'characters', no 'indexed'"),
+        (lambda c: c["text"].update(sources=["a\0b"]), "names a text that no file system has"),
+        (
+            lambda c: c["text"].update(sources=["b", "a" * 5000]),
+            "names a text that no file system has",
+        ),
+        (lambda c: c["text"].update(sources=["\ud800"]), "names a text that no file system has"),
         (lambda c: c.update(run=[]), "[] as 'run'"),
         (lambda c: c.pop("text"), "no 'text'"),
         (lambda c: c.update(more=1), "an unknown 'more'"),

@@ -33,7 +33,7 @@ SMALL = Settings(
 
 
 def fresh(path, settings=SMALL, text=TEXT):
-    corpus = Corpus(text, "text")
+    corpus = Corpus(text, ("text",))
     return runs.create(path, settings, charlm.Vocab.from_text(text), corpus), corpus
 
 
@@ -274,7 +274,7 @@ def test_a_broken_last_checkpoint_falls_back_and_says_so(tmp_path, whole):
 def test_another_text_is_refused(tmp_path, whole):
     run, corpus, _ = whole
     with pytest.raises(ValueError, match="differs"):
-        training_loop.resume(run, Corpus(corpus.text + "x", "other"), pytest.fail)
+        training_loop.resume(run, Corpus(corpus.text + "x", ("other",)), pytest.fail)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(tmp_path):

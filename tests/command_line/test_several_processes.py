@@ -17,6 +17,8 @@ import saved_runs
 from jaxrnn.charlm import runs
 from jaxrnn.command_line import main
 
+pytestmark = pytest.mark.processes
+
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(300))
 OPTIONS = """--rnn-size 16 --num-layers 1 --model gru --seq-length 10 --batch-size 4 --dropout 0.2
     --max-steps 100 --print-every 10 --eval-val-every 50 --sample-every 50 --sample-length 20
@@ -161,6 +163,19 @@ def test_two_processes_train_as_one(text, tmp_path):
     assert "Gloo" not in said
     assert_same_losses(tmp_path / "two", tmp_path / "one", 1e-5)
     assert len(losses(tmp_path / "two")) == 12
+
+
+def test_what_one_process_reads_from_a_pipe_the_others_have_from_its_index(text, tmp_path):
+    out = tmp_path / "run"
+    with open(text, "rb") as pipe:
+        job = Job("-", "--out", out, *OPTIONS, stdin=[pipe, subprocess.DEVNULL])
+        codes, outputs, errors = job.end()
+    assert codes == [0, 0], errors
+    assert "on 2 devices of 2 processes" in outputs[0]
+    run = runs.open_run(out)
+    assert (run.sources, run.characters, run.indexed) == (("-",), len(TEXT), True)
+    trains("--out", out, "--resume", "--max-steps", 110)
+    assert len(losses(out)) == 14
 
 
 LONG = ["--max-steps", "100000"]  # longer than a test

@@ -141,6 +141,12 @@ def test_show_training_and_stepper(folder):
     data = embedded(folder / "small" / "stepper.html", "recordings")
     assert [side["name"] for side in data["sides"]] == ["untrained", "trained"]
     assert data["length"] == 6
+    arguments = ["--view", "stepper", "--to", "4", "--units", "1,3"]
+    assert main(["show", str(folder / "deep"), *arguments]) == 0
+    data = embedded(folder / "deep" / "stepper.html", "recordings")
+    assert [layer["input"] for layer in data["layers"]] == ["x", "h_L1"]
+    shapes = {tensor["name"]: tensor["shape"] for tensor in data["tensors"]}
+    assert shapes["h_L2"] == [2]
 
 
 def test_show_gates_surprise_clamping_and_copying(folder, capsys):
@@ -191,7 +197,7 @@ def test_show_draws_still_pictures(folder, tmp_path, capsys, view, arguments):
     ("arguments", "complaint"),
     [
         (["missing"], "expected the folder of a run, got"),
-        (["deep", "--view", "stepper"], "one layer with at most 16 units, got deep"),
+        (["deep", "--view", "stepper", "--units", "2,9"], "--units: expected units from 0 to 5"),
         (["deep", "--units", "2,9"], "--units: expected units from 0 to 5, got 9"),
         (["deep", "--units", "a-b"], "--units: expected numbers and ranges such as 0-15,40"),
         (["deep", "--layer", "3"], "--layer: expected a layer from 1 to 2, got 3"),
@@ -206,7 +212,10 @@ def test_show_draws_still_pictures(folder, tmp_path, capsys, view, arguments):
         (["small", "--view", "stepper", "--to", "60"], "at most 32 characters for the stepper"),
         (["small", "--out", "."], "--out: expected a file, got the folder ."),
         (["small", "--out", "empty.txt/a.html"], "where empty.txt is a file"),
-        (["small", "--view", "training", "--units", "1"], "views activations, clamping beside"),
+        (
+            ["small", "--view", "training", "--units", "1"],
+            "views activations, stepper, clamping beside",
+        ),
         (
             ["small", "--text", "unknown.txt"],
             "got 'ü' (U+00FC) at position 4. Hint: --from and --to choose",
@@ -229,7 +238,7 @@ def test_bad_input_is_one_sentence(folder, capsys, arguments, complaint, monkeyp
 
 def test_a_run_whose_text_is_gone_asks_for_one(folder, tmp_path, capsys):
     run = runs.open_run(folder / "small")
-    dataclasses.replace(run, path=tmp_path, source=str(tmp_path / "gone.txt")).write_config()
+    dataclasses.replace(run, path=tmp_path, sources=(str(tmp_path / "gone.txt"),)).write_config()
     assert main(["show", str(tmp_path)]) == 2
     assert "gone.txt, which is gone. Hint: name a text: --text FILE" in capsys.readouterr().err
 

@@ -92,7 +92,9 @@ def test_bad_texts(capsys, tmp_path, text):
     error = fails(capsys, "train", tmp_path / "latin.txt", *out)
     assert "0xe9 at position 3" in error
     assert "--encoding latin-1" in error
-    assert "directory" in fails(capsys, "train", tmp_path, *out)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert "folder, which has none" in fails(capsys, "train", folder, *out)
     assert "does not exist" in fails(capsys, "train", tmp_path / "none.txt", *out)
     (tmp_path / "short.txt").write_text("too short for a batch of windows")
     error = fails(capsys, "train", tmp_path / "short.txt", *out)

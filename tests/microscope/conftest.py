@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrnn as rnn
 from jaxrnn import charlm
 
 FLAGS = (
@@ -185,3 +186,31 @@ def random_model():
     One stream without a batch axis; every parameter and the first carry are non-zero.
     """
     return _random_model
+
+
+def _recordings(cell, inputs, targets, *, hidden_size=3, vocabulary_size=2, layers=1, **options):
+    """A training step of an untrained and a trained model; JAX draws, and compiles, nothing."""
+    from jaxrnn.microscope.training_step import record
+
+    network = rnn.Stack([cell] * layers)
+    size = 2 if cell.has_projection else None
+    config = charlm.Config(vocabulary_size, network, hidden_size, proj_size=size)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: charlm.init(config, key), key)
+    zero = jax.eval_shape(lambda params: charlm.zero_carry(config, params, ()), shapes)
+    carry = jax.tree.map(lambda shape: np.zeros(shape.shape), zero)
+
+    def model(scale):
+        draw = np.random.default_rng(1)
+        return jax.tree.map(lambda shape: scale * draw.normal(size=shape.shape), shapes)
+
+    return {
+        name: record(config, model(scale), carry, inputs, targets, **options)
+        for name, scale in (("untrained", 0.1), ("trained", 1.0))
+    }
+
+
+@pytest.fixture(scope="session")
+def recordings():
+    """`(cell, inputs, targets, *, hidden_size, vocabulary_size, layers, **options)` -> by name."""
+    return _recordings

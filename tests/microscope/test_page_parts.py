@@ -8,7 +8,7 @@ import pytest
 import jaxrnn as rnn
 from jaxrnn.microscope.pages.html import embedded_json, packed, page, visible
 from jaxrnn.microscope.pages.notation import code_html, equation_html
-from jaxrnn.microscope.training_step.listings import UPDATES, assemble
+from jaxrnn.microscope.training_step.listings import UPDATES, assemble, layers_of
 from jaxrnn.microscope.training_step.translation import cell_listing
 
 
@@ -19,9 +19,8 @@ def lines_of_every_listing():
             for embedded in (True, False):
                 options = {"clipped": embedded, "norm_clipped": embedded, "update": update}
                 options["loss"] = "cross_entropy" if embedded else "summed_cross_entropy"
-                listing = cell_listing(cell)
-                carries = cell.Carry._fields
-                blocks = assemble(listing, parameters, carries, embedded=embedded, **options)
+                own = cell_listing(cell), cell.Params._fields, cell.Carry._fields
+                blocks = assemble(layers_of([own]), parameters, embedded=embedded, **options)
                 lines = [line for block in blocks for line in block.lines]
                 names = {*parameters, *(name for line in lines for name, _ in line.defines)}
                 for line in lines:
@@ -72,13 +71,14 @@ def test_equation_has_the_symbols_of_its_code():
         ("x_hat[t] = standardise(h[t], axis=-1)", "x̂_{t} = standardise(h_{t}, axis = −1)"),
         ("d_a[t] = standardise_T(z[t], n[t])", "∂a_{t} = standardise^{⊤}(z_{t}, n_{t})"),
         ("z[t] = where(h[t] > 0, n[t], 0.0)", "z_{t} = where(h_{t} &gt; 0, n_{t}, 0.0)"),
+        ("a_L2[t] = h_L1[t] @ w_xh_L2", "a_{t}^{(2)} = h_{t}^{(1)} w_{xh}^{(2)}"),
         # What has no notation stands as it is written.
         ("z[t] = h[t][..., :2] % 2", "z_{t} = h[t][..., :2] % 2"),
     ],
 )
 def test_equations_are_typeset(code, equation):
     names = {"h", "z", "n", "d_h", "d_a", "w_hh", "d_w_hh", "b_h", "d_b_h", "norm"}
-    names |= {"mean_b_h", "memory_b_h", "x_hat"}
+    names |= {"mean_b_h", "memory_b_h", "x_hat", "a_L2", "h_L1", "w_xh_L2"}
     shown = equation_html(code, names)
     for tag, mark in (("sub", "_{"), ("sup", "^{")):
         shown = shown.replace(f"<{tag}>", mark).replace(f"</{tag}>", "}")

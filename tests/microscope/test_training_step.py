@@ -148,7 +148,7 @@ def test_a_custom_cell_has_a_stepper(monkeypatch):
     monkeypatch.setitem(rnn.CELLS, "leaky", LEAKY)
     config, model, carry = make(LEAKY)
     step = record(config, model, (carry,), INPUTS, TARGETS, limit=None)
-    assert step.cell_name == "leaky"
+    assert step.cells == (LEAKY,)
     # Both sides of the comparison are taken.
     assert {bool(sign) for h in step.final("y_cell").values() for sign in h > 0} == {False, True}
     check(step, LEAKY, model, carry)
@@ -177,6 +177,38 @@ def test_the_lines_are_the_cells_own_code(monkeypatch):
         d_h = d_a @ w_hh.T
     np.testing.assert_allclose(step.final("d_w_hh"), d_w_hh, rtol=1e-12)
     assert np.abs(d_w_hh - right.final("d_w_hh")).max() > 0.1
+
+
+def test_a_stack_of_different_cells_ends_with_the_librarys_gradient():
+    draw = np.random.default_rng(3)
+    network = rnn.Stack([rnn.LSTM, rnn.GRU])
+    config = charlm.Config(V, network, (H, 2), embed_size=3)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: charlm.init(config, key, dtype=jnp.float64), key)
+    model = jax.tree.map(lambda shape: jnp.asarray(draw.normal(size=shape.shape)), shapes)
+    zero = jax.eval_shape(lambda params: charlm.zero_carry(config, params, ()), shapes)
+    carry = jax.tree.map(lambda shape: jnp.asarray(draw.normal(size=shape.shape)), zero)
+    step = record(config, model, carry, INPUTS, TARGETS, limit=None, learning_rate=1e-9)
+
+    @jax.jit
+    def loss_and_gradient(model, carry):
+        def total(model, carry):
+            _, logits = charlm.apply(config, model, carry, jnp.array(INPUTS))
+            return charlm.summed_cross_entropy(logits, jnp.array(TARGETS))
+
+        return jax.value_and_grad(total, (0, 1))(model, carry)
+
+    value, (d_model, d_carry) = loss_and_gradient(model, carry)
+    np.testing.assert_allclose(step.loss, value, rtol=1e-12)
+    for number, (layer, d_before) in enumerate(zip(d_model.layers, d_carry, strict=True), 1):
+        for name, gradient in layer._asdict().items():
+            np.testing.assert_allclose(step.final(f"d_{name}_L{number}"), gradient, rtol=1e-9)
+        for name, gradient in d_before._asdict().items():
+            np.testing.assert_allclose(step.final(f"d_{name}_L{number}")[-1], gradient, rtol=1e-9)
+    for name in ("w_hy", "b_y", "embedding"):
+        gradient = getattr(d_model, name)
+        np.testing.assert_allclose(step.final(f"d_{name}"), gradient, rtol=1e-9, atol=1e-13)
+    assert "a_L2[t] = h_L1[t] @ w_xh_L2 + b_h_L2" in [line.code for line in step.lines]
 
 
 @EVERY_CELL
@@ -278,8 +310,11 @@ def test_events_run_up_then_down_then_update():
 
 def test_bad_input_is_a_sentence():
     config, model, carry = make(rnn.ELMAN)
-    with pytest.raises(ValueError, match=r"record: params: expected a model with one layer, got 2"):
+    with pytest.raises(ValueError, match=r"record: params: expected the 1 layers of config, got 2"):
         record(config, model._replace(layers=model.layers * 2), (carry,), INPUTS, TARGETS)
+    adding = charlm.Config(V, rnn.Stack([rnn.ELMAN, rnn.ELMAN], residual=True), H)
+    with pytest.raises(ValueError, match=r"do not add their inputs to their outputs, got resid"):
+        record(adding, model, (carry,), INPUTS, TARGETS)
     with pytest.raises(ValueError, match=r"two equal lengths above 0, got 6 and 5"):
         record(config, model, (carry,), INPUTS, TARGETS[:-1])
     with pytest.raises(ValueError, match=r"update: expected one of sgd, .*, adamw, got lion"):

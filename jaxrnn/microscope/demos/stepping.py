@@ -23,14 +23,23 @@ def binary_page(experiment: Experiment) -> str:
             ("trained", fitted.params, data.carry),
         )
     }
-    characters = fitted.vocab.characters
-    return stepper_page(
-        recordings, characters, title=_title(experiment), text=in_one_paragraph(experiment)
-    )
+    title, text = _BINARY[experiment.name]
+    more = [in_one_paragraph(experiment)]
+    return stepper_page(recordings, fitted.vocab.characters, title=title, text=text, more=more)
 
 
-def _title(experiment: Experiment) -> str:
-    return experiment.name.capitalize()
+_BINARY = {
+    "alternating": (
+        "Three units learn to alternate, and need no memory for it",
+        "They read 1010 and should expect 0101. Trained, the state flips between two opposite "
+        "corners, but the character at hand already says which comes next.",
+    ),
+    "counting": (
+        "Three units learn to count to two",
+        "They read 1101 and should expect 1011: after a 1 comes a 1 or a 0, and only the state can "
+        "tell which. Trained, it differs after the first 1 and after the second.",
+    ),
+}
 
 
 def order_page(experiment: Experiment) -> str:
@@ -47,5 +56,11 @@ def order_page(experiment: Experiment) -> str:
             data.config, params, carry, words, kind, loss="last_cross_entropy"
         )
     return stepper_page(
-        recordings, TOKENS, title=_title(experiment), text=in_one_paragraph(experiment)
+        recordings,
+        TOKENS,
+        title="Word order reaches the answer through the state",
+        text="“Are you good” and “you are good” hold the same words; what tells the question from "
+        "the statement is the state that the words leave behind. The loss is at the last word, so "
+        "the gradient of the first words comes back through w_hh.",
+        more=[in_one_paragraph(experiment)],
     )

@@ -8,7 +8,7 @@ import ast
 import html
 from collections.abc import Collection
 
-from jaxrnn.microscope.training_step.listings import reference
+from jaxrnn.microscope.training_step.listings import layer_number, reference
 
 _CONSTANTS = {
     "learning_rate": "<i>η</i>",
@@ -68,7 +68,9 @@ def equation_html(code: str, tensors: Collection[str]) -> str:
 
 
 def symbol_html(name: str, index: str = "") -> str:
-    """A tensor's name as it is typeset: `d_h`, "t" becomes ∂h with a subscript t."""
+    """A tensor's name as it is typeset: `d_h_L2`, "t" becomes ∂h with a subscript t and a (2)."""
+    layer = layer_number(name)
+    name = name.removesuffix(f"_L{layer}")
     gradient = name.startswith("d_")
     base, _, subscript = name.removeprefix("d_").partition("_")
     if subscript == "hat":
@@ -80,7 +82,8 @@ def symbol_html(name: str, index: str = "") -> str:
             base, subscript = letter, name.removeprefix(prefix).replace("_", " ")
     subscript = ", ".join(part for part in (subscript, _TIMES.get(index, index)) if part)
     low = f"<sub>{html.escape(subscript)}</sub>" if subscript else ""
-    return f"{'∂' if gradient else ''}<i>{html.escape(base)}</i>{low}"
+    high = f"<sup>({layer})</sup>" if layer else ""
+    return f"{'∂' if gradient else ''}<i>{html.escape(base)}</i>{low}{high}"
 
 
 def _span(name: str, index: str, inside: str) -> str:

@@ -1,20 +1,21 @@
-"""The stepper: one training step, line by line, beside the tensors that each line writes."""
+"""The stepper: one training step, line by line, in a picture of the unrolled network."""
 
 import html
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.pages.formulas import formula
 from jaxrnn.microscope.pages.html import embedded_json, packed, page, visible
 from jaxrnn.microscope.pages.notation import code_html, equation_html, symbol_html
+from jaxrnn.microscope.pages.places import places
+from jaxrnn.microscope.pages.selection import MOST_UNITS, Axis, Selection, all_writes, choose
 from jaxrnn.microscope.training_step import Recording, Write
-from jaxrnn.microscope.training_step.listings import MEMORIES, PHASES, parameter_of
+from jaxrnn.microscope.training_step.listings import MEMORIES, PHASES, layer_number, parameter_of
 
-MOST_UNITS = 16
 MOST_STEPS = 32
-MOST_CHARACTERS = 256  # as many as there are bytes
 
+_SCRIPTS = ("page", "step_formulas", "step_layout", "step_drawing", "stepper", "step_choice")
 _PHASE_TITLES = {
     "forward": "Forward",
     "backward": "Backward through time",
@@ -23,23 +24,35 @@ _PHASE_TITLES = {
 
 
 def stepper_page(
-    recordings: Mapping[str, Recording], characters: Sequence[str], *, title: str, text: str = ""
+    recordings: Mapping[str, Recording],
+    characters: Sequence[str],
+    *,
+    title: str,
+    text: str = "",
+    more: Sequence[str] = (),
+    units: Sequence[int] | None = None,
 ) -> str:
     """A page that steps through a training step: forward, backward through time, update.
 
+    Of a layer with more than 16 units, and of more than 16 tokens, a choice is drawn: those
+    that move most and those that are read or expected most. Sums say how many terms they leave out.
+
     Args:
         recordings: what `record` returned, by the name that stands over it, e.g. "untrained" and
-            "trained"; of one cell, sizes and text, so that they are at the same line together.
+            "trained"; of one model's shape and text, so that they are at the same line together.
+            The page opens on the last one.
         characters: V of them, or other tokens; token id k is `characters[k]`.
         title: of the page.
         text: one or two sentences under the title.
+        more: paragraphs under the picture.
+        units: of the last layer, to draw at most 16; None: chosen by how much they move.
 
     Returns:
         HTML.
 
     Raises:
-        ValueError: recordings that do not match, or more units, steps or characters than the page
-            can show.
+        ValueError: recordings that do not match, more steps than the page can show, or units that
+            the last layer does not have.
 
     Example:
         >>> import jax
@@ -52,68 +65,91 @@ def stepper_page(
         >>> stepper_page({"untrained": step}, "01", title="A step")[:15]
         '<!doctype html>'
     """
-    first = _check(recordings, characters)
+    _check(recordings, units)
+    *_, last = recordings.values()
+    selection = Selection(last, choose(last, units))
     data = {
-        **_program(first),
-        **_tensors(first, characters),
-        "length": len(first.inputs),
-        "inputs": [visible(characters[i]) for i in first.inputs],
+        **_program(last),
+        "tensors": _tensors(last, selection, characters),
+        "layers": places(last, selection),
+        "length": len(last.inputs),
+        "inputs": [visible(characters[i]) for i in last.inputs],
         "targets": [
-            visible(characters[i]) if t in first.final("p") else ""
-            for t, i in enumerate(first.targets)
+            visible(characters[i]) if t in last.final("p") else ""
+            for t, i in enumerate(last.targets)
         ],
-        "targetIds": first.targets,
-        "columnsWithNumbers": 6,
-        "sides": [_side(name, recording) for name, recording in recordings.items()],
+        "inputRows": _rows(selection, last.inputs),
+        "targetRows": _rows(selection, last.targets),
+        "sizes": selection.sizes,
+        "sides": [_side(name, recording, selection) for name, recording in recordings.items()],
     }
     names = list(recordings)
     choice = ""
     if len(names) > 1:
-        buttons = [*enumerate(names), ("all", "both" if len(names) == 2 else "all")]
-        choice = _choice("show", [(str(key), label) for key, label in buttons], "all", "Network")
+        buttons = [(str(number), name) for number, name in enumerate(names)]
+        choice = _choice("side", buttons, str(len(names) - 1), "Network")
+    notation = _choice(
+        "notation", [("codes", "Code"), ("equations", "Equations")], "codes", "Notation"
+    )
+    speeds = "".join(
+        f'<option value="{rate}"{" selected" if rate == 2 else ""}>{rate}/s</option>'
+        for rate in (0.5, 1, 2, 5, 10, 20)
+    )
+    phases = "".join(
+        f'<button type="button" data-phase="{phase}">{_PHASE_TITLES[phase].split()[0]}</button>'
+        for phase in PHASES
+    )
+    paragraphs = "".join(
+        f"<p>{html.escape(each)}</p>" for each in (*more, _chosen(selection), _update(last)) if each
+    )
     body = f"""<header>
 <h1>{html.escape(title)}</h1>
-<p>{html.escape(text)}</p>
-<p class="quiet keys">Hover over a symbol to find its tensor, over a tensor to find its symbols.
-<kbd>space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step, <kbd>Home</kbd> <kbd>End</kbd> jump;
-a click on a line goes to its next run. Blue is positive, orange negative; what the line has
-changed stands in a red frame.</p>
-<p class="quiet">The update is {html.escape(first.update_in_words)}.</p>
+<p id="lead">{html.escape(text)}</p>
 </header>
+<p id="fragment-note" role="alert" hidden></p>
 <main id="stage">
-<div id="program" class="codes">{
-        _choice("notation", [("codes", "Code"), ("equations", "Equations")], "codes", "Notation")
-    }</div>
-<div>
-<div id="now"><div class="row"><span class="badge" id="badge"></span><b id="time"></b>{choice}</div>
+<div id="program" class="codes" tabindex="0" role="region" aria-label="The program">{notation}</div>
+<div id="view">
+<div id="now">
+<div id="line">
+<div class="row"><span class="badge" id="badge"></span><b id="time"></b>{choice}</div>
 <div class="equation" id="now-equation"></div><div class="quiet" id="note"></div></div>
-<div id="sides"></div>
+<div id="tokens-frame" tabindex="0" role="region" aria-label="The text">
+<table id="tokens"></table></div>
+</div>
+<div id="window"><div id="picture" tabindex="0" role="group" aria-label="The unrolled network. Shift
+ and the arrow keys move the chosen entry."><canvas aria-hidden="true"></canvas></div></div>
+<div id="worked" role="status" aria-live="polite" tabindex="0"></div>
 </div>
 </main>
-<div id="player" role="group" aria-label="Player">
+<section id="player" aria-label="Player">
 <input id="scrubber" type="range" min="0" max="1" value="0" aria-label="Executed lines">
 <div class="row">
 <button id="back" type="button">◀ Back</button>
 <button id="play" type="button">▶ Play</button>
 <button id="next" type="button">Next ▶</button>
-<label>speed <select id="speed" aria-label="Lines a second">{
-        "".join(
-            f'<option value="{rate}"{" selected" if rate == 2 else ""}>{rate}/s</option>'
-            for rate in (0.5, 1, 2, 5, 10, 20)
-        )
-    }</select></label>
-<span class="choice">{
-        "".join(
-            f'<button type="button" data-phase="{phase}">{_PHASE_TITLES[phase].split()[0]}</button>'
-            for phase in PHASES
-        )
-    }</span>
-<span id="place" class="quiet" aria-live="off"></span>
+<label>speed <select id="speed" aria-label="Lines a second">{speeds}</select></label>
+<span class="choice">{phases}</span>
+<span id="place" class="quiet"></span>
+<span id="legend"><span></span>read <span class="written"></span>written</span>
 </div>
-</div>
-<div id="readout" role="status" hidden></div>
+</section>
+<section id="about" aria-label="About this page">
+<p>Each column is a time step: what is read below, the state in the middle, what is expected above.
+The step at hand is drawn large, with the weights on its arrows. A vector that is multiplied stands
+left of its matrix, the product above it. <span class="swatch positive"></span> positive,
+<span class="swatch negative"></span> negative, the stronger the larger; under a value stands its
+gradient (∂) once it is there. What the line has written has a red frame, what it has read a blue
+one.</p>
+<p class="keys"><kbd>space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step, <kbd>Home</kbd>
+<kbd>End</kbd> jump, <kbd>Shift</kbd> with an arrow moves the chosen entry, whose sum stands under
+the picture; a click or a touch chooses one too, and a click on a line goes to its next run. The
+address holds the step and the entry, so that a link to it opens there.</p>
+{paragraphs}
+</section>
 {embedded_json("recordings", data)}"""
-    return page(title, body, assets=("stepper.css", "page.js", "tensor_picture.js", "stepper.js"))
+    scripts = (f"{name}.js" for name in _SCRIPTS)
+    return page(title, body, assets=("stepper.css", *scripts))
 
 
 def _choice(kind: str, buttons: list[tuple[str, str]], pressed: str, label: str) -> str:
@@ -125,125 +161,127 @@ def _choice(kind: str, buttons: list[tuple[str, str]], pressed: str, label: str)
     return f'<span class="choice" role="group" aria-label="{label}">{inside}</span>'
 
 
-def _check(recordings: Mapping[str, Recording], characters: Sequence[str]) -> Recording:
+def _check(recordings: Mapping[str, Recording], units: Sequence[int] | None) -> None:
     if not recordings:
         raise ValueError(sentence("stepper_page", "recordings", "at least one", "none"))
     first, *others = recordings.values()
     for other in others:
         if _common(other) != _common(first):
-            rule = "recordings of one cell, one text, one update and equal sizes"
+            rule = "recordings of one model, one text, one update and equal sizes"
             raise ValueError(sentence("stepper_page", "recordings", rule, "different ones"))
-    units = max(len(write.value) for write in first.initial if write.time == -1)
-    limits = [
-        ("units", units, MOST_UNITS, "train a smaller network, or take the view of activations"),
-        (
-            "tokens to read",
-            len(first.inputs),
-            MOST_STEPS,
-            "record a shorter stretch of the text (--from, --to)",
-        ),
-        (
-            "different tokens in the vocabulary",
-            len(characters),
-            MOST_CHARACTERS,
-            "train on a text with fewer, or take the view of activations",
-        ),
-    ]
-    for what, number, most, hint in limits:
-        if number > most:
-            rule = f"at most {most} {what}"
-            raise ValueError(sentence("stepper_page", "recordings", rule, f"{number}", hint))
-    return first
+    if len(first.inputs) > MOST_STEPS:
+        rule, hint = f"at most {MOST_STEPS} tokens to read", "record a shorter stretch"
+        raise ValueError(sentence("stepper_page", "recordings", rule, len(first.inputs), hint))
+    if units is None:
+        return
+    mark = f"_L{len(first.cells)}" if len(first.cells) > 1 else ""
+    size = len(first.final(f"h{mark}")[0])
+    if not 1 <= len(units) <= MOST_UNITS or not all(0 <= unit < size for unit in units):
+        rule = f"1 to {MOST_UNITS} units from 0 to {size - 1}"
+        raise ValueError(sentence("stepper_page", "units", rule, list(units)))
 
 
 def _common(recording: Recording) -> tuple[object, ...]:
     """What all sides of a page have in common."""
     same = (recording.blocks, recording.inputs, recording.targets, recording.constants)
-    return (*same, _shapes(recording))
+    return (*same, {write.name: write.value.shape for write in all_writes(recording)})
 
 
-def _writes(recording: Recording) -> list[Write]:
-    return [*recording.initial, *(write for event in recording.events for write in event.writes)]
-
-
-def _shapes(recording: Recording) -> list[tuple[str, tuple[int, ...]]]:
-    return list({write.name: write.value.shape for write in _writes(recording)}.items())
+def _rows(selection: Selection, tokens: Sequence[int]) -> list[int]:
+    """Which of the drawn characters each token is; all of them are drawn."""
+    drawn = selection.numbers(Axis("V", 1, selection.sizes["V"])).tolist()
+    return [drawn.index(token) for token in tokens]
 
 
 def _program(recording: Recording) -> dict[str, Any]:
-    names = {name for name, _ in _shapes(recording)}
-    blocks = [
-        {
-            "head": block.head,
-            "lines": [
-                {
-                    "code": code_html(line.code, names),
-                    "equation": equation_html(line.code, names),
-                    "note": line.note,
-                    "phase": line.phase,
-                }
-                for line in block.lines
-            ],
-        }
-        for block in recording.blocks
-    ]
-    in_loop = [bool(block.head) for block in recording.blocks for _ in block.lines]
-    return {"blocks": blocks, "phases": _PHASE_TITLES, "inLoop": in_loop}
+    names = {write.name for write in all_writes(recording)}
+    numbers = {**recording.constants, "k": 1.0, "T": float(len(recording.inputs))}
+    several = len(recording.cells) > 1
+    blocks = []
+    for block in recording.blocks:
+        lines = []
+        for line in block.lines:
+            shown = {
+                "code": code_html(line.code, names),
+                "equation": equation_html(line.code, names),
+                "note": line.note[:1].upper() + line.note[1:],
+                "phase": line.phase,
+                **formula(line.code, names, numbers),
+            }
+            named = [name for name, *_ in (*shown["targets"], *shown["reads"])]
+            numbered = [layer_number(name) or 0 for name in named]
+            # The readout belongs to the last layer, and so does what is of no layer.
+            out = any(parameter_of(name) in ("w_hy", "b_y", "y", "p") for name in named)
+            top = len(recording.cells)
+            layer = top if out or not several else max(numbered, default=0) or 1
+            lines.append({**shown, "layer": layer - 1})
+        blocks.append({"head": block.head, "lines": lines})
+    return {"blocks": blocks, "phases": _PHASE_TITLES}
 
 
-def _tensors(recording: Recording, characters: Sequence[str]) -> dict[str, Any]:
-    """What there is to draw, and in which order: a tensor, and beside it its gradient."""
-    length = len(recording.inputs)
-    times: dict[str, list[int]] = {}
-    for write in _writes(recording):
-        times.setdefault(write.name, [])
-        if write.time is not None:
-            times[write.name].append(write.time)
-    labels = [visible(character) for character in characters]
-    embedded = "embedding" in times
-    rows_are_characters = {"p", "y", "embedding", *([] if embedded else ["x", "w_xh"])}
-    columns_are_characters = {"w_hy", "b_y"}
+def _tensors(
+    recording: Recording, selection: Selection, characters: Sequence[str]
+) -> list[dict[str, Any]]:
+    """What there is to draw: sizes as drawn and in full, and what the entries are called."""
+    writes = {write.name: write for write in all_writes(recording)}
     tensors = []
-    for name, shape in _shapes(recording):
-        base = parameter_of(name)
-        timed = bool(times[name])
-        first = min(times[name], default=0)
-        rows = math.prod(shape)
-        grid = (rows, length - first) if timed else (1, *shape)[-2:] if shape else (1, 1)
+    for name, write in writes.items():
+        axes = selection.axes(name)
         tensors.append(
             {
                 "name": name,
                 "symbol": symbol_html(name),
-                "timed": timed,
-                "first": first,
-                "shape": grid,
-                "vector": len(shape) < 2,
-                "label": f"{rows} × time" if timed else " × ".join(map(str, shape)),
-                "rowLabels": labels if base in rows_are_characters else None,
-                "columnLabels": labels if base in columns_are_characters else None,
+                "timed": write.time is not None,
+                "shape": [len(selection.numbers(axis)) for axis in axes],
+                "full": list(write.value.shape),
+                "labels": [_labels(selection, axis, characters) for axis in axes],
+                "kinds": [{"V": "token", "E": "column"}.get(axis.space, "unit") for axis in axes],
+                "blocks": [axis.blocks for axis in axes],
+                "gates": _gates(recording, name, axes),
+                "memories": [p + name for p in ("d_", *MEMORIES) if p + name in writes],
             }
         )
-    # In the order of the program, so that x stands before h, which is there from the start.
-    order = [name for line in recording.lines for name, _ in line.defines]
-    shapes = dict(_shapes(recording))
-    drawn = [name for name in dict.fromkeys([*shapes, *order]) if shapes[name]]
-    drawn.sort(key=lambda name: order.index(name) if times[name] else -1)
-    groups: dict[str, list[list[str]]] = {"States over time": [], "Parameters": []}
-    for name in drawn:
-        base = parameter_of(name)
-        if base == name or base not in drawn:
-            group = groups["States over time" if times[name] else "Parameters"]
-            beside = [prefix + name for prefix in ("", "d_", *MEMORIES)]
-            group.append([one for one in beside if one in drawn])
-    return {
-        "tensors": tensors,
-        "groups": [{"title": title, "pairs": pairs} for title, pairs in groups.items()],
-    }
+    return tensors
 
 
-def _side(name: str, recording: Recording) -> dict[str, Any]:
+def _labels(selection: Selection, axis: Axis, characters: Sequence[str]) -> list[str]:
+    numbers = selection.numbers(axis)
+    if axis.space == "V":
+        return [visible(characters[i]) for i in numbers]
+    size = axis.size // axis.blocks
+    return [str(i % size) for i in numbers]
+
+
+def _gates(recording: Recording, name: str, axes: list[Axis]) -> list[str]:
+    """What the blocks of a tensor's last axis are called: after the gates, if there are as many."""
+    blocks = axes[-1].blocks if axes else 1
+    gates = recording.cells[(layer_number(name) or 1) - 1].gates
+    return [*gates] if len(gates) == blocks else [f"block {k + 1}" for k in range(blocks)]
+
+
+def _chosen(selection: Selection) -> str:
+    """Which units and characters are drawn, where not all are."""
+    parts = []
+    for space, numbers in selection.chosen.items():
+        kind = {"V": "tokens", "E": "columns of the embedding"}.get(space, "units")
+        where = f" of layer {space[1:]}" if space[1:] else ""
+        listed = "" if space == "V" else f" ({', '.join(map(str, numbers))})"
+        parts.append(f"{len(numbers)} of {selection.sizes[space]} {kind}{where}{listed}")
+    if not parts:
+        return ""
+    return (
+        f"Drawn are {'; '.join(parts)}: those that move, or are read and expected, most. "
+        "The numbers are those of the whole model; sums say how many terms are not drawn."
+    )
+
+
+def _update(recording: Recording) -> str:
+    return f"The update is {recording.update_in_words}."
+
+
+def _side(name: str, recording: Recording, selection: Selection) -> dict[str, Any]:
     def written(write: Write) -> tuple[str, int | None, Any]:
-        return (write.name, write.time, packed(write.value))
+        return (write.name, write.time, packed(selection.cut(write.name, write.value)))
 
     return {
         "name": name,

@@ -4,10 +4,13 @@ A listing is Python source in the equations' names. A tensor that lives at each 
 `t` (`h[t]`, and `h[-1]` before the first); `d_` marks the gradient of the loss with respect to what
 follows. What a line defines and what it reads is parsed from the line, so nothing is said twice.
 A trailing comment is the sentence that a view shows beside the line.
+
+In a model of several layers every tensor of a layer's own bears its number: `h_L2[t]`.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxrnn.errors import sentence
@@ -16,15 +19,15 @@ FORWARD, BACKWARD, UPDATE = PHASES = ("forward", "backward", "update")
 
 
 _READOUT = """
-y[t] = h[t] @ w_hy + b_y
+y[t] = {h}[t] @ w_hy + b_y
 p[t] = softmax(y[t])  # what the network expects next
 loss += -log(p[t][targets[t]]){share}  # in nats
 """
 _READOUT_BACKWARD = """
 d_y[t] = {error}
-d_w_hy += outer(h[t], d_y[t])
+d_w_hy += outer({h}[t], d_y[t])
 d_b_y += d_y[t]
-d_h[t] += d_y[t] @ w_hy.T  # what came back from step t+1 is already there
+d_{h}[t] += d_y[t] @ w_hy.T  # what came back from step t+1 is already there
 """
 
 _ERROR = "p[t] - one_hot(targets[t], V)"
@@ -117,6 +120,60 @@ class CellListing(NamedTuple):
     outer_names: dict[str, Any]
 
 
+class Layer(NamedTuple):
+    """A layer's lines and tensors, by the names that they have in a model's listing.
+
+    Attributes:
+        mark: behind each of its names: "_L2", or "" where there is one layer.
+        listing: its cell's lines.
+        parameters: names of its parameters.
+        carries: names of its carry's fields.
+    """
+
+    mark: str
+    listing: CellListing
+    parameters: tuple[str, ...]
+    carries: tuple[str, ...]
+
+
+def layers_of(cells: Sequence[tuple[CellListing, tuple[str, ...], tuple[str, ...]]]) -> list[Layer]:
+    """The layers of a model: of one layer as it is, of several every name with its layer's number.
+
+    Args:
+        cells: `cell_listing`, names of the parameters and of the carry, of each layer, bottom
+            first.
+    """
+    if len(cells) == 1:
+        return [Layer("", *cells[0])]
+    layers: list[Layer] = []
+    outer_names: dict[str, Any] = {}
+    for number, (listing, parameters, carries) in enumerate(cells, 1):
+        mark = f"_L{number}"
+        lines = (*listing.forward, *listing.backward)
+        own = {*parameters, *carries, "a", "w_xh", "b_h"}
+        own |= {name.removeprefix("d_") for line in lines for name, _ in line.defines}
+        # A helper that another cell has under the same name is another helper.
+        own |= {n for n, v in listing.outer_names.items() if outer_names.setdefault(n, v) is not v}
+        pattern = re.compile(rf"(?<![.\w])((?:d_)?(?:{'|'.join(map(re.escape, own))}))(?!\w)")
+
+        def marked(line: Line, pattern: re.Pattern[str] = pattern, mark: str = mark) -> Line:
+            return line_of(pattern.sub(rf"\1{mark}", line.code), line.note, line.phase)
+
+        names = {n + mark if n in own else n: v for n, v in listing.outer_names.items()}
+        named = CellListing(
+            tuple(map(marked, listing.forward)), tuple(map(marked, listing.backward)), names
+        )
+        marks = (tuple(name + mark for name in each) for each in (parameters, carries))
+        layers.append(Layer(mark, named, *marks))
+    return layers
+
+
+def layer_number(name: str) -> int | None:
+    """Which layer a tensor is of, counted from 1: 2 for "d_h_L2"; None: it is of no one layer."""
+    found = re.search(r"_L(\d+)$", name)
+    return int(found[1]) if found else None
+
+
 class Block(NamedTuple):
     """Lines under one head: run once (`times` "once"), or for t "up" 0..T-1 or "down" T-1..0."""
 
@@ -126,9 +183,8 @@ class Block(NamedTuple):
 
 
 def assemble(
-    cell: CellListing,
-    parameters: tuple[str, ...],
-    carries: tuple[str, ...],
+    layers: Sequence[Layer],
+    parameters: Sequence[str],
     *,
     embedded: bool = False,
     loss: str = "summed_cross_entropy",
@@ -139,9 +195,8 @@ def assemble(
     """The program of one training step: forward, backward through time, update.
 
     Args:
-        cell: of `cell_listing`.
+        layers: of `layers_of`, bottom first.
         parameters: names of all parameters, in the order of the update.
-        carries: names of the carry's fields.
         embedded: the input is a row of `embedding`, not a one-hot row.
         loss: a key of `jaxrnn.charlm.LOSSES`; of "last_cross_entropy" the readout's lines stand
             after the loop.
@@ -152,18 +207,31 @@ def assemble(
     Returns:
         Blocks in the order of execution.
     """
-    b_h = " + b_h" if "b_h" in parameters else ""
     read = "x[t] = embedding[inputs[t]]" if embedded else "x[t] = one_hot(inputs[t], V)"
-    read += f"\na[t] = x[t] @ w_xh{b_h}  # what the input brings"
-    share = "d_w_xh += outer(x[t], d_a[t])" + ("\nd_b_h += d_a[t]" if b_h else "")
-    if embedded:
-        share += "\nd_x[t] = d_a[t] @ w_xh.T\nd_embedding[inputs[t]] += d_x[t]"
     zeros = "\n".join(f"d_{name} = zeros_like({name})" for name in parameters)
-    zeros += "".join(f"\nd_{name}[T-1] = zeros_like({name}[T-1])" for name in carries)
-    readout, readout_backward = _READOUT.format(share=""), _READOUT_BACKWARD.format(error=_ERROR)
-    if loss == "cross_entropy":
-        readout = _READOUT.format(share=" / T")
-        readout_backward = _READOUT_BACKWARD.format(error=f"({_ERROR}) / T")
+    forward = _lines(read, FORWARD)
+    backward: list[Line] = []
+    given = "x"
+    for layer in layers:
+        mark = layer.mark
+        bias = f" + b_h{mark}" if f"b_h{mark}" in layer.parameters else ""
+        brought = "what the layer below brings" if given != "x" else "what the input brings"
+        share = f"a{mark}[t] = {given}[t] @ w_xh{mark}{bias}  # {brought}"
+        forward += [*_lines(share, FORWARD), *layer.listing.forward]
+        back = f"d_w_xh{mark} += outer({given}[t], d_a{mark}[t])"
+        if bias:
+            back += f"\nd_b_h{mark} += d_a{mark}[t]"
+        if given != "x":
+            back += f"\nd_{given}[t] += d_a{mark}[t] @ w_xh{mark}.T  # to the layer below"
+        elif embedded:
+            back += f"\nd_x[t] = d_a{mark}[t] @ w_xh{mark}.T\nd_embedding[inputs[t]] += d_x[t]"
+        backward[:0] = [*layer.listing.backward, *_lines(back, BACKWARD)]
+        zeros += "".join(f"\nd_{name}[T-1] = zeros_like({name}[T-1])" for name in layer.carries)
+        given = f"h{mark}"
+    share, error = ("", _ERROR) if loss != "cross_entropy" else (" / T", f"({_ERROR}) / T")
+    out = _lines(_READOUT.format(h=given, share=share), FORWARD)
+    out_back = _lines(_READOUT_BACKWARD.format(h=given, error=error), BACKWARD)
+    zero = _lines(zeros, BACKWARD)
     updates = []
     if clipped:
         updates += [_CLIP.format(w=name) for name in parameters]
@@ -172,24 +240,18 @@ def assemble(
         updates += [_SHRINK.format(w=name) for name in parameters]
     updates += [UPDATES[update].format(w=name) for name in parameters]
     up, down = "for t in range(T):", "for t in reversed(range(T)):"
-    forward = (*_lines(read, FORWARD), *cell.forward)
-    backward = (*cell.backward, *_lines(share, BACKWARD))
-    zero, out, out_back = (
-        tuple(_lines(text, phase))
-        for text, phase in ((zeros, BACKWARD), (readout, FORWARD), (readout_backward, BACKWARD))
-    )
     if loss != "last_cross_entropy":
         blocks = [
-            Block(up, "up", forward + out),
-            Block("", "once", zero),
-            Block(down, "down", out_back + backward),
+            Block(up, "up", (*forward, *out)),
+            Block("", "once", tuple(zero)),
+            Block(down, "down", (*out_back, *backward)),
         ]
     else:
         blocks = [
-            Block(up, "up", forward),
-            Block("", "once", out),
-            Block("", "once", zero + out_back),
-            Block(down, "down", backward),
+            Block(up, "up", tuple(forward)),
+            Block("", "once", tuple(out)),
+            Block("", "once", (*zero, *out_back)),
+            Block(down, "down", tuple(backward)),
         ]
     return (*blocks, Block("", "once", tuple(_lines("\n".join(updates), UPDATE))))
 
@@ -222,11 +284,9 @@ def line_of(code: str, note: str, phase: str) -> Line:
     return Line(code, note, phase, _defines(code))
 
 
-def _lines(source: str, phase: str) -> Iterator[Line]:
-    for text in source.splitlines():
-        code, _, note = text.partition("#")
-        if code.strip():
-            yield line_of(code.strip(), note.strip(), phase)
+def _lines(source: str, phase: str) -> list[Line]:
+    parted = (text.partition("#") for text in source.splitlines())
+    return [line_of(c.strip(), note.strip(), phase) for c, _, note in parted if c.strip()]
 
 
 def _defines(code: str) -> tuple[Reference, ...]:

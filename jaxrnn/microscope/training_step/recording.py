@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxrnn.cells import Cell
 from jaxrnn.charlm import LOSSES, Config, Params
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.training_step.functions import FUNCTIONS
@@ -17,6 +18,7 @@ from jaxrnn.microscope.training_step.listings import (
     Line,
     assemble,
     change_lines,
+    layers_of,
 )
 from jaxrnn.microscope.training_step.translation import cell_listing
 
@@ -49,7 +51,7 @@ class Recording(NamedTuple):
     """One training step, in full.
 
     Attributes:
-        cell_name: the cell's name.
+        cells: the layers' cells, bottom first.
         blocks: the program.
         inputs, targets: T token ids each.
         objective: which loss; key in `jaxrnn.charlm.LOSSES`.
@@ -61,7 +63,7 @@ class Recording(NamedTuple):
         loss_after: the same window's loss after the update.
     """
 
-    cell_name: str
+    cells: tuple[Cell, ...]
     blocks: tuple[Block, ...]
     inputs: tuple[int, ...]
     targets: tuple[int, ...]
@@ -125,9 +127,9 @@ def record(
     the gradients that they end with are those of `unroll` (the tests compare them).
 
     Args:
-        config: a model with one layer, of any cell whose functions `cell_listing` can read.
+        config: a model of any cells whose functions `cell_listing` can read.
         params: its parameters.
-        carry: one Carry before the first step, without a batch axis.
+        carry: a Carry a layer before the first step, without a batch axis.
         inputs: T token ids.
         targets: T token ids, what should be expected after each input.
         update: an optimizer by the name it has in `jaxrnn.optimizers`; it makes its first update,
@@ -144,10 +146,10 @@ def record(
         A Recording.
 
     Raises:
-        ValueError: more than one layer, sequences of unequal length, a cell whose functions are
-            more than assignments and a return or have no source, an unknown loss or update, a
-            limit below 0, a decay rate outside [0, 1), a weight decay for anything but adamw, a
-            change of a line that there is not.
+        ValueError: layers that add their inputs to their outputs, sequences of unequal length, a
+            cell whose functions are more than assignments and a return or have no source, an
+            unknown loss or update, a limit below 0, a decay rate outside [0, 1), a weight decay for
+            anything but adamw, a change of a line that there is not.
 
     Example:
         >>> import jax
@@ -170,9 +172,13 @@ def record(
         raise ValueError(sentence("record", "decay_rate", "a number from 0 to below 1", decay_rate))
     if weight_decay and update != "adamw":
         raise ValueError(sentence("record", "weight_decay", f"0 with {update}", weight_decay))
-    if len(params.layers) != 1:
+    if config.network.residual:
+        rule = "layers that do not add their inputs to their outputs"
+        raise ValueError(sentence("record", "config", rule, "residual=True"))
+    if len(params.layers) != len(config.cells):
         got = f"{len(params.layers)} layers"
-        raise ValueError(sentence("record", "params", "a model with one layer", got))
+        rule = f"the {len(config.cells)} layers of config"
+        raise ValueError(sentence("record", "params", rule, got))
     inputs_, targets_ = (
         tuple(int(i) for i in np.asarray(ids).tolist()) for ids in (inputs, targets)
     )
@@ -180,17 +186,22 @@ def record(
         got = f"{len(inputs_)} and {len(targets_)}"
         raise ValueError(sentence("record", "inputs, targets", "two equal lengths above 0", got))
 
-    cell = config.cells[0]
-    listing = cell_listing(cell)
-    weights = {name: _float64(value) for name, value in params.layers[0]._asdict().items()}
+    layers = layers_of(
+        [(cell_listing(cell), cell.Params._fields, cell.Carry._fields) for cell in config.cells]
+    )
+    weights: dict[str, Array] = {}
+    carries: dict[str, Array] = {}
+    helpers: dict[str, Any] = {}
+    for layer, values, before in zip(layers, params.layers, carry, strict=True):
+        weights |= zip(layer.parameters, map(_float64, values), strict=True)
+        carries |= zip(layer.carries, map(_float64, before), strict=True)
+        helpers |= layer.listing.outer_names
     weights |= {"w_hy": _float64(params.w_hy), "b_y": _float64(params.b_y)}
     if params.embedding is not None:
         weights["embedding"] = _float64(params.embedding)
-    carries = {name: _float64(value) for name, value in carry[0]._asdict().items()}
     blocks = assemble(
-        listing,
+        layers,
         tuple(weights),
-        tuple(carries),
         embedded=params.embedding is not None,
         loss=loss,
         update=update,
@@ -209,7 +220,7 @@ def record(
         constants["limit"] = float(limit)
     if norm_limit:
         constants["norm_limit"] = float(norm_limit)
-    numbers = {**listing.outer_names, **constants, "k": 1, "V": len(weights["b_y"])}
+    numbers = {**helpers, **constants, "k": 1, "V": len(weights["b_y"])}
     initial = [Write(name, None, value) for name, value in weights.items()]
     initial += [Write(name, -1, value) for name, value in carries.items()]
     initial.append(Write("loss", None, np.zeros(())))
@@ -222,7 +233,7 @@ def record(
     restart = [write._replace(value=after.get(write.name, write.value)) for write in initial]
     forward = tuple(block for block in blocks if block.lines[0].phase == "forward")
     return Recording(
-        cell.name,
+        config.cells,
         blocks,
         inputs_,
         targets_,

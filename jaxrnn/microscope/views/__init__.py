@@ -63,7 +63,7 @@ VIEWS = {
     "training": ListedView("loss curves and samples", (), "training.training_view"),
     "stepper": ListedView(
         "one training step line by line: forward, backward, update",
-        _STRETCH,
+        (*_STRETCH, "units"),
         "stepper.stepper_view",
     ),
     "gates": ListedView(

@@ -1,31 +1,52 @@
-"""One training step line by line, untrained and trained side by side."""
+"""One training step line by line, in a picture of the unrolled network."""
 
 from collections.abc import Sequence
 from functools import partial
 
+import jax
+
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
 from jaxrnn.microscope.training_step import record
-from jaxrnn.microscope.views.subject import Stretch, Subject, View, carry_before, encoded, only
+from jaxrnn.microscope.views.subject import (
+    Stretch,
+    Subject,
+    View,
+    carry_before,
+    encoded,
+    only,
+    unit_numbers,
+)
+
+MOST_NUMBERS = 60_000_000
+"""About as many are kept of either network, in float64: half a gigabyte."""
 
 
 def stepper_view(
     subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
 ) -> View:
-    """One training step line by line, untrained and trained side by side."""
-    from jaxrnn.microscope.pages.stepper import MOST_STEPS, MOST_UNITS, stepper_page
+    """One training step line by line, in a picture of the unrolled network."""
+    from jaxrnn.microscope.pages.selection import MOST_UNITS
+    from jaxrnn.microscope.pages.stepper import MOST_STEPS, stepper_page
 
     subject = only(subjects, "stepper")
     run, settings = subject.run, subject.run.settings
     tokens = subject.tokens(stretch.text)
     start, end = stretch.bounds(tokens, 8)
-    if settings.num_layers > 1 or max(settings.sizes) > MOST_UNITS:
-        hint = f"jaxrnn train --rnn-size {MOST_UNITS} --num-layers 1; or --view activations"
-        rule, got = f"a model of one layer with at most {MOST_UNITS} units", subject.name
-        raise ValueError(sentence("show", "RUN", rule, got, hint))
     if end - start > MOST_STEPS:
         rule, got = f"at most {MOST_STEPS} {tokens.names} for the stepper", f"{start} to {end}"
         raise ValueError(sentence("show", "--from, --to", rule, got))
+    units = None
+    if stretch.units is not None:
+        units = unit_numbers(subject, stretch)
+        if len(units) > MOST_UNITS:
+            rule = f"at most {MOST_UNITS} units for the stepper"
+            raise ValueError(sentence("show", "--units", rule, f"{len(units)} of them"))
+    kept = sum(leaf.size for leaf in jax.tree.leaves(subject.params)) * (end - start + 6)
+    if kept > MOST_NUMBERS:
+        rule = f"at most {MOST_NUMBERS:,} numbers to keep, of parameters at every step"
+        hint = "a shorter stretch (--from, --to) or a smaller model"
+        raise ValueError(sentence("show", "RUN", rule, f"{kept:,}", hint))
     inputs, targets = encoded(subject, tokens, start, end)
     recordings = {}
     for number, (name, params) in enumerate(
@@ -54,7 +75,9 @@ def stepper_view(
         recordings,
         run.vocab.labels,
         title=f"One training step of {subject.name}",
-        text=f"It reads {shown[0]!r} and should expect {shown[1]!r}. η is the run's highest rate.",
+        text=f"It reads {shown[0]!r} and should expect {shown[1]!r}, one token on.",
+        more=["η is the run's highest learning rate."],
+        units=units,
     )
     changes = [
         f"  {name}: {r.loss:.4f} → {r.loss_after:.4f} nats" for name, r in recordings.items()

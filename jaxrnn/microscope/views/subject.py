@@ -257,7 +257,7 @@ def own_text(run: runs.Run) -> tuple[str, str]:
         ValueError: the text is not where it was, or is another one now.
     """
     parts = own_parts(run, "show: --text", "name a text: --text FILE")
-    return parts.train, parts.validation
+    return parts.train.text, parts.validation.text
 
 
 def held_out_text(run: runs.Run) -> tuple[str, str]:
