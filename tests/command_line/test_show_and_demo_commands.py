@@ -13,7 +13,8 @@ pytest.importorskip("bokeh")
 from jaxrnn.charlm import Vocab, corpus, runs, training_loop
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.command_line import COMMANDS, main, show
-from jaxrnn.microscope.experiments import EXPERIMENTS, order
+from jaxrnn.microscope.demos import site
+from jaxrnn.microscope.experiments import EXPERIMENTS, order, silent
 from jaxrnn.microscope.measurements.connectivity import DEFINITIONS
 from jaxrnn.microscope.views import VIEWS
 from jaxrnn.microscope.views.story import PARTS
@@ -256,6 +257,7 @@ def test_every_row_of_the_registries_leads_somewhere():
         assert callable(view.load())
     for listed in EXPERIMENTS.values():
         assert callable(listed.load_page())
+        assert callable(listed.load_picture())
         assert listed.reads_text == ("text" in inspect.signature(listed.load()).parameters)
     assert list(show.DEFINITIONS) == list(DEFINITIONS)
     assert {"show", "demo"} <= set(COMMANDS)
@@ -404,8 +406,11 @@ def test_demos_of_keeping_and_writing_in_small(name, tmp_path, monkeypatch):
     monkeypatch.setattr(generation, "SAMPLE", 40)
     monkeypatch.setattr(generation, "WRITTEN", 60)
     monkeypatch.setattr(generation, "MOMENTS", (10,))
-    out = tmp_path / "page.html"
-    assert main(["demo", name, "--out", str(out)]) == 0
+    (card,) = site.write_demos(tmp_path, 0, silent, [name])
+    out = tmp_path / f"{name}.html"
+    assert card.name == name
+    assert card.picture.startswith("<svg")
+    assert 'href="index.html"' in out.read_text(encoding="utf-8")
     if name == "lstm":
         data = embedded(out, "states")
         assert len(data["lines"]) == len(lstm.SHOWN)

@@ -104,7 +104,7 @@ EXPERIMENTS = {
         "pictures.memory",
     ),
     "connectivity": ListedExperiment(
-        "how far back the predictions of an RNN and an LSTM look",
+        "how far back the predictions of an RNN, an LSTM and a GRU look",
         "how_far_back.run",
         "looking_inside.connected_page",
         "pictures.connected",
