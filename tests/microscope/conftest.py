@@ -1,6 +1,7 @@
 """Headless Chromium for the tests of the pages, small models for those of the measurements."""
 
 import shutil
+from importlib.resources import files
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        self.touch(False)
         self.driver.get("about:blank")  # So that a fragment alone is a page to open, too.
         self.driver.get(path.resolve().as_uri() + fragment)
         self.width = width
@@ -125,6 +127,49 @@ class Browser:
             "    found.push(one.tagName + '.' + one.className);"
             "} };"
             "walk(document); return found"
+        )
+
+    def accessibility_faults(self):
+        """What axe-core calls serious or critical: the rule, and where it is broken first."""
+        axe = files("axe_core_python") / "axe.min.js"
+        self.run(axe.read_text(encoding="utf-8"))
+        options = {"resultTypes": ["violations"], "preload": False, "iframes": False}
+        found = self.driver.execute_async_script(
+            "const done = arguments[arguments.length - 1];"
+            "axe.run(document, arguments[0]).then((r) => done(r.violations), (e) => done(`${e}`))",
+            options,
+        )
+        assert isinstance(found, list), found
+        return [
+            f"{fault['id']}: {fault['nodes'][0]['html']} ({len(fault['nodes'])} in all)"
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+        ]
+
+    def touch(self, on=True):
+        """Makes the screen one for fingers, until the next page is opened."""
+        self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": on})
+
+    def drag_finger(self, start, end, steps=5):
+        """A finger goes down at one point of the window, to another, and up."""
+        for step in range(steps + 1):
+            x, y = (a + (b - a) * step / max(1, steps) for a, b in zip(start, end, strict=True))
+            self._touch("touchMove" if step else "touchStart", [{"x": x, "y": y}])
+        self._touch("touchEnd", [])
+
+    def tap(self, element):
+        """A finger on the middle of an element."""
+        spot = self.run(
+            "arguments[0].scrollIntoView({block: 'nearest'});"
+            "const box = arguments[0].getBoundingClientRect();"
+            "return [box.left + box.width / 2, box.top + box.height / 2]",
+            element,
+        )
+        self.drag_finger(spot, spot, steps=0)
+
+    def _touch(self, kind, points):
+        self.driver.execute_cdp_cmd(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": points}
         )
 
     def overflow(self):

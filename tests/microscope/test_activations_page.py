@@ -159,9 +159,40 @@ def test_activations_in_the_browser(browser, tmp_path):
     browser.click("#gallery a")
     assert browser.run("return at.unit") == 3
     assert browser.unlabelled_tab_stops() == []
+    assert browser.accessibility_faults() == []
     assert browser.console() == []
     assert browser.requests() == []
     assert browser.distinct_colours() > 100
+
+
+@pytest.mark.browser
+def test_a_finger_chooses_a_stretch(browser, tmp_path):
+    fields = {"h": smooth_noise(200, 6)}
+    page = activations_page("to be or " * 22 + "to", fields, Story("A"))
+    browser.open(write_page(tmp_path / "page.html", page), width=390, height=844, dark=True)
+    browser.wait("return document.body.dataset.ready === 'yes'")
+    browser.touch()
+    spot = (
+        "const spot = spans[arguments[0]].getBoundingClientRect();"
+        "return [spot.left + spot.width / 2, spot.top + spot.height / 2]"
+    )
+    browser.run("spans[12].scrollIntoView({ block: 'center' })")
+    start, end = (browser.run(spot, place) for place in (12, 19))
+    assert start[1] == end[1]
+    browser.drag_finger(start, end)
+    assert browser.run("return [at.from, at.to]") == [12, 20]
+    # The other way, and one character; the page itself stays where it is.
+    down = browser.run("return scrollY")
+    browser.drag_finger(end, browser.run(spot, 15))
+    assert browser.run("return [at.from, at.to]") == [15, 20]
+    browser.drag_finger(start, start, steps=0)
+    assert browser.run("return [at.from, at.to]") == [12, 13]
+    assert browser.run("return scrollY") == down
+    browser.tap(browser.all("#gallery a")[1])
+    shown = browser.run("return String(data.labels[at.unit])")
+    assert shown == browser.all("#gallery a")[1].text.split(".")[0].split()[1]
+    assert browser.accessibility_faults() == []
+    assert browser.console() == []
 
 
 @pytest.mark.browser

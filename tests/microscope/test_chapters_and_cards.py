@@ -48,6 +48,7 @@ def test_chapters_in_the_browser(browser, tmp_path):
     inside, outside = browser.run(heights + "return [d.scrollHeight, f.clientHeight]")
     assert inside <= outside
     assert browser.overflow() <= 0
+    assert browser.accessibility_faults() == []
 
     # A state of a chapter is in the address of the whole, and comes back from it.
     browser.run("frames.get('training').contentDocument.getElementById('earlier').click()")
@@ -82,6 +83,7 @@ def test_the_index_leads_to_every_page(browser, tmp_path):
     assert "Not there: lstm." in browser.find("main").text
     assert browser.find(".card h2").text == "Three <units>"
     assert len(browser.find(".card p").text) < 260
+    assert browser.accessibility_faults() == []
     assert browser.overflow() <= 0
     assert browser.console() == []
 

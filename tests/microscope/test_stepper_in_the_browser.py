@@ -67,6 +67,8 @@ def test_every_line_of_three_units_is_in_sight_and_right(browser, tmp_path, name
     missing, scale = browser.run(SIGHT)
     assert missing == []
     assert scale == 1
+    if name == "lstm":
+        assert browser.accessibility_faults() == []
     # Every value of every line, against the recording; and the sums, computed again, against it.
     for shown, event in zip(browser.run(AGAIN), steps["trained"].events, strict=True):
         for (tensor, again, values, told), write in zip(shown, event.writes, strict=True):
@@ -83,6 +85,7 @@ def test_every_line_of_three_units_is_in_sight_and_right(browser, tmp_path, name
         missing, scale = browser.run(SIGHT)
         assert missing == []
         assert scale > 0.7
+        assert browser.accessibility_faults() == []
     assert browser.console() == []
 
 
@@ -270,14 +273,21 @@ def test_largest_stepper_on_a_phone(browser, tmp_path, recordings):
         assert width > 20
     browser.click("#player [data-phase='backward']")
     assert browser.run("return lines[current().line].phase") == "backward"
-    # A touch chooses an entry.
-    browser.run(
+    # A finger chooses an entry, and drives the player.
+    browser.touch()
+    spot = browser.run(
         "const box = layout.find('d_w_xh'), at = layout.cellOf(box, 'd_w_xh', 3);"
         "const from = picture.getBoundingClientRect(), { scale } = zoom;"
-        "picture.dispatchEvent(new MouseEvent('click', { bubbles: true,"
-        " clientX: from.left + (at.x + 1) * scale, clientY: from.top + (at.y + 1) * scale }));"
+        "return [from.left + (at.x + at.width / 2) * scale,"
+        " from.top + (at.y + at.height / 2) * scale];"
     )
+    browser.drag_finger(spot, spot, steps=0)
     assert browser.run("return [pinned.name, pinned.entry]") == ["d_w_xh", 3]
+    before = browser.run("return place")
+    browser.tap(browser.find("#next"))
+    assert browser.run("return place") == before + 1
+    browser.tap(browser.find("#player [data-phase='forward']"))
+    assert browser.run("return lines[current().line].phase") == "forward"
 
     browser.run("go(0); document.getElementById('speed').value = '20'; play(true)")
     browser.wait("return place >= 10", seconds=60)
