@@ -163,7 +163,7 @@ def read_text(
 
     Raises:
         ValueError: a file is empty, is not text in this encoding (the message names the byte and
-            its position), or is compressed and cut short or damaged; or nobody knows the encoding.
+            its position), or is compressed and cut short or damaged; or there is no such encoding.
         OSError: a file cannot be read, or there is none.
         ImportError: a file is compressed by zstd, which nothing here reads.
     """

@@ -47,7 +47,7 @@ class Reader:
     Raises:
         ValueError: a file is not text in this encoding (the message names it, the byte and its
             position), was named and is empty, is cut short or damaged, or there is nothing in any
-            of them; nobody knows the encoding; or as `find_files`.
+            of them; there is no such encoding; or as `find_files`.
         OSError: a file cannot be read; or as `find_files`.
     """
 

@@ -67,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--sample", type=int, choices=(0, 1), help="char-rnn's switch: 0 is --greedy"
     )
     parser.add_argument(
-        "--seed", type=seed, metavar="N", help=f"the seed of the drawing (default: {SEED})"
+        "--seed", type=seed, metavar="N", help=f"the sampling seed (default: {SEED})"
     )
     parser.add_argument(
         "--count",

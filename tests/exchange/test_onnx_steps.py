@@ -107,7 +107,7 @@ def test_ids_outside_give_nan():
 
 
 def swish_forward(product, params, carry, a):
-    """A cell of one's own, with what no cell of the library computes with."""
+    """A custom cell, with what no cell of the library computes with."""
     pre = a + product("w_hh", carry.h)
     pre = jnp.concatenate([pre[..., ::2], pre[..., 3:5], pre[..., -2:]], axis=-1)
     pre = pre - pre[..., 1, None] * jax.nn.softmax(pre, axis=-1)

@@ -22,7 +22,11 @@ def test_completions_are_what_greedy_reading_writes_to_the_end_of_the_word():
     assert [len(ways) for ways in found] == [3] * (len(text) - 1)
     for step in (0, 4, 12):
         p = jax.nn.softmax(seen.logits[step])
-        for way, first in zip(found[step], np.argsort(-np.asarray(p))[:3], strict=True):
+        chances = [way.probability for way in found[step]]
+        assert chances == sorted(chances, reverse=True)
+        by_first = {way.text[0]: way for way in found[step]}
+        for first in np.argsort(-np.asarray(p))[:3]:
+            way = by_first[vocab.decode([first])]
             carry, _ = charlm.apply(config, params, zero, tokens[: step + 1])
             written, chance, token = vocab.decode([first]), float(p[first]), int(first)
             while written.isalpha() and len(written) < LONGEST:

@@ -48,11 +48,8 @@ def connectivity_example():
 @pytest.mark.browser
 def test_connectivity_in_the_browser(browser, tmp_path):
     text, matrices, logits, characters = connectivity_example()
-    models = {
-        "<first>": ConnectedModel({name: 2 * m for name, m in matrices.items()}, logits),
-        "second": ConnectedModel(matrices, logits, rank_agreement(matrices)),
-    }
-    page = connectivity_page(text, models, characters, story=Story("<t>"), first=5)
+    model = ConnectedModel(matrices, logits, rank_agreement(matrices))
+    page = connectivity_page(text, model, characters, story=Story("<t>"), first=5)
     ready(browser, page, tmp_path)
     assert browser.run("return spans.length") == len(text)
 
@@ -67,12 +64,11 @@ def test_connectivity_in_the_browser(browser, tmp_path):
     target = p[characters.index(text[30])]
     assert browser.find("#chance").text == f"p = {target:.4f}, {-math.log(target):.4f} nats"
 
-    browser.choose("#model", "second")
     # Kept, hovering over an earlier character shows its number.
     browser.click("#fixed")
     for definition, name in (
-        ("loss gradient squared", "loss_gradient_squared"),
-        ("occlusion",) * 2,
+        ("Loss gradient squared", "loss_gradient_squared"),
+        ("Occlusion", "occlusion"),
     ):
         browser.choose("#definition", definition)
         for place in (29, 27, 3):
@@ -88,10 +84,10 @@ def test_connectivity_in_the_browser(browser, tmp_path):
     assert all(colours[:30])
     assert not any(colours[30:])
 
-    # Of several models, the curves of the chosen definition.
+    # A curve a definition.
     visible = "return [...everyModel()].filter(m => m.type === 'LegendItem' && m.visible)"
-    labels = browser.run(visible + ".map(m => m.label.value + ' ' + m.tags[0])")
-    assert sorted(labels) == ["<first> definition 1", "second definition 1"]
+    labels = browser.run(visible + ".map(m => m.label.value)")
+    assert sorted(labels) == ["Loss gradient squared", "Occlusion"]
 
     # The bar of what cannot be negative begins at 0, and so do the colours.
     ranges = (
@@ -101,9 +97,9 @@ def test_connectivity_in_the_browser(browser, tmp_path):
     signed = [[-1, 1, 255, "diverging"], [-32767, 32767, 255, "diverging"]]
     sizes = [[0, 1, 128, "sequential"], [0, 32767, 128, "sequential"]]
     assert browser.run(ranges) == signed
-    browser.choose("#definition", "loss gradient squared")
+    browser.choose("#definition", "Loss gradient squared")
     assert browser.run(ranges) == sizes
-    browser.choose("#definition", "occlusion")
+    browser.choose("#definition", "Occlusion")
     assert browser.run(ranges) == signed
 
     # The map, and the keyboard.
@@ -123,18 +119,16 @@ def test_connectivity_in_the_browser(browser, tmp_path):
 def test_connectivity_limits_are_sentences():
     text, matrices, logits, characters = connectivity_example()
     with pytest.raises(ValueError, match=r"expected \[\d+, \d+\], the characters of the text"):
-        connectivity_page(
-            text + "x", {"m": ConnectedModel(matrices, logits)}, characters, story=Story("")
-        )
+        connectivity_page(text + "x", ConnectedModel(matrices, logits), characters, story=Story(""))
     large = ConnectedModel({"occlusion": np.ones((3000, 3000))}, [[0.0]])
     rule = r"text: expected at most 2,032 characters .*, got 3,001\. Hint: .*`text` .*--from"
     with pytest.raises(ValueError, match=rule):
-        connectivity_page("x" * 3001, {"m": large}, "x", story=Story(""))
-    two = ConnectedModel(dict.fromkeys(["occlusion", "my_own"], np.ones((1100, 1100))), [[0.0]])
-    with pytest.raises(ValueError, match="at most 1,016 characters with 2 definitions of 2 models"):
-        connectivity_page("x" * 1101, {"m": two, "n": two}, "x", story=Story(""))
-    with pytest.raises(ValueError, match="one model or more, with the same definitions"):
-        connectivity_page(text, {}, characters, Story(""))
+        connectivity_page("x" * 3001, large, "x", story=Story(""))
+    two = ConnectedModel(dict.fromkeys(["occlusion", "my_own"], np.ones((1500, 1500))), [[0.0]])
+    with pytest.raises(ValueError, match="at most 1,437 characters with 2 definitions"):
+        connectivity_page("x" * 1501, two, "x", story=Story(""))
+    with pytest.raises(ValueError, match="one definition or more"):
+        connectivity_page(text, ConnectedModel({}, logits), characters, Story(""))
 
 
 def flow_example(steps=30, units=8, moments=2):
@@ -185,7 +179,8 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
     assert float(line.text.rsplit(": ")[-1].replace("−", "-")) == pytest.approx(held, rel=6e-3)
 
     # The histogram of the step the slider is at.
-    browser.find("#back").send_keys("\ue014" * 4)
+    assert browser.find("#back-name").text == "5 back: t = 24"
+    browser.find("#back").send_keys("\ue012")
     assert browser.find("#back-name").text == "4 back: t = 25"
     held = browser.run("return Array.from(histogram(data.models[2], 1, 4))")
     assert held == flow.histograms.counts[1, 25].tolist()
@@ -218,14 +213,9 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
 
 
 @pytest.mark.browser
-def test_one_moment_and_one_model_need_no_choice(browser, tmp_path):
+def test_one_moment_needs_no_choice(browser, tmp_path):
     ready(browser, gradient_flow_page(flow_example(moments=1), story=Story("Flow")), tmp_path)
     assert not browser.find("#play").is_displayed()
-    text, matrices, logits, characters = connectivity_example()
-    models = {"one": ConnectedModel(matrices, logits)}
-    ready(browser, connectivity_page(text, models, characters, story=Story("")), tmp_path)
-    assert not browser.find("#model").is_displayed()
-    assert browser.find("#definition").is_displayed()
     assert browser.console() == []
 
 

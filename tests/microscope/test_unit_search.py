@@ -116,7 +116,7 @@ def test_shuffled_labels_name_nothing_beyond_the_error_rate():
 
 
 def test_random_units_stand_beside_the_findings():
-    """Random units encode the last character: the twin shows it, the memory of depth it lacks."""
+    """Units of an untrained network encode the last character, and not the depth."""
     text = generate(parentheses(), jax.random.key(0), 3000)
     symbols = sorted(set(text))
     tokens = jax.numpy.array([symbols.index(letter) for letter in text])

@@ -17,7 +17,7 @@ def run_demo(
 
     Args:
         name: a key of `EXPERIMENTS`.
-        seed: of everything random.
+        seed: random seed of the experiment.
         progress: is told of the work.
         text: for the experiments that read one; None: the documentation that comes with Python.
 

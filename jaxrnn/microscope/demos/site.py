@@ -49,7 +49,7 @@ def write_demos(
 
     Args:
         folder: made where it is missing; pages of the same names in it are replaced.
-        seed: of everything random.
+        seed: random seed of the experiments.
         progress: is told of the work.
         names: keys of `EXPERIMENTS`; None: all.
 

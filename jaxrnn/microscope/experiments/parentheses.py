@@ -3,7 +3,7 @@ networks").
 
 A GRU with 15 units reads parentheses at most 4 deep. What it can reach is known exactly, 0.70249
 bits a character, so "learned" is a distance. What its cells mean is searched for by measurement,
-with the same search in the untrained twin beside it.
+with the same search in the untrained network beside it.
 """
 
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class ParenthesesData(NamedTuple):
         bits: of the model on fresh text, minus the luck of that text: floor + excess.
         text: SHOWN + 1 characters that it was not trained on.
         trace: of the trained model on that text.
-        untrained_trace: of the untrained twin on it.
+        untrained_trace: of the untrained network on it.
         search: what each unit encodes, on `searched`, which `text` begins.
         searched: 8,000 characters.
         searched_states: [8000, UNITS], h on them.
@@ -109,7 +109,7 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
         (abs(each.confirmation) for each in search.findings if each.probe == "depth"), default=0.0
     )
     named = [finding for finding in search.findings if finding.named]
-    twin_named = sum(finding.named for finding in search.untrained_findings)
+    untrained_named = sum(finding.named for finding in search.untrained_findings)
     measurements = (
         Measurement("floor", floor, "bits a character", "0.70249"),
         Measurement(
@@ -118,7 +118,7 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
         Measurement(
             "units that encode more than untrained ones do", len(named), "of 15", "above 0"
         ),
-        Measurement("the same in an untrained network", twin_named, "of 15", "below 1"),
+        Measurement("the same in an untrained network", untrained_named, "of 15", "below 1"),
         Measurement("strongest correlation of a unit with the depth", depth, "", "above 0.7"),
     )
     holds = 0 <= round(excess, 3) < 0.01 and depth > 0.7

@@ -49,7 +49,7 @@ def word_completions(
         count: ways on after each character.
 
     Returns:
-        T lists of `count` completions, the likeliest next character first.
+        T lists of `count` completions, the likeliest first.
 
     Raises:
         ValueError: more ways on than characters.
@@ -79,7 +79,8 @@ def word_completions(
     rows = np.concatenate([first.reshape(1, -1), np.asarray(ids)]).T
     ps = np.concatenate([np.take_along_axis(chances, first, 1).reshape(1, -1), np.asarray(each)]).T
     found = [_to_the_end(vocab, row, p) for row, p in zip(rows, ps, strict=True)]
-    return [found[step * count : (step + 1) * count] for step in range(steps)]
+    each_step = (found[step * count : (step + 1) * count] for step in range(steps))
+    return [sorted(ways, key=lambda way: -way.probability) for ways in each_step]
 
 
 def _to_the_end(vocab: Vocab, ids: np.ndarray, chances: np.ndarray) -> Completion:

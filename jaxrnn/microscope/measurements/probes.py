@@ -33,7 +33,7 @@ class Probe(NamedTuple):
 
 
 def make_probe(name: str, values: ArrayLike) -> Probe:
-    """A probe of one's own.
+    """A custom probe.
 
     Args:
         name: how findings call it.

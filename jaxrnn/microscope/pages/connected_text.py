@@ -73,7 +73,7 @@ class ConnectedModel(NamedTuple):
 
 def connectivity_page(
     text: Sequence[str],
-    models: Mapping[str, ConnectedModel],
+    model: ConnectedModel,
     characters: Sequence[str],
     story: Story,
     *,
@@ -85,7 +85,7 @@ def connectivity_page(
     Args:
         text: T + 1 characters, or other tokens; the models read the first T and expected the last
             T.
-        models: by name, all with the same definitions.
+        model: what the model made of it.
         characters: V of them; token id k is `characters[k]`.
         story: the words of the page.
         first: the place of the first character in the whole text.
@@ -97,86 +97,78 @@ def connectivity_page(
     Raises:
         ValueError: arrays that do not fit the text, or more than a page can carry.
     """
-    steps, names = len(text) - 1, _definitions(models)
+    steps, names = len(text) - 1, [*model.matrices]
     if steps < 1:
         rule = "two characters or more"
         raise ValueError(sentence("connectivity_page", "text", rule, f"{len(text)}"))
-    maps = len(names) * len(models)
-    most = math.isqrt(MOST_NUMBERS // maps)
+    if not names:
+        rule = "one definition or more"
+        raise ValueError(sentence("connectivity_page", "model.matrices", rule, "none"))
+    most = math.isqrt(MOST_NUMBERS // len(names))
     if steps > most:
         rule = f"at most {most + 1:,} {token}s with {len(names)} definitions"
-        rule += f" of {len(models)} models" if len(models) > 1 else ""
         hint = (
-            "choose a shorter stretch for `text` and `models` (--from, --to), or fewer definitions "
-            "in `models` (--definition)"
+            "choose a shorter stretch for `text` and `model` (--from, --to), or fewer definitions "
+            "in `model` (--definition)"
         )
         raise ValueError(sentence("connectivity_page", "text", rule, f"{len(text):,}", hint))
-    bits = bits_that_fit(steps * steps * maps)
+    bits = bits_that_fit(steps * steps * len(names))
+    arrays = {name: _matrix(name, matrix, steps) for name, matrix in model.matrices.items()}
     images: dict[str, NDArray[Any]] = {}
-    drawn, arrays = [], {}
-    for model, (name, connected) in enumerate(models.items()):
-        own = {
-            definition: _matrix(f"models[{name!r}]", matrix, steps)
-            for definition, matrix in connected.matrices.items()
-        }
-        definitions = []
-        for definition, array in own.items():
-            # Rows are of very different size (a gradient squared spans many powers of ten), so
-            # each is kept as parts of its own largest.
-            largest = np.abs(array).max(axis=1)
-            image = quantise(array / np.where(largest > 0, largest, 1.0)[:, None], bits)
-            column = f"{model} {definition}"
-            images[column] = image.steps
-            definitions.append(
-                {
-                    "column": column,
-                    "meaning": MEANINGS.get(definition, "").format(token=token),
-                    "signed": _is_signed(definition, models),
-                    "scale": image.scale,
-                    "largest": largest.tolist(),
-                    "reach": reach(array).tolist(),
-                }
-            )
-        arrays[name] = own
-        logits = np.asarray(connected.logits, np.float64)
-        drawn.append({"definitions": definitions, **_predictions(text, logits, characters)})
-    last = drawn[-1]
-    first_matrix = next(iter(arrays[next(reversed(arrays))].values()))
-    places = worth_looking_at(text, np.array(last["chances"]), first_matrix)
+    definitions = []
+    for name, array in arrays.items():
+        # Rows are of very different size (a gradient squared spans many powers of ten), so each is
+        # kept as parts of its own largest.
+        largest = np.abs(array).max(axis=1)
+        image = quantise(array / np.where(largest > 0, largest, 1.0)[:, None], bits)
+        images[name] = image.steps
+        definitions.append(
+            {
+                "name": name,
+                "meaning": MEANINGS.get(name, "").format(token=token),
+                "signed": _is_signed(name, array),
+                "scale": image.scale,
+                "largest": largest.tolist(),
+                "reach": reach(array).tolist(),
+            }
+        )
+    predicted = _predictions(text, np.asarray(model.logits, np.float64), characters)
+    places = worth_looking_at(text, np.array(predicted["chances"]), arrays[names[0]])
     data = {
-        "names": {"models": [*models], "definitions": names},
         "token": token,
         "steps": steps,
         "first": first,
         "start": places[0].step,
         "characters": [visible(character) for character in text],
         "text": [readable(character) for character in text],
-        "models": drawn,
+        "definitions": definitions,
+        **predicted,
     }
+    signed = _is_signed(names[0], arrays[names[0]])
     body = _BODY.format(
         opening=opening(story),
         closing=closing(story),
         token=token,
-        models=options(models),
-        key=colour_key(
-            "How much it mattered", "0", "most", signed=_is_signed(names[0], models), name="key"
-        ),
+        key=colour_key("How much it mattered", "0", "most", signed=signed, name="key"),
         tries=try_this([*story.tries, *(_try(place, text, first) for place in places)]),
-        model_hidden="" if len(models) > 1 else "hidden",
-        definitions=options([name.replace("_", " ") for name in names]),
-        agreement="".join(
-            agreement_table(name if len(models) > 1 else "", connected.agreement)
-            for name, connected in models.items()
-            if connected.agreement is not None
-        ),
+        definitions=options(map(in_words, names)),
+        agreement="" if model.agreement is None else agreement_table("", model.agreement),
         data=embedded_json("connectivity", data),
     )
-    signed = _is_signed(names[0], models)
     plots = {
         "map": _map(images, steps, token, signed=signed),
-        "reached": reach_curves(arrays, token),
+        "reached": reach_curves({"": arrays}, token),
     }
     return plot_page(story.title, body, plots, assets=("connectivity.css", "connectivity.js"))
+
+
+def in_words(definition: str) -> str:
+    """A definition's name as a label.
+
+    >>> in_words("loss_gradient_squared")
+    'Loss gradient squared'
+    """
+    return upper_first(definition.replace("_", " "))
 
 
 class Place(NamedTuple):
@@ -230,26 +222,16 @@ def _try(place: Place, text: Sequence[str], first: int) -> Try:
     return Try(words, {"place": first + place.step + 1, "kept": "yes"})
 
 
-def _definitions(models: Mapping[str, ConnectedModel]) -> list[str]:
-    """The definitions that all models have."""
-    each = [[*model.matrices] for model in models.values()]
-    if not each or not each[0] or any(names != each[0] for names in each):
-        rule = "one model or more, with the same definitions"
-        raise ValueError(sentence("connectivity_page", "models", rule, str(each)))
-    return each[0]
+def _is_signed(definition: str, matrix: NDArray[np.float64]) -> bool:
+    """Whether its numbers can be negative; of a custom definition: whether one is."""
+    return definition in SIGNED if definition in MEANINGS else bool(np.min(matrix) < 0)
 
 
-def _is_signed(definition: str, models: Mapping[str, ConnectedModel]) -> bool:
-    """Whether its numbers can be negative; of a definition of one's own: whether one is."""
-    if definition in MEANINGS:
-        return definition in SIGNED
-    return any(np.min(model.matrices[definition]) < 0 for model in models.values())
-
-
-def _matrix(argument: str, matrix: ArrayLike, steps: int) -> NDArray[np.float64]:
+def _matrix(definition: str, matrix: ArrayLike, steps: int) -> NDArray[np.float64]:
     array = np.asarray(matrix, np.float64)
     if array.shape != (steps, steps):
         rule = f"[{steps}, {steps}], the characters of the text that were read"
+        argument = f"model.matrices[{definition!r}]"
         raise ValueError(sentence("connectivity_page", argument, rule, array))
     return array
 
@@ -319,7 +301,7 @@ def reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]], token:
             share = np.cumsum(weights) / (weights.sum() or 1.0)
             farthest = max(farthest, int(np.argmax(share >= 0.999)) + 1)
             one = len(models) == 1
-            label = definition.replace("_", " ") if one else name
+            label = in_words(definition) if one else name
             line = drawn.line(
                 "distance",
                 "share",
@@ -345,7 +327,7 @@ def reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]], token:
 
 def agreement_table(model: str, agreement: RankAgreement) -> str:
     """How far the definitions agree, as HTML."""
-    names = [upper_first(name.replace("_", " ")) for name in agreement.definitions]
+    names = [in_words(name) for name in agreement.definitions]
     head = "".join(f'<th scope="col" class="number">{html.escape(name)}</th>' for name in names)
     rows = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th>'
@@ -365,7 +347,6 @@ def agreement_table(model: str, agreement: RankAgreement) -> str:
 _BODY = """{opening}
 <main class="story">
 <div class="row">
-<label {model_hidden}>Model <select id="model">{models}</select></label>
 <label>Definition <select id="definition">{definitions}</select></label>
 <label><input type="checkbox" id="fixed"> Keep this prediction</label>
 </div>

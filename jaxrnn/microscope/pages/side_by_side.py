@@ -15,6 +15,7 @@ from jaxrnn.microscope.pages.connected_text import (
     SIGNED,
     Place,
     agreement_table,
+    in_words,
     reach_curves,
     worth_looking_at,
 )
@@ -112,7 +113,7 @@ def side_by_side_page(text: Sequence[str], models: Mapping[str, Compared], story
     }  # fmt: skip
     body = _BODY.format(
         opening=opening(story),
-        definitions=options([name.replace("_", " ") for name in names]),
+        definitions=options(map(in_words, names)),
         key=colour_key("How much it mattered for the prediction", "0", "most", signed=False)
         if names[0] not in SIGNED
         else colour_key("How much it spoke for the prediction", "against", "for"),

@@ -13,6 +13,9 @@ CARDS = 8
 SNIPPET = 150
 """Characters of a card's text."""
 
+VISIBLE = 0.15
+"""Movement from which a unit's colours are seen to change."""
+
 LONGEST_STRETCH = 12
 ON = 0.5
 """Of the largest value: beyond it a unit is on, where the page opens."""
@@ -68,13 +71,13 @@ def named_meanings(findings: Sequence[Finding]) -> list[Meaning]:
 
 
 def movement(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[H] how much each unit moves: between its 10th and 90th percentile, of all there is.
+    """[H] how much each unit moves: its standard deviation, as a part of the largest value.
 
-    A unit that is one flat colour has 0, and cannot be seen whatever it correlates with.
+    A unit that is one flat colour has 0, and cannot be seen whatever it correlates with; one that
+    turns from −1 to 1 at a character in a hundred has 0.2.
     """
-    most = 2 * (float(np.abs(values).max(initial=0.0)) or 1.0)
-    low, high = np.percentile(values, (10, 90), axis=0)
-    return np.asarray((high - low) / most)
+    most = float(np.abs(values).max(initial=0.0)) or 1.0
+    return np.asarray(values.std(axis=0) / most)
 
 
 def ranked(
@@ -82,19 +85,25 @@ def ranked(
 ) -> list[int]:
     """Columns of [T, H] values: units with a meaning first, by correlation times movement.
 
-    Of the units without one, those that move most come first. A unit with a meaning that hardly
-    moves stands among these.
+    All others follow, those that move most first, and among them the units with a meaning that
+    hardly move: `leading` says which are not among them.
     """
+    moves = movement(values)
+    strength = leading(values, labels, meanings)
+    return sorted(range(len(labels)), key=lambda k: (-strength[k], -moves[k]))
+
+
+def leading(
+    values: NDArray[np.float64], labels: Sequence[int], meanings: Sequence[Meaning]
+) -> NDArray[np.float64]:
+    """[H] correlation times movement of units with a meaning that can be seen; 0 of all others."""
     moves = movement(values)
     strength = np.zeros(len(labels))
     for meaning in meanings:
         column = labels.index(meaning.unit)
-        strength[column] = max(strength[column], abs(meaning.correlation) * moves[column])
-    visible = strength >= 0.25 * strength.max(initial=0.0)
-    return sorted(
-        range(len(labels)),
-        key=lambda k: (not (strength[k] and visible[k]), -strength[k], -moves[k]),
-    )
+        if moves[column] >= VISIBLE:
+            strength[column] = max(strength[column], abs(meaning.correlation) * moves[column])
+    return np.where(strength >= 0.25 * strength.max(initial=0.0), strength, 0.0)
 
 
 def opening_stretch(values: NDArray[np.float64], most: float, wanted: int = 0) -> tuple[int, int]:
@@ -146,6 +155,7 @@ def cards(
     chosen = [*seen.values()][:CARDS]
     others = [column for column in order if column not in by_unit]
     chosen += others[: max(0, min(CARDS, 6) - len(chosen))]
+    chosen.sort(key=[*order].index)
     made = []
     for column in chosen:
         unit = by_unit.get(column)

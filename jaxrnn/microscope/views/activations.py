@@ -105,7 +105,7 @@ def activations_view(
         tokens.labels[start:end],
         {name: array[:, units] for name, array in arrays.items()},
         Story(
-            title_of(_shown_first(named, arrays["h"][:, units], units), subject.name),
+            title_of(_shown_first(named, arrays["h"][:, units], units), subject.name, len(named)),
             "A recurrent network remembers in the values of its units, and some of them mean "
             "something that a reader can name. Blue is a positive value, orange a negative one: "
             "look where the colour changes.",
@@ -132,15 +132,20 @@ def activations_view(
 
 
 def _shown_first(named: Sequence[Finding], values: Any, units: Sequence[int]) -> Finding | None:
-    """The finding of the unit that the page opens on."""
-    from jaxrnn.microscope.pages.unit_gallery import named_meanings, ranked
+    """The finding of the unit that the page opens on; None where it can hardly be seen."""
+    from jaxrnn.microscope.pages.unit_gallery import leading, named_meanings
 
-    first = units[ranked(values, units, named_meanings(named))[0]]
-    return next((finding for finding in named if finding.unit == first), None)
+    strength = leading(values, units, named_meanings(named))
+    if not strength.any():
+        return None
+    first = units[int(strength.argmax())]
+    return next(finding for finding in named if finding.unit == first)
 
 
-def title_of(best: Finding | None, name: str) -> str:
-    """A finding as a title."""
+def title_of(best: Finding | None, name: str, named: int = 0) -> str:
+    """A finding as a title: the best of the named units that can be seen to move."""
+    if best is None and named:
+        return f"The units of {name} that move most follow nothing that has a name"
     if best is None:
         return f"No unit of {name} has a meaning that a search can name"
     if best.probe in FINDINGS:

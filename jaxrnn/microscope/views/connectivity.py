@@ -44,7 +44,7 @@ def connectivity_view(
     page = partial(
         connectivity_page,
         tokens.labels[start : end + 1],
-        {subject.name: ConnectedModel(matrices, seen.logits, agreement)},
+        ConnectedModel(matrices, seen.logits, agreement),
         subject.run.vocab.labels,
         Story(
             f"Nine tenths of a prediction hang on {distance:.0f} {tokens.names}",

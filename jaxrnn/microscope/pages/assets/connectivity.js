@@ -5,15 +5,15 @@ const T = data.steps;
 const byId = (id) => document.getElementById(id);
 const box = byId("text");
 const spans = fillText(box, data.text);
-const at = { model: 0, definition: 0, step: 0, fixed: false };
-let shares = []; // For each model and definition [T, T], parts of the row's largest.
+const at = { definition: 0, step: 0, fixed: false };
+let shares = []; // For each definition [T, T], parts of the row's largest.
 
 /** How much the token at t mattered for what was expected after step s. */
 function value(s, t) {
   const { scale, largest } = chosen();
-  return shares[at.model][at.definition][s * T + t] * scale * largest[s];
+  return shares[at.definition][s * T + t] * scale * largest[s];
 }
-const chosen = () => data.models[at.model].definitions[at.definition];
+const chosen = () => data.definitions[at.definition];
 
 function precise(number) {
   return number.toPrecision(3).replaceAll("-", "−");
@@ -25,11 +25,11 @@ function showStep(s) {
   address.changed();
   const { step } = at, definition = chosen(), top = 1 / definition.scale;
   spans.forEach((span, t) => {
-    span.style.backgroundColor = t <= step ? tint(shares[at.model][at.definition][step * T + t] / top, 1) : "";
+    span.style.backgroundColor = t <= step ? tint(shares[at.definition][step * T + t] / top, 1) : "";
     span.classList.toggle("target", t === step + 1);
     span.style.opacity = t > step + 1 ? 0.45 : 1;
   });
-  const { predictions, chances, losses } = data.models[at.model];
+  const { predictions, chances, losses } = data;
   byId("readout").replaceChildren("What mattered for ",
     element("b", {}, element("bdi", {}, data.characters[step + 1])),
     ` at place ${data.first + step + 1}: 90 % of it within ${definition.reach[step]} ${data.token}s`,
@@ -56,23 +56,18 @@ function showOne(s, t) {
   Object.assign(line.dataset, { step: s, place: t, value: value(s, t) });
 }
 
-function choose(number, definition) {
-  Object.assign(at, { model: number, definition });
-  model("map").glyph.image = { field: chosen().column };
+function choose(definition) {
+  at.definition = definition;
+  model("map").glyph.image = { field: chosen().name };
   // What cannot be negative has colours from 0 up.
   const { signed } = chosen(), colours = model("map").glyph.color_mapper;
   setSigned(colours, signed, colours.high);
   setSigned(model("map bar"), signed, 1);
   byId("meaning").textContent = chosen().meaning;
-  byId("model").value = number;
   byId("definition").value = definition;
   byId("key-low").textContent = signed ? "against" : "0";
   byId("key-high").textContent = signed ? "for" : "most";
   byId("key-bar").className = `bar ${signed ? "signed" : "sizes"}`;
-  byId("key-words").textContent = `How much it mattered to ${data.names.models[number]}`;
-  if (data.models.length > 1)
-    for (const one of everyModel())
-      if (String(one.tags[0]).startsWith("definition ")) one.visible = one.tags[0] === `definition ${definition}`;
   showStep(at.step);
 }
 
@@ -105,8 +100,7 @@ box.addEventListener("keydown", (event) => {
   if (by) { event.preventDefault(); showStep(at.step + by); }
   if (event.key === "Enter") fix(!at.fixed);
 });
-byId("definition").addEventListener("change", (event) => choose(at.model, Number(event.target.value)));
-byId("model").addEventListener("change", (event) => choose(Number(event.target.value), at.definition));
+byId("definition").addEventListener("change", (event) => choose(Number(event.target.value)));
 
 window.hovered = (_, { geometry }) => {
   const t = Math.floor(geometry.x), s = Math.floor(geometry.y);
@@ -118,13 +112,11 @@ window.tapped = (event) => window.hovered(null, { geometry: event });
 
 whenPlotted(() => {
   const source = model("map").data_source;
-  shares = data.models.map(({ definitions }) =>
-    definitions.map(({ column }) => Int16Array.from(source.data[column][0])));
+  shares = data.definitions.map(({ name }) => Int16Array.from(source.data[name][0]));
   at.step = data.start;
-  choose(data.models.length - 1, 0);
+  choose(0);
   box.scrollTop = spans[data.start].offsetTop - box.offsetTop - box.clientHeight / 2;
-  address.add("model", () => data.names.models[at.model], oneOf(data.names.models, (place) => choose(place, at.definition)));
-  address.add("definition", () => data.names.definitions[at.definition], oneOf(data.names.definitions, (place) => choose(at.model, place)));
+  address.add("definition", () => chosen().name, oneOf(data.definitions.map(({ name }) => name), choose));
   address.add("kept", () => (at.fixed ? "yes" : "no"), oneOf(["no", "yes"], (place) => fix(place === 1)));
   address.add("place", () => data.first + at.step + 1, wholeNumber(data.first + 1, data.first + T, (place) => {
     showStep(place - data.first - 1);

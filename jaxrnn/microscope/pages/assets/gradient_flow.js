@@ -6,7 +6,7 @@ const byId = (id) => document.getElementById(id);
 for (const one of data.models)
   for (const name of ["counts", "norms", "means"]) one[name] = unpack(one[name]).values;
 // Opens at the last moment, the trained model.
-const at = { model: 0, moment: data.models[0].moments.length - 1, back: 0 };
+const at = { model: 0, moment: data.models[0].moments.length - 1, back: Math.min(5, T - 1) };
 let timer = null;
 
 
@@ -85,7 +85,7 @@ function showRidges() {
     parts.push(svg("path", { d: hill(histogram(one, at.moment, at.back), yOf(at.back)), class: "hill chosen" }));
     place.replaceChildren(...parts);
     const middle = median(histogram(one, at.moment, at.back));
-    byId(`median-${number}`).textContent = `${at.back} back: half of the entries below ${middle ? scientific(middle) : "what float32 keeps"}`;
+    byId(`median-${number}`).textContent = `${at.back} back: half of the entries ${middle ? `below ${scientific(middle)}` : "are 0"}`;
   });
   byId("back-name").textContent = `${at.back} back: t = ${T - 1 - at.back}`;
 }
