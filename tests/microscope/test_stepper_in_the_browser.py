@@ -136,11 +136,11 @@ def test_stepper_in_the_browser(browser, tmp_path, recordings):
     browser.click("#next")
     browser.click("#back")
     browser.key("\ue014", "\ue014")  # Arrow right, twice.
-    assert browser.run(place) == f"line {opened + 3} of {count}"
+    assert browser.run(place) == f"Line {opened + 3} of {count}"
     browser.key("\ue011")  # Home undoes everything.
     assert browser.run("return [place, sides[0].state.get('h').size]") == [0, 1]
     browser.key("\ue010")
-    assert browser.run(place) == f"line {count} of {count}"
+    assert browser.run(place) == f"Line {count} of {count}"
     assert (
         " → " in browser.find("#tokens .loss:not(th)").text + browser.all("#tokens .loss")[-1].text
     )

@@ -94,9 +94,18 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
 
 
 def unroll_without_memory(
-    network: Network, params: Any, carry: Any, xs: Array, dropout_key: None = None
+    network: Network,
+    params: Any,
+    carry: Any,
+    xs: Array,
+    *,
+    resets: Array | None = None,
+    dropout_key: Array | None = None,
 ) -> tuple[Any, Array]:
-    """`unroll` with the carry put back to zero before every step, so all steps at once."""
+    """`unroll` with the carry put back to zero before every step, so all steps at once.
+
+    Resets change nothing then; there is no dropout.
+    """
     zero = jax.tree.map(lambda x: jnp.zeros((len(xs), *x.shape), x.dtype), carry)
     _, hs = step(network, params, zero, xs)
     return carry, hs

@@ -114,7 +114,9 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
             Measurement(f"{kind.name}: {kind.right}, after training", kind.shares_written[1.0]),
             Measurement(
                 f"{kind.name}: greedy text goes round in a loop of",
-                loop.period if loop else 0, "characters", f"1 to {len(greedy) // LEAST_TURNS}",
+                loop.period if loop else 0,
+                "character" if loop and loop.period == 1 else "characters",
+                f"1 to {len(greedy) // LEAST_TURNS}",
             ),
             Measurement(f"{kind.name}: share of different 8-grams, greedy", distinct_share(greedy)),
             Measurement(f"{kind.name}: share of different 8-grams, drawn", distinct_share(drawn)),

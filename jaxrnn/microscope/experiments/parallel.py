@@ -160,8 +160,8 @@ def _outcome(data: ParallelData) -> Experiment:
         f"from others, here zeros. Where it is below 0 along those too, as in {len(both)} nets, "
         f"{'all' if len(at_once) == len(both) else len(at_once)} settle, in {_span(at_once)} "
         "iterations. Where w_hh is so large that a net holds on to what it read, zeros lie between "
-        "the states that it can hold, and neighbours of zeros drift apart. So `solve_parallel` by "
-        "itself first runs the steps a few times from wherever they stand."
+        "the states that it can hold, and neighbours of zeros drift apart. So "
+        "jaxrnn.solve_parallel by itself first runs the steps a few times from wherever they stand."
     )
     claim = (
         "The sign of the largest Lyapunov exponent decides: below 0 Newton's method over time "

@@ -10,6 +10,7 @@ from jaxrnn.microscope.pages.html import embedded_json, packed, page, visible
 from jaxrnn.microscope.pages.notation import code_html, equation_html, symbol_html
 from jaxrnn.microscope.pages.places import places
 from jaxrnn.microscope.pages.selection import MOST_UNITS, Axis, Selection, all_writes, choose
+from jaxrnn.microscope.pages.shell import upper_first
 from jaxrnn.microscope.training_step import Recording, Write
 from jaxrnn.microscope.training_step.listings import MEMORIES, PHASES, layer_number, parameter_of
 
@@ -86,7 +87,7 @@ def stepper_page(
     names = list(recordings)
     choice = ""
     if len(names) > 1:
-        buttons = [(str(number), name) for number, name in enumerate(names)]
+        buttons = [(str(number), upper_first(name)) for number, name in enumerate(names)]
         choice = _choice("side", buttons, str(len(names) - 1), "Network")
     notation = _choice(
         "notation", [("codes", "Code"), ("equations", "Equations")], "codes", "Notation"
@@ -128,10 +129,10 @@ def stepper_page(
 <button id="back" type="button">◀ Back</button>
 <button id="play" type="button">▶ Play</button>
 <button id="next" type="button">Next ▶</button>
-<label>speed <select id="speed" aria-label="Lines a second">{speeds}</select></label>
+<label>Speed <select id="speed" aria-label="Lines a second">{speeds}</select></label>
 <span class="choice">{phases}</span>
 <span id="place" class="quiet"></span>
-<span id="legend"><span></span>read <span class="written"></span>written</span>
+<span id="legend"><span></span>Read <span class="written"></span>Written</span>
 </div>
 </section>
 <section id="about" aria-label="About this page">
@@ -141,7 +142,7 @@ left of its matrix, the product above it. <span class="swatch positive"></span> 
 <span class="swatch negative"></span> negative, the stronger the larger; under a value stands its
 gradient (∂) once it is there. What the line has written has a red frame, what it has read a blue
 one.</p>
-<p class="keys"><kbd>space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step, <kbd>Home</kbd>
+<p class="keys"><kbd>Space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step, <kbd>Home</kbd>
 <kbd>End</kbd> jump, <kbd>Shift</kbd> with an arrow moves the chosen entry, whose sum stands under
 the picture; a click or a touch chooses one too, and a click on a line goes to its next run. The
 address holds the step and the entry, so that a link to it opens there.</p>

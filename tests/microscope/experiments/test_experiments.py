@@ -106,6 +106,13 @@ def test_unroll_without_memory_is_a_step_from_zero_each_time():
     _, hs = unroll_without_memory(net, params, zero, xs)
     for t in range(3):
         np.testing.assert_allclose(hs[t], rnn.step(net, params, zero, xs[t])[1], rtol=1e-14)
+    # A character model takes it for its unrolling.
+    config = charlm.Config(3, "lstm", 4, 1)
+    model = charlm.init(config, jax.random.key(0))
+    zero = charlm.zero_carry(config, model, 2)
+    _, logits = charlm.apply(config, model, zero, xs, unroll=unroll_without_memory)
+    _, last = charlm.apply(config, model, zero, xs[2:])
+    np.testing.assert_allclose(logits[2:], last, rtol=1e-6)
 
 
 @pytest.mark.slow

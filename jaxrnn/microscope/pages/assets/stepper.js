@@ -95,8 +95,8 @@ function row(label, texts, last) {
   tokens.append(element("tr", {}, element("th", { scope: "row" }, label), ...cells, last));
   return cells;
 }
-tokenRows.push(row("reads", data.inputs, element("td", { class: "loss" })));
-tokenRows.push(row("expected", data.targets, element("th", { class: "loss", scope: "col" }, "loss, nats")));
+tokenRows.push(row("Reads", data.inputs, element("td", { class: "loss" })));
+tokenRows.push(row("Expected", data.targets, element("th", { class: "loss", scope: "col" }, "Loss, nats")));
 for (const side of sides) {
   side.loss_ = element("td", { class: "loss" });
   side.chances = row(sides.length > 1 ? `p, ${side.name}` : "p of it", data.inputs.map(() => ""), side.loss_);
@@ -259,7 +259,7 @@ function show() {
   showLine();
   showText();
   showPicture();
-  $("place").textContent = `line ${place} of ${count}`;
+  $("place").textContent = `Line ${place} of ${count}`;
   const scrubber = $("scrubber"), event = current();
   scrubber.value = place;
   scrubber.setAttribute("aria-valuetext", event

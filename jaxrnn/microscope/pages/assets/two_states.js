@@ -21,7 +21,7 @@ function colour(name, number) {
 function draw() {
   const letters = data.lines[at.line];
   const table = element("table");
-  const head = element("tr", { class: "letters" }, element("th", { scope: "row" }, element("span", {}, "character")));
+  const head = element("tr", { class: "letters" }, element("th", { scope: "row" }, element("span", {}, "Character")));
   letters.forEach((letter, step) => {
     const cell = element("td", { "data-step": step }, letter);
     if (step === 1 || step === T - 2) cell.classList.add("marked");
