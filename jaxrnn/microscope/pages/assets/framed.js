@@ -40,13 +40,17 @@ function fill(name) {
       inside.getElementById(link.hash.slice(1))?.scrollIntoView();
     });
     const fit = () => {
-      frame.style.height = `${Math.ceil(inside.body.getBoundingClientRect().height) + 2}px`;
+      const whole = Math.ceil(inside.body.getBoundingClientRect().height) + 2;
+      // A page made for one screen keeps to it, under the chapter's own line, and scrolls for the rest.
+      const most = inside.body.dataset.fills === "window" ? innerHeight - 45 : Infinity;
+      frame.style.height = `${Math.min(whole, most)}px`;
       // Chapters above it, made later, would push it away.
       if (wanted) document.getElementById(wanted).scrollIntoView();
     };
     for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"])
       inside.addEventListener(kind, () => { wanted = null; }, { passive: true });
     new ResizeObserver(fit).observe(inside.body);
+    window.addEventListener("resize", fit);
     fit();
   });
   const made = pieces.map((piece) => (typeof piece === "number" ? chapters.blocks[piece] : piece)).join("");

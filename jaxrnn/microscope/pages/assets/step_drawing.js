@@ -186,8 +186,17 @@ class Drawing {
         const here = column === layout.data.targetRows[layout.t];
         context.font = `${here ? "700 " : ""}11px ${shades.mono}`;
         context.fillStyle = here ? shades.ink : shades.quiet;
-        context.fillText(text.slice(0, 12), box.x + box.lefts[column] + box.cell / 2, box.y - 8, box.cell);
+        context.fillText(this.shortened(text, box.cell + 2), box.x + box.lefts[column] + box.cell / 2, box.y - 8, box.cell + 2);
       });
+  }
+
+  /** As much of a word as has room, with a mark where it is cut. */
+  shortened(text, room) {
+    const { context } = this, fits = (some) => context.measureText(some).width <= room;
+    if (fits(text)) return text;
+    let length = text.length - 1;
+    while (length > 1 && !fits(`${text.slice(0, length)}…`)) length--;
+    return `${text.slice(0, length)}…`;
   }
 
   key(name, time) {

@@ -1,6 +1,7 @@
 "use strict";
 
 const data = readData("recordings");
+document.body.dataset.fills = "window"; // For a page that frames this one.
 const UNSEEN = -2; // The time index of a tensor that has no times; -1 is "before the first step".
 const $ = (id) => document.getElementById(id);
 const tensors = new Map(data.tensors.map((tensor) => [tensor.name, tensor]));
