@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxrnn.microscope.experiments.record import Experiment
+from jaxrnn.microscope.experiments.record import Experiment, Measurement
 from jaxrnn.microscope.pages.shell import Measured, Story, Try
 
 
@@ -35,7 +35,7 @@ def story_of(
         verdict=experiment.verdict,
         holds=experiment.holds,
         rows=[
-            Measured(each.name, f"{each.value:.4g} {each.unit}".strip(), each.expected, each.met)
+            Measured(each.name, _measured(each), each.expected, each.met)
             for each in experiment.measurements
         ],
         source=source,
@@ -43,10 +43,13 @@ def story_of(
     )
 
 
+def _measured(each: Measurement) -> str:
+    """A number for reading, with its unit and a true minus."""
+    return f"{f'{each.value:.4g}'.replace('-', '−')} {each.unit}".strip()
+
+
 def in_one_paragraph(experiment: Experiment) -> str:
     """Claim, outcome, verdict and numbers: for the pages that have no table of their own."""
     outcome = "It holds" if experiment.holds else "It does not hold"
-    measured = "; ".join(
-        f"{each.name}: {each.value:.4g} {each.unit}".strip() for each in experiment.measurements
-    )
+    measured = "; ".join(f"{each.name}: {_measured(each)}" for each in experiment.measurements)
     return f"Claimed: {experiment.claim} {outcome}: {experiment.verdict} Measured: {measured}."

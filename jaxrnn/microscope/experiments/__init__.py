@@ -131,7 +131,7 @@ EXPERIMENTS = {
         "pictures.loops",
     ),
     "parallel": ListedExperiment(
-        "Newton's method over time, and the Lyapunov exponent that decides it",
+        "Newton's method over time, and whether the Lyapunov exponent decides it",
         "parallel.run",
         "comparing.parallel_page",
         "pictures.newton",

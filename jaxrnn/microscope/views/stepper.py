@@ -69,19 +69,20 @@ def stepper_view(
             loss=settings.loss,
         )
     progress("recording", 2, 2)
+    trained = recordings["trained"]
     shown = ["".join(tokens.labels[k : end - start + k]) for k in (start, start + 1)]
     page = partial(
         stepper_page,
         recordings,
         run.vocab.labels,
-        title=f"One training step of {subject.name}",
-        text=f"It reads {shown[0]!r} and should expect {shown[1]!r}, one token on.",
+        title=f"One training step brings the loss from {trained.loss:.2f} to "
+        f"{trained.loss_after:.2f} nats",
+        text=f"The run {subject.name} reads {shown[0]!r} and should expect {shown[1]!r}, one token on.",
         more=["η is the run's highest learning rate."],
         units=units,
     )
     changes = [
         f"  {name}: {r.loss:.4f} → {r.loss_after:.4f} nats" for name, r in recordings.items()
     ]
-    update = recordings["trained"].update_in_words
-    head = f"Loss of the window, before and after one update by {update}:\n"
+    head = f"Loss of the window, before and after one update by {trained.update_in_words}:\n"
     return View(page, head + "\n".join(changes))
