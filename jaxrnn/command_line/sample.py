@@ -123,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     if temperature == 0 and prime and options.seed is not None:
         rule = "no such option where the likeliest token is taken each time"
         raise ValueError(sentence("sample", "--seed", rule, options.seed))
-    params, carry = runs.load_sampler(trained, lambda note: print(note, file=sys.stderr))
+    (params, carry), _ = runs.load_sampler(trained, _note)
     key = jax.random.key(SEED if options.seed is None else options.seed)
     arguments = (trained.config, params, trained.vocab)
     how: Sampling = {
@@ -164,6 +164,10 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.flush()
         sys.stdout.write("" if is_table else "\n")
     return 0
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _show(options: argparse.Namespace) -> tuple[Callable[["Scored"], str], bool]:

@@ -120,6 +120,11 @@ def _run_to_resume(out: str | None, given: dict[str, Any]) -> "tuple[Run, Settin
     if out is None:
         raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
     old = runs.open_run(out)
+    if not old.sources:
+        rule = "a run that was trained here"
+        got = f"{old.path}, which was imported without the optimizer's state and the text"
+        hint = f"jaxrnn train TEXT --init-from {old.path} starts a new run from its weights"
+        raise ValueError(sentence("train", "--resume", rule, got, hint))
     given = resolve_names(given)
     for name, value in given.items():
         kept = getattr(old.settings, name)

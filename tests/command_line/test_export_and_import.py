@@ -1,6 +1,7 @@
 """`jaxrnn export` and `jaxrnn import`: the same text elsewhere, and refusals in a sentence."""
 
 import json
+import tomllib
 
 import numpy as np
 import onnxruntime
@@ -76,9 +77,21 @@ def test_there_and_back(trained, capsys, tmp_path):
     second = tmp_path / "second.safetensors"
     said(capsys, "export", again, second)
     assert second.read_bytes() == file.read_bytes()
-    assert "expected the text" in fails(capsys, "train", "--out", again, "--resume")
-    refused = fails(capsys, "train", text, "--out", again, "--resume")
-    assert "--init-from starts a new run from this one's weights" in refused
+    for named in ([], [text]):
+        refused = fails(capsys, "train", *named, "--out", again, "--resume")
+        assert "train: --resume: expected a run that was trained here" in refused
+        assert f"jaxrnn train TEXT --init-from {again} starts a new run" in refused
+    assert "name a text: --text FILE" in fails(capsys, "show", again)
+    assert "name a text: jaxrnn evaluate" in fails(capsys, "evaluate", again)
+    capsys.readouterr()
+    assert main(["evaluate", str(again), str(text)]) == 0
+    assert capsys.readouterr().err == (
+        "There are no n-grams to compare with: expected a text, since the run was imported without "
+        "its own, got none.\n"
+    )
+    settings = tomllib.loads((again / "settings.toml").read_text())
+    assert "text" not in settings
+    assert settings["rnn_size"] == 8
 
 
 def test_a_run_of_words(capsys, tmp_path):

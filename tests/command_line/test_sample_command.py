@@ -40,7 +40,7 @@ def trained(tmp_path_factory):
 def sampler(trained):
     """(config, params, vocab) and the carry that `sample` starts from."""
     run = runs.open_run(trained)
-    params, carry = runs.load_sampler(run, pytest.fail)
+    (params, carry), _ = runs.load_sampler(run, pytest.fail)
     return (run.config, params, run.vocab), carry
 
 

@@ -85,7 +85,7 @@ def test_sample_writes_whole_characters_and_stops_at_a_text(folder, capsys, kind
     run = folder / kind
     whole = says(capsys, "sample", run, "--length", 60, "--prime", "3 grüne")
     assert whole.startswith("3 grüne")
-    config, params, carry = *charlm.load(run)[:2], runs.load_sampler(runs.open_run(run), print)[1]
+    config, params, carry = *charlm.load(run)[:2], runs.load_sampler(runs.open_run(run), print)[0][1]
     arguments = (config, params, charlm.load(run).vocab, jax.random.key(123))
     how = {"length": 60, "prime": "3 grüne", "carry": carry}
     assert whole == "3 grüne" + charlm.sample(*arguments, **how) + "\n"
