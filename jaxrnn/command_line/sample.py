@@ -148,6 +148,9 @@ def run(options: argparse.Namespace) -> int:
             carry=carry,
         )  # fmt: skip
         texts = [[show(beam.written)] for beam in found[: options.count]]
+    elif options.count > 1 and options.surprise:
+        scored = sampling.sample_many_scored(*arguments, key, options.count, **how)
+        texts = [[show(each)] for each in scored]
     elif options.count > 1:
         many = sampling.sample_many(*arguments, key, options.count, **how)
         texts = [[text] for text in many]
@@ -203,10 +206,6 @@ def _check_together(options: argparse.Namespace) -> None:
         if options.prime == "-":
             rule = "a text beside --interactive, which reads standard input itself"
             raise ValueError(sentence("sample", "--prime", rule, "-"))
-    if options.surprise and options.count > 1 and options.beam is None:
-        rule = "1 beside --surprise, but with --beam"
-        hint = "another --seed writes another text"
-        raise ValueError(sentence("sample", "--count", rule, options.count, hint))
 
 
 def _temperature(options: argparse.Namespace) -> float:

@@ -48,9 +48,13 @@ def run(options: argparse.Namespace) -> int:
         if "include" in some:
             some["include"] = tuple(some["include"])
     for name in ("encoding", "newlines", "include", "documents"):
-        if name in given and not ({"text", "resume"} & (given.keys() | file.keys())):
+        # A run's settings.toml says what they are even where they are the default.
+        kept = getattr(Settings(), name)
+        value = given.get(name, file.get(name, kept))
+        needs = name in given or value != kept
+        if needs and not ({"text", "resume"} & (given.keys() | file.keys())):
             rule = "a TEXT beside it, since Python's own documentation needs none"
-            raise ValueError(sentence("train", option(name), rule, given[name]))
+            raise ValueError(sentence("train", option(name), rule, value))
     text, out, resume = take("text"), take("out"), take("resume", False)
     preset, init_from, asked = take("preset"), take("init_from"), take("devices")
     coordinator, count, process = take("coordinator"), take("num_processes"), take("process_id")

@@ -3,8 +3,8 @@
 The file holds what `sample`, `evaluate` and `show` need: the parameters of the best checkpoint, the
 carry from which `sample` begins, the settings, the vocabulary. It does not hold the text, nor where
 that was; nor the optimizer's state, the other streams' carries and the losses so far, without which
-training cannot go on. A run that is made of it has zeros in their place and no source, so that `train
---resume` refuses it.
+training cannot go on. A run that is made of it has zeros in their place and names no text, so that
+`train --resume` refuses it.
 """
 
 import dataclasses

@@ -226,7 +226,7 @@ def test_options_stand_above_the_file_and_the_file_above_the_preset(tmp_path):
     ("content", "said"),
     [
         ("rnn_sise = 3\nmodle = 'gru'", "'rnn_sise', 'modle'"),
-        ("rnn_sise = 3", "did you mean rnn-size?"),
+        ("rnn_sise = 3", "did you mean rnn_size?"),
         ("import = 'mine.py'", "but for help, import, config, resume"),
         ("resume = true", "but for help, import, config, resume"),
         ("rnn_size = 2.5", "argument --rnn-size/--hidden-size: expected whole numbers"),
@@ -246,6 +246,15 @@ def test_files_that_are_not_understood(content, said, text, tmp_path, capsys):
     file.write_bytes(content.encode("latin-1"))
     error = fails(capsys, "train", text, "--out", tmp_path / "run", "--config", file)
     assert said in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_file_says_of_a_text_that_is_not_there(tmp_path, capsys):
+    file = tmp_path / "settings.toml"
+    for line in ("documents = true", "newlines = 'keep'"):
+        file.write_text(line)
+        error = fails(capsys, "train", "--out", tmp_path / "run", "--config", file)
+        assert f"--{line.split()[0]}: expected a TEXT beside it" in error
     assert not (tmp_path / "run").exists()
 
 

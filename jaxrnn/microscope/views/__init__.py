@@ -12,7 +12,7 @@ from jaxrnn.microscope.views.copying import copying_view
 from jaxrnn.microscope.views.gates import gates_view
 from jaxrnn.microscope.views.gradient_flow import gradient_flow_view
 from jaxrnn.microscope.views.stepper import stepper_view
-from jaxrnn.microscope.views.subject import Stretch, Subject, View, held_out_text
+from jaxrnn.microscope.views.subject import Stretch, Subject, View
 from jaxrnn.microscope.views.surprise import surprise_view
 from jaxrnn.microscope.views.training import training_view
 
@@ -28,4 +28,4 @@ VIEWS: dict[str, Callable[..., View]] = {
     "copying": copying_view,
 }
 
-__all__ = ["VIEWS", "Stretch", "Subject", "View", "held_out_text"]
+__all__ = ["VIEWS", "Stretch", "Subject", "View"]

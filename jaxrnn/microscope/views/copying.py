@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from jaxrnn import charlm
 from jaxrnn.microscope.copying import longest_passages, match_lengths, novel_share_of, sort_suffixes
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text
+from jaxrnn.microscope.views.subject import Stretch, Subject, View, only
 
 WRITTEN = 2000
 """Tokens of the sample, and characters of the held-out text beside it."""
@@ -31,7 +31,7 @@ def copying_view(
 
     subject = only(subjects, "copying")
     run = subject.run
-    training, held_out = own_text(run)
+    training, held_out = (part.text for part in subject.own_text[:2])
     progress("writing", 0, 3)
     prime = next((token for token in ("\n", " ", *run.vocab.labels) if token in run.vocab), "")
     sample = charlm.sample(
