@@ -9,7 +9,7 @@ import pytest
 from exchange.test_onnx_steps import greedy
 from safetensors.numpy import load_file, save_file
 
-from jaxrnn import charlm
+from jaxrnn import charlm, exchange
 from jaxrnn.command_line import main
 
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(150))
@@ -60,6 +60,8 @@ def test_there_and_back(trained, capsys, tmp_path):
     file, again = tmp_path / "model.safetensors", tmp_path / "again"
     said(capsys, "export", trained, file)
     assert str(trained.parent).encode() not in file.read_bytes()
+    with pytest.raises(ValueError, match=r"is of a run.* jaxrnn import makes a run of it"):
+        exchange.load_safetensors(file)
     told = said(capsys, "import", file, "--out", again)
     assert "training cannot resume from it" in told
     assert f"--init-from {again}" in told
