@@ -5,6 +5,7 @@ import io
 import re
 import subprocess
 import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ import saved_runs
 from jaxrnn.charlm import runs
 from jaxrnn.charlm.settings import PRESETS, Settings
 from jaxrnn.charlm.settings_toml import settings_toml
-from jaxrnn.command_line import main, train
+from jaxrnn.command_line import in_options, main, train
 from jaxrnn.command_line.settings_file import read_settings
 from jaxrnn.command_line.train_settings import choose_settings
 
@@ -286,3 +287,11 @@ def test_evaluate_and_train_help_import_no_jax():
         "assert 'jax' not in sys.modules and 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_the_library_was_told_an_option_is_called_is_said_of_the_command():
+    for command, option in (("show", "--text"), ("sample", "--prime")):
+        import_module(f"jaxrnn.command_line.{command}")
+        said = f"read_text: {option}: expected a text, got none."
+        assert in_options(command, said) == f"{command}: {option}: expected a text, got none."
+    assert in_options("show", "read_text: --beam: expected x") == "read_text: --beam: expected x"
