@@ -15,9 +15,9 @@ import numpy as np
 
 from jaxrnn import charlm
 from jaxrnn.microscope.figures.coloured_text import draw_coloured_text
-from jaxrnn.microscope.probes import distance_since_newline, inside_quotes, make_probe
+from jaxrnn.microscope.measurements.probes import distance_since_newline, inside_quotes, make_probe
+from jaxrnn.microscope.measurements.unit_search import search_units
 from jaxrnn.microscope.traces import trace_text
-from jaxrnn.microscope.unit_search import search_units
 
 PROPERTIES = {
     "knows whether it is inside quotes": ("inside quotes", inside_quotes),

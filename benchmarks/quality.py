@@ -141,7 +141,7 @@ def equal_hidden_size(cell: str, size: int, vocabulary: int) -> int:
     """The most units with which a cell's one-layer model is no larger than the LSTM's.
 
     >>> equal_hidden_size("lstm", 128, 65), equal_hidden_size("elman", 128, 65)
-    (128, 268)
+    (128, 269)
     """
     budget = number_of_weights(REFERENCE, size, vocabulary)
     low, high = 1, 2

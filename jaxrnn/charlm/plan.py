@@ -131,10 +131,14 @@ def make_plan(run: Run, text: Text) -> Plan:
     )
 
 
-def first_params(run: Run) -> model.Params:
-    """The parameters that a run draws before its first step: its model, untrained."""
+def first_params(run: Run, draw: int = 0) -> model.Params:
+    """The parameters that a run draws before its first step: its model, untrained.
+
+    Another `draw` than 0 is another network of the same kind, which the run might have begun with.
+    """
     dtype = jnp.dtype(run.settings.parameter_dtype)
     key, _ = _first_keys(run)
+    key = jax.random.fold_in(key, draw) if draw else key
     return model.init(run.config, key, dtype=dtype, weights=_weights(run.settings))
 
 

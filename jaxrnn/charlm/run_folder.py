@@ -1,6 +1,7 @@
 """A run's folder, and what is written in it."""
 
 import dataclasses
+import math
 import os
 import re
 import secrets
@@ -24,6 +25,9 @@ from jaxrnn.networks import Stack
 Note = Callable[[str], None]
 
 KEPT = 2
+FIRST_MOMENT = 100
+"""Steps from which on moments are kept; a younger model is nearly the untrained one."""
+
 FACTS = typing.get_type_hints(Journal)
 
 
@@ -128,7 +132,9 @@ class Run:
                 raise _unsaved(f"{path} could not be written", error, kept) from error
 
     def save(self, tree: Any, facts: Mapping[str, Any], best: bool) -> None:
-        """Writes the checkpoint of a step, and best.json if it is the best; keeps the last two.
+        """Writes the checkpoint of a step, and best.json if it is the best.
+
+        Of those before it the last one is kept, and the moments of training: `moments`.
 
         Args:
             tree: everything that training goes on from.
@@ -155,8 +161,10 @@ class Run:
         try:
             # A later one than this could not be read; it is a person's to remove.
             steps = sorted(self._steps(checkpoints.MANIFEST), reverse=True)
-            for _, old in [pair for pair in steps if pair[0] <= step][KEPT:]:
-                old.unlink(missing_ok=True)
+            kept = moments(number for number, _ in steps)
+            for number, old in [pair for pair in steps if pair[0] <= step][KEPT:]:
+                if number not in kept:
+                    old.unlink(missing_ok=True)
             self._remove_orphans()
         except OSError as error:
             what = f"The checkpoint of step {step:,} is saved, but an old one could not be removed"
@@ -271,6 +279,21 @@ class Run:
         if not (steps and (self.path / "config.json").exists()):
             return "The folder is no run yet."
         return f"{steps[0]} is kept, and jaxrnn train --out {self.path} --resume goes on from it."
+
+
+def moments(steps: Iterable[int]) -> set[int]:
+    """Which checkpoints tell how training went: the first one in each half of a power of ten.
+
+    These need not know how long a run will be, and are the same for one that was resumed.
+
+    >>> sorted(moments(range(0, 5000, 50)))
+    [100, 350, 1000, 3200]
+    """
+    first: dict[int, int] = {}
+    for step in sorted(steps, reverse=True):
+        if step >= FIRST_MOMENT:
+            first[math.floor(2 * math.log10(step))] = step
+    return set(first.values())
 
 
 def model_config(settings: Settings, vocab: Tokenizer) -> model.Config:

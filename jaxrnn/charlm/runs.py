@@ -8,7 +8,9 @@
     .lock                  held by the process that trains
     checkpoints/
         step-000001000.safetensors    arrays: everything that training goes on from
-        step-000001000.json           the manifest that names them; the last two are kept
+        step-000001000.json           the manifest that names them; the last two are kept, and
+                                      from step 100 on the first in each half of a power of ten
+                                      (100, 316, 1,000, …), moments to look back at
         best.json                     the manifest of the best validation loss so far
 
 `config.json` is written last, so a folder that has one is a run. A checkpoint's arrays come before

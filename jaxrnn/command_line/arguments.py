@@ -96,13 +96,30 @@ def file_to_write(command: str, out: str | None, default: str | Path) -> Path:
     if path.is_dir():
         hint = f"--out {path / Path(default).name}"
         raise ValueError(sentence(command, "--out", "a file", f"the folder {path}", hint))
+    _check_parents(command, path, "a file in a folder")
+    return path
+
+
+def folder_to_write(command: str, out: str | None, default: str | Path) -> Path:
+    """Where `--out` says; a folder that is there is written into, and keeps what else is in it.
+
+    Raises:
+        ValueError: a file is there, or where one of its folders should be.
+    """
+    path = Path(default if out is None else out)
+    if path.exists() and not path.is_dir():
+        raise ValueError(sentence(command, "--out", "a folder", f"the file {path}"))
+    _check_parents(command, path, "a folder")
+    return path
+
+
+def _check_parents(command: str, path: Path, rule: str) -> None:
     for parent in path.parents:
         if parent.exists():
             if not parent.is_dir():
                 got = f"{path}, where {parent} is a file"
-                raise ValueError(sentence(command, "--out", "a file in a folder", got))
+                raise ValueError(sentence(command, "--out", rule, got))
             break
-    return path
 
 
 def cell_names() -> list[str]:

@@ -2,42 +2,20 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxrnn.command_line import backend
 from jaxrnn.command_line.arguments import add_import, file_to_write, read_text, whole_number
 from jaxrnn.errors import sentence
+from jaxrnn.microscope.views import VIEWS
 
 if TYPE_CHECKING:
-    from jaxrnn.microscope.views import Subject
+    from jaxrnn.microscope.views.subject import Subject
 
 PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
-STRETCH = ("text", "encoding", "from", "to")
-# The options that mean something to each view.
-VIEWS = {
-    "activations": (*STRETCH, "layer", "units"),
-    "connectivity": (*STRETCH, "definition"),
-    "gradient-flow": (*STRETCH, "layer"),
-    "training": (),
-    "stepper": (*STRETCH, "units"),
-    "gates": STRETCH,
-    "surprise": STRETCH,
-    "clamping": (*STRETCH, "layer", "units", "value"),
-    "copying": (),
-}
-SUMMARIES = {
-    "activations": "units over time on the text, and what they encode",
-    "connectivity": "which earlier characters or words mattered for each prediction",
-    "gradient-flow": "what is left of the gradient, step by step back, over training",
-    "training": "loss curves and samples",
-    "stepper": "one training step line by line: forward, backward, update",
-    "gates": "how much of the time each gate is nearly open and nearly closed",
-    "surprise": "where the loss is, and what would have prevented the errors",
-    "clamping": "what depends on each unit: the loss and the text without it",
-    "copying": "how much of a sample stands in the training text word for word",
-}
 LARGEST_UNIT = 99_999
 DEFINITIONS = (
     "loss_gradient_squared",
@@ -56,7 +34,9 @@ def make_parser() -> argparse.ArgumentParser:
         "inside it: one HTML file that needs no network. It takes the checkpoint of the\n"
         "best validation loss.",
         epilog="views, and the options that they take beside --out:\n"
-        + "\n".join(f"  {name:13}  {SUMMARIES[name]}{_listed(name)}" for name in VIEWS),
+        + "\n".join(
+            f"  {name:13}  {view.summary}{_listed(view.options)}" for name, view in VIEWS.items()
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -68,8 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--view",
         choices=VIEWS,
-        default="activations",
-        help="what to look at, see below (default: activations)",
+        default="story",
+        help="what to look at, see below (default: story, all of it on one page)",
     )
     parser.add_argument(
         "--text",
@@ -114,18 +94,18 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _listed(view: str) -> str:
-    options = " ".join(f"--{option}" for option in VIEWS[view])
+def _listed(taken: Sequence[str]) -> str:
+    options = " ".join(f"--{option}" for option in taken)
     return f"\n{'':17}{options}" if options else ""
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page and says what it shows."""
     given = vars(options)
-    taken = VIEWS[options.view]
+    taken = VIEWS[options.view].options
     for name in ("text", "encoding", "from", "to", "layer", "units", "definition", "value"):
         if given[name] is not None and name not in taken:
-            others = [view for view, takes in VIEWS.items() if name in takes]
+            others = [named for named, view in VIEWS.items() if name in view.options]
             rule = f"one of the views {', '.join(others)} beside --{name}"
             raise ValueError(sentence("show", "--view", rule, options.view))
     if options.encoding is not None and options.text is None:
@@ -135,14 +115,12 @@ def run(options: argparse.Namespace) -> int:
     backend.configure(options.device)
     from jaxrnn.command_line.compilation_cache import use_compilation_cache
     from jaxrnn.command_line.task_bar import TaskBar
-    from jaxrnn.microscope import views
     from jaxrnn.microscope.pages.html import write_page
+    from jaxrnn.microscope.views.subject import Stretch, Subject
 
     backend.check("show", options.device)
     use_compilation_cache()
-    subjects = [
-        views.Subject(path, lambda note: print(note, file=sys.stderr)) for path in options.runs
-    ]
+    subjects = [Subject(path, lambda note: print(note, file=sys.stderr)) for path in options.runs]
     default = subjects[0].run.path / f"{options.view}.html"
     out = file_to_write("show", options.out, default)
     if out.suffix.lower() not in (*PAGES, *PICTURES):
@@ -150,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(sentence("show", "--out", rule, str(out)))
     text, source = _text(options, subjects[0]) if "text" in taken else ("", "")
     layer = -1 if options.layer is None else _layer(options.layer)
-    stretch = views.Stretch(
+    stretch = Stretch(
         text,
         source,
         given["from"] or 0,
@@ -161,7 +139,7 @@ def run(options: argparse.Namespace) -> int:
         options.value,
     )
     with TaskBar() as bar:
-        view = views.VIEWS[options.view](subjects, stretch, bar)
+        view = VIEWS[options.view](subjects, stretch, bar)
     if out.suffix.lower() in PAGES:
         kind, out = "page", write_page(out, view.page())
     elif view.draw is not None:

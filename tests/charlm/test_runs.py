@@ -320,6 +320,21 @@ def test_a_checkpoint_that_could_not_be_read_is_not_counted_among_the_last_two(r
     assert [path.stem[-2:] for path in run.step_paths()] == ["30", "27"]
 
 
+def test_moments_of_training_are_kept(run, shapes):
+    for step in range(50, 1300, 50):
+        save(run, shapes, step)
+    steps = [checkpoints.step_of(path) for path in run.step_paths()]
+    assert steps == [1250, 1200, 1000, 350, 100]
+    # Going back and on again ends with the same ones.
+    for step in (1300, 1350):
+        save(run, shapes, step)
+    steps = [checkpoints.step_of(path) for path in run.step_paths()]
+    assert steps == [1350, 1300, 1000, 350, 100]
+    best = 10
+    assert sorted(runs.load_history(run, pytest.fail)) == [best, *steps[::-1]]
+    assert runs.restore_last(run, shapes, pytest.fail)[1]["step"] == 1350
+
+
 def test_an_unreadable_disk_stops_a_resume_instead_of_going_back(run, shapes, monkeypatch):
     original = files.open_regular
 

@@ -20,7 +20,7 @@ from jaxrnn.charlm.reading import Piece
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.text_index import Division, TextIndex
 from jaxrnn.charlm.tokenizers import make_tokenizer
-from jaxrnn.microscope.views import Subject
+from jaxrnn.microscope.views.subject import Subject
 
 TEXT = "".join(f"{n} grüne Flaschen an der Wand, 緑 \n" for n in range(150)) + "\udc80 end"
 SETTINGS = Settings(

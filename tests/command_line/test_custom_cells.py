@@ -85,7 +85,7 @@ def test_layers_of_different_cells_and_sizes(book, tmp_path, capsys):
         assert main([*arguments, *more]) == 0
         assert "page:" in capsys.readouterr().out
     for layer, last in (("1", 2), ("2", 3)):
-        arguments = ["show", str(out), "--layer", layer, "--units", "9"]
+        arguments = ["show", str(out), "--view", "activations", "--layer", layer, "--units", "9"]
         assert main(arguments) == 2
         assert f"units from 0 to {last}, got 9" in capsys.readouterr().err
 

@@ -16,7 +16,10 @@ import saved_runs
 from damage import Damage, damage
 from many_commands import MEMORY, SECONDS, Commands, Result, misbehaviour
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches /proc")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches /proc"),
+]
 
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(60))
 OPTIONS = """--rnn-size 4 --num-layers 1 --seq-length 10 --batch-size 2 --schedule constant

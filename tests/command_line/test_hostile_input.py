@@ -10,6 +10,8 @@ from many_commands import Commands, misbehaviour
 
 from jaxrnn.command_line import sample, train
 
+pytestmark = pytest.mark.processes
+
 SEED = 10
 TINY = """--model elman --rnn-size 8 --num-layers 1 --seq-length 10 --batch-size 4 --devices 1
     --max-steps 2 --print-every 1 --sample-every 0""".split()  # noqa: SIM905

@@ -17,6 +17,8 @@ import saved_runs
 from jaxrnn.charlm import runs
 from jaxrnn.command_line import main
 
+pytestmark = pytest.mark.processes
+
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(300))
 OPTIONS = """--rnn-size 16 --num-layers 1 --model gru --seq-length 10 --batch-size 4 --dropout 0.2
     --max-steps 100 --print-every 10 --eval-val-every 50 --sample-every 50 --sample-length 20

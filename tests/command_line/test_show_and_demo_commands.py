@@ -3,6 +3,8 @@ import inspect
 import io
 import json
 import shutil
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -10,12 +12,14 @@ import pytest
 pytest.importorskip("bokeh")
 from jaxrnn.charlm import Vocab, corpus, runs, training_loop
 from jaxrnn.charlm.settings import Settings
-from jaxrnn.command_line import COMMANDS, demo, main, show
-from jaxrnn.microscope import demos, views
-from jaxrnn.microscope.connectivity import DEFINITIONS
+from jaxrnn.command_line import COMMANDS, main, show
 from jaxrnn.microscope.experiments import EXPERIMENTS, order
-from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, known_around
+from jaxrnn.microscope.measurements.connectivity import DEFINITIONS
+from jaxrnn.microscope.views import VIEWS
+from jaxrnn.microscope.views.story import PARTS
+from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Subject, known_around
 
+UNITS = ("--view", "activations")
 TEXT = "the cat sat on the mat; </script> 'quoted' (ש🙂)\n" * 60
 
 
@@ -50,7 +54,10 @@ def embedded(path, name):
 def test_show_activations_of_a_stretch_and_units(folder, capsys):
     run = str(folder / "deep")
     assert (
-        main(["show", run, "--from", "30", "--to", "90", "--units", "0-2,5", "--layer", "1"]) == 0
+        main(
+            ["show", run, *UNITS, "--from", "30", "--to", "90", "--units", "0-2,5", "--layer", "1"]
+        )
+        == 0
     )
     printed = capsys.readouterr()
     assert f"page: {folder / 'deep' / 'activations.html'}" in printed.out
@@ -68,20 +75,24 @@ def test_show_activations_of_a_stretch_and_units(folder, capsys):
 def test_show_activations_beside_characters_that_the_model_never_saw(folder, tmp_path, capsys):
     (tmp_path / "mixed.txt").write_text("Ü" + TEXT[:900] + "Ü" + TEXT[:900], encoding="utf-8")
     text = ["--text", str(tmp_path / "mixed.txt"), "--from", "100"]
-    assert main(["show", str(folder / "small"), *text, "--to", "130", "--units", "2"]) == 0
+    assert main(["show", str(folder / "small"), *UNITS, *text, "--to", "130", "--units", "2"]) == 0
     # One unit is shown; whether it follows a probe or not, the sentence speaks of that unit only.
     printed = capsys.readouterr().out
-    assert "1 of the 1 units shown have a name" in printed or "None of the 1 units" in printed
-    assert main(["show", str(folder / "small"), *text, "--to", "1000"]) == 2
+    assert "None of the 1 units shown encodes more than the units of untrained" in printed
+    assert main(["show", str(folder / "small"), *UNITS, *text, "--to", "1000"]) == 2
     assert "'Ü' (U+00DC)" in capsys.readouterr().err
 
 
 def test_a_search_reads_up_to_what_the_model_does_not_know(folder):
-    subject = views.Subject(str(folder / "small"), print)
+    subject = Subject(str(folder / "small"), print)
     tokens = subject.tokens("the Üthe cat sat on theÜ mat")
-    assert known_around(tokens, 12, 100).text == "the cat sat on the"
-    assert known_around(tokens, 12, 10).text == "e cat sat "
-    assert known_around(tokens, 0, 3).text == "the"
+    for start, length, expected in (
+        (12, 100, (5, "the cat sat on the")),
+        (12, 10, (7, "e cat sat ")),
+        (0, 3, (0, "the")),
+    ):
+        first, around = known_around(tokens, start, length)
+        assert (first, around.text) == expected
 
 
 def test_show_connectivity_of_a_text_from_standard_input(folder, tmp_path, monkeypatch, capsys):
@@ -113,7 +124,7 @@ def test_show_gradient_flow_of_several_runs(folder, tmp_path, capsys):
 
 
 def test_gradient_flow_shows_every_checkpoint_that_is_kept(folder, tmp_path):
-    subject = views.Subject(str(folder / "small"), print)
+    subject = Subject(str(folder / "small"), print)
     assert list(subject.history) == [0]
     path, out = tmp_path / "run", tmp_path / "page.html"
     shutil.copytree(folder / "small", path)
@@ -192,14 +203,17 @@ def test_show_draws_still_pictures(folder, tmp_path, capsys, view, arguments):
     [
         (["missing"], "expected the folder of a run, got"),
         (["deep", "--view", "stepper", "--units", "2,9"], "--units: expected units from 0 to 5"),
-        (["deep", "--units", "2,9"], "--units: expected units from 0 to 5, got 9"),
-        (["deep", "--units", "a-b"], "--units: expected numbers and ranges such as 0-15,40"),
+        (["deep", *UNITS, "--units", "2,9"], "--units: expected units from 0 to 5, got 9"),
+        (
+            ["deep", *UNITS, "--units", "a-b"],
+            "--units: expected numbers and ranges such as 0-15,40",
+        ),
         (["deep", "--layer", "3"], "--layer: expected a layer from 1 to 2, got 3"),
         (["deep", "--layer", "0"], "--layer: expected a layer, counted from 1, got 0"),
-        (["deep", "--from", "90", "--to", "20"], "got --from 90 --to 20"),
+        (["deep", *UNITS, "--from", "90", "--to", "20"], "got --from 90 --to 20"),
         (["deep", "--from", "9000"], "in a text of 2,592 characters"),
         (["deep", "small", "--view", "training"], "expected one run for the view training, got 2"),
-        (["deep", "--units", "0-999999999"], "--units: expected unit numbers up to 99,999"),
+        (["deep", *UNITS, "--units", "0-999999999"], "--units: expected unit numbers up to 99,999"),
         (["small", "--out", "a.jpg"], "--out: expected a file ending in .html, or in .png"),
         (["deep", "--value", "1"], "views clamping beside --value"),
         (["small", "--view", "stepper", "--out", "a.png"], "stepper has no still picture"),
@@ -237,15 +251,23 @@ def test_a_run_whose_text_is_gone_asks_for_one(folder, tmp_path, capsys):
     assert "gone.txt, which is gone. Hint: name a text: --text FILE" in capsys.readouterr().err
 
 
-def test_tables_agree():
-    assert list(demo.NAMES) == list(EXPERIMENTS) == list(demos.PAGES)
-    reading = [
-        name for name, run in EXPERIMENTS.items() if "text" in inspect.signature(run).parameters
-    ]
-    assert list(demo.READ_TEXT) == reading
-    assert list(show.VIEWS) == list(views.VIEWS)
+def test_every_row_of_the_registries_leads_somewhere():
+    for view in VIEWS.values():
+        assert callable(view.load())
+    for listed in EXPERIMENTS.values():
+        assert callable(listed.load_page())
+        assert callable(listed.load_picture())
+        assert listed.reads_text == ("text" in inspect.signature(listed.load()).parameters)
     assert list(show.DEFINITIONS) == list(DEFINITIONS)
     assert {"show", "demo"} <= set(COMMANDS)
+
+
+def test_help_of_show_and_demo_needs_no_jax():
+    code = (
+        "import sys; from jaxrnn.command_line import show, demo\n"
+        "show.make_parser(); demo.make_parser(); sys.exit('jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_demo_prints_claim_measurement_verdict_and_page(tmp_path, capsys, monkeypatch):
@@ -256,7 +278,12 @@ def test_demo_prints_claim_measurement_verdict_and_page(tmp_path, capsys, monkey
     heads = [line.split(" ")[0] for line in printed.out.splitlines() if line[0] != " "]
     assert heads == ["claimed", "measured", "verdict", "page"]
     assert "learning word order" in printed.err
-    data = embedded(out, "recordings")
+    chapters = embedded(out, "chapters")
+    assert chapters["names"] == ["sentences", "stepper"]
+    stepper = tmp_path / "stepper.html"
+    pieces = [chapters["blocks"][p] if isinstance(p, int) else p for p in chapters["pages"][1]]
+    stepper.write_text("".join(pieces), encoding="utf-8")
+    data = embedded(stepper, "recordings")
     assert data["inputs"] == ["are", "you", "good"]
     assert data["targets"] == ["", "", "question"]
     assert [side["name"] for side in data["sides"]] == ["untrained", "trained"]
@@ -270,3 +297,33 @@ def test_demo_says_which_experiments_read_a_text(folder, capsys):
     assert "--out: expected a page ending in .html, got a.png" in capsys.readouterr().err
     assert main(["demo", "gradients", "--text", str(folder / "text.txt")]) == 2
     assert "--text: expected at least 20,000 characters" in capsys.readouterr().err
+
+
+def test_show_without_a_view_tells_the_whole_story(folder, capsys):
+    assert main(["show", str(folder / "small")]) == 0
+    printed = capsys.readouterr()
+    out = folder / "small" / "story.html"
+    assert f"page: {out}" in printed.out
+    chapters = embedded(out, "chapters")
+    assert chapters["names"] == list(PARTS)
+    assert out.stat().st_size < 8e6
+    page = out.read_text(encoding="utf-8")
+    for name in PARTS:
+        assert f'href="#{name}"' in page
+    for said in ("Training, samples", "90 % of the connectivity", "The longest passages"):
+        assert said in printed.out
+    # The last sample stands at its head, as text.
+    assert "the mat &lt;/script&gt;…" in page
+
+
+def test_a_story_leaves_out_what_a_run_cannot_tell(folder, tmp_path, capsys):
+    path = tmp_path / "run"
+    shutil.copytree(folder / "small", path)
+    (path / "metrics.jsonl").unlink()
+    text = ["--text", str(folder / "text.txt")]
+    assert main(["show", str(path), *text, "--out", str(tmp_path / "story.html")]) == 0
+    printed = capsys.readouterr().out
+    assert "Training, samples: left out. show: RUN: expected a run that has begun" in printed
+    assert "training" not in embedded(tmp_path / "story.html", "chapters")["names"]
+    assert main(["show", str(path), *text, "--layer", "3"]) == 2
+    assert "--layer: expected a layer from 1 to 1, got 3" in capsys.readouterr().err

@@ -29,12 +29,13 @@ class Browser:
         self.driver = driver
         self.width = 0
 
-    def open(self, path, *, width=1280, height=900, dark=False):
+    def open(self, path, *, width=1280, height=900, dark=False, fragment=""):
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-        self.driver.get(path.resolve().as_uri())
+        self.driver.get("about:blank")  # So that a fragment alone is a page to open, too.
+        self.driver.get(path.resolve().as_uri() + fragment)
         self.width = width
         return self
 
@@ -111,6 +112,20 @@ class Browser:
     def requests(self):
         """Addresses of everything that the page fetched."""
         return self.run("return performance.getEntriesByType('resource').map(e => e.name)")
+
+    def unlabelled_tab_stops(self):
+        """Elements at which the keyboard stops and that say nothing of themselves."""
+        return self.run(
+            "const found = [];"
+            "const walk = (root) => { for (const one of root.querySelectorAll('*')) {"
+            "  if (one.shadowRoot) walk(one.shadowRoot);"
+            "  const says = one.getAttribute('aria-label') || one.title || one.textContent.trim()"
+            "    || one.labels?.[0]?.textContent;"
+            "  if (one.tabIndex >= 0 && !one.disabled && one.checkVisibility() && !says)"
+            "    found.push(one.tagName + '.' + one.className);"
+            "} };"
+            "walk(document); return found"
+        )
 
     def overflow(self):
         """Pixels by which the page is wider than the window."""

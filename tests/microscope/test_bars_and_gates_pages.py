@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip("bokeh")
-from jaxrnn.microscope.gate_statistics import GateStatistics
+from jaxrnn.microscope.measurements.gate_statistics import GateStatistics
 from jaxrnn.microscope.pages.bars import Bar, Chart, bars_page
 from jaxrnn.microscope.pages.gates import gates_page
 from jaxrnn.microscope.pages.html import write_page
+from jaxrnn.microscope.pages.shell import Story
 
 HOSTILE = "a</script>\x00\u202eש🙂\"'&"
 
@@ -34,7 +35,7 @@ def bars_example():
     bars = [Bar("letter", 0.625, "90 characters"), Bar("space", -0.25)]
     charts = {"<By kind>": Chart(bars, "share", "Why & how."), "Again": Chart(bars[:1], "bits")}
     return bars_page(
-        charts, title="<t>", description="d", rows=[(HOSTILE, "p = 1")], texts={"t": HOSTILE}
+        charts, story=Story("<t>", "d"), rows=[(HOSTILE, "p = 1")], texts={"t": HOSTILE}
     )
 
 
@@ -60,7 +61,7 @@ def test_gates_in_the_browser(browser, tmp_path, width, dark):
     second = GateStatistics("f", np.array([0.5]), np.array([0.5]))
     page = gates_page(
         {"layer 1": [first, first._replace(gate="o")], "layer 2": [second]},
-        title="<t>", rows=[("layer 1, dead units", "none")],
+        story=Story("<t>"), rows=[("layer 1, dead units", "none")],
     )  # fmt: skip
     opened(browser, page, tmp_path, width=width, dark=dark)
     browser.hover_plot("f layer 1", 0.9, 0.0)
@@ -75,10 +76,10 @@ def test_gates_in_the_browser(browser, tmp_path, width, dark):
 
 def test_what_the_pages_refuse():
     with pytest.raises(ValueError, match="at least one"):
-        bars_page({}, title="t")
+        bars_page({}, story=Story("t"))
     with pytest.raises(ValueError, match="different labels"):
-        bars_page({"c": Chart([Bar("a", 1.0), Bar("a", 2.0)], "x")}, title="t")
+        bars_page({"c": Chart([Bar("a", 1.0), Bar("a", 2.0)], "x")}, story=Story("t"))
     with pytest.raises(ValueError, match="1 to 60 bars"):
-        bars_page({"c": Chart([], "x")}, title="t")
+        bars_page({"c": Chart([], "x")}, story=Story("t"))
     with pytest.raises(ValueError, match="layers with gates"):
-        gates_page({"layer 1": []}, title="t")
+        gates_page({"layer 1": []}, story=Story("t"))

@@ -5,7 +5,12 @@ import pytest
 
 import jaxrnn as rnn
 from jaxrnn import charlm
-from jaxrnn.microscope.clamping import Clamp, clamped_losses, clamped_sample, clamping_effects
+from jaxrnn.microscope.measurements.clamping import (
+    Clamp,
+    clamped_losses,
+    clamped_sample,
+    clamping_effects,
+)
 
 
 def loop_losses(config, params, carry, inputs, targets, clamps):

@@ -5,7 +5,7 @@ import pytest
 
 import jaxrnn as rnn
 from jaxrnn import charlm
-from jaxrnn.microscope.connectivity import (
+from jaxrnn.microscope.measurements.connectivity import (
     DEFINITIONS,
     completeness_error,
     connectivity_matrix,
@@ -13,7 +13,7 @@ from jaxrnn.microscope.connectivity import (
     rank_agreement,
     reach,
 )
-from jaxrnn.microscope.surprise import softmax
+from jaxrnn.microscope.measurements.surprise import softmax
 
 
 @pytest.mark.parametrize(("cell", "embed_size"), [("lstm", None), ("gru", 3)])

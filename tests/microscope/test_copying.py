@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxrnn.microscope.copying import (
+from jaxrnn.microscope.measurements.copying import (
     longest_passages,
     match_lengths,
     novel_share,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxrnn.microscope.copying import sort_suffixes
-from jaxrnn.microscope.error_breakdown import CAUSES, errors_by_cause
+from jaxrnn.microscope.measurements.copying import sort_suffixes
+from jaxrnn.microscope.measurements.error_breakdown import CAUSES, errors_by_cause
 
 TRAINING = sort_suffixes(
     "the cat sat. the dog ran. the cow ate! " + "zig zag zog " * 6 + "rarely; then there"

@@ -17,8 +17,8 @@ from jaxrnn.microscope.figures.curves import (
 )
 from jaxrnn.microscope.figures.gates import draw_saturation
 from jaxrnn.microscope.figures.maps import draw_activations, draw_pairs
-from jaxrnn.microscope.gate_statistics import GateStatistics
-from jaxrnn.microscope.gradient_flow import flow_of_gradients, gradient_histograms
+from jaxrnn.microscope.measurements.gate_statistics import GateStatistics
+from jaxrnn.microscope.measurements.gradient_flow import flow_of_gradients, gradient_histograms
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_gradient_pictures_show_the_records(axes):
     draw_gradient_norms(axes, {"RNN": flow})
     np.testing.assert_allclose(axes.lines[0].get_ydata(), flow.by_distance)
     assert axes.get_yscale() == "log"
-    histograms = gradient_histograms(np.random.default_rng(1).normal(size=(2, 5, 8)), bins=7)
+    histograms = gradient_histograms(np.random.default_rng(1).normal(size=(2, 5, 8)))
     other = Figure().add_subplot()
     draw_gradient_histogram(other, histograms, 1, 3)
     np.testing.assert_array_equal(other.patches[0].get_data().values, histograms.counts[1, 3])

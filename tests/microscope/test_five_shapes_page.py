@@ -9,6 +9,7 @@ from jaxrnn.microscope.experiments.five_shapes import Judgement, LearnedShape, R
 from jaxrnn.microscope.experiments.five_shapes.task import percent
 from jaxrnn.microscope.pages.five_shapes import five_shapes_page
 from jaxrnn.microscope.pages.html import write_page
+from jaxrnn.microscope.pages.shell import Measured, Story
 from jaxrnn.microscope.pages.unrolled import unrolled_svg
 
 HS = np.random.default_rng(0).uniform(-1, 1, (5, 9)).astype(np.float32)
@@ -145,14 +146,13 @@ def test_less_than_all_is_never_all():
 
 def test_no_shapes_is_a_sentence():
     with pytest.raises(ValueError, match="five_shapes_page: shapes: expected one or more"):
-        five_shapes_page([], title="")
+        five_shapes_page([], story=Story(""))
 
 
 @pytest.mark.browser
 def test_one_drawing_of_a_shape_is_shown_at_a_time(browser, tmp_path):
-    page = five_shapes_page(
-        shapes(), title="<Shapes>", claim="It <is>.", verdict="So.", rows=[("a", "1", "2")]
-    )
+    story = Story("<Shapes>", "Look.", "It <is>.", "So.", True, [Measured("a", "1", "2")])
+    page = five_shapes_page(shapes(), story)
     browser.open(write_page(tmp_path / "page.html", page), width=390, height=844)
     browser.wait("return document.body.dataset.ready === 'yes'")
     one, other = browser.all("section[id]")
@@ -205,9 +205,14 @@ def test_one_drawing_of_a_shape_is_shown_at_a_time(browser, tmp_path):
     press(other, "■ Stop")
     assert browser.run(later, other) == 0
     assert not find(one, ".play")
-    assert browser.find("main > section:last-child").text.splitlines()[:4] == [
-        "Claimed", "It <is>.", "Found", "So.",
+    assert browser.find("main > section:last-child").text.splitlines()[1:3] == [
+        "Claimed. It <is>.", "It holds. So.",
     ]  # fmt: skip
+    # The address says what is shown, and brings it back.
+    press(other, "<second>")
+    browser.wait("return location.hash.includes('=1.trained')")
+    browser.run("address.apply('#' + arguments[0] + '=1.untrained')", other.get_attribute("id"))
+    assert shown(other)[0] == ("1", "untrained")
     assert browser.console() == []
     assert browser.requests() == []
     assert browser.distinct_colours() > 20

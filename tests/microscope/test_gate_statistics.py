@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import jaxrnn as rnn
-from jaxrnn.microscope.gate_statistics import saturated_gates, unit_activity
+from jaxrnn.microscope.measurements.gate_statistics import saturated_gates, unit_activity
 from jaxrnn.microscope.traces import trace_model
 from jaxrnn.recurrence import Trace
 

@@ -5,7 +5,7 @@ import pytest
 from oracles import cells
 
 import jaxrnn as rnn
-from jaxrnn.microscope.gradient_flow import (
+from jaxrnn.microscope.measurements.gradient_flow import (
     GradientFlow,
     RecurrentSpectrum,
     explode_or_vanish,
@@ -16,7 +16,7 @@ from jaxrnn.microscope.gradient_flow import (
     recurrent_spectrum,
     step_jacobians,
 )
-from jaxrnn.microscope.gradient_traces import state_gradients
+from jaxrnn.microscope.traces.gradient_traces import state_gradients
 
 
 def test_elman_jacobian_is_its_closed_form(random_model):
@@ -132,15 +132,20 @@ def test_spectrum_of_a_matrix_that_is_not_normal():
     )
 
 
-def test_histograms_count_every_unit_once():
-    gradients = np.random.default_rng(0).normal(size=(2, 3, 50))
-    found = gradient_histograms(gradients, bins=10)
-    assert found.counts.shape == (2, 3, 10)
+def test_histograms_count_every_size_once_on_one_scale():
+    draw = np.random.default_rng(0)
+    gradients = draw.normal(size=(2, 3, 50)) * 10.0 ** draw.uniform(-9, 2, (2, 3, 50))
+    gradients[0, 0, :3] = 0, 1e-30, 1e30
+    found = gradient_histograms(gradients)
     assert (found.counts.sum(axis=-1) == 50).all()
-    assert found.edges[0] == -found.edges[-1] == -np.abs(gradients).max()
-    middle = (gradients[1, 2] >= found.edges[4]) & (gradients[1, 2] < found.edges[5])
-    assert found.counts[1, 2, 4] == middle.sum()
-    assert gradient_histograms(np.zeros((2, 4)), bins=4).counts.sum() == 8
+    sizes = np.log10(np.abs(gradients[1, 2]))
+    for k in range(len(found.edges) - 1):
+        inside = (sizes >= found.edges[k]) & (sizes < found.edges[k + 1])
+        assert found.counts[1, 2, k] == inside.sum()
+    # Zero and what is too small for the scale are at its lower end, what is too large at the upper.
+    assert found.counts[0, 0, 0] == 2
+    assert found.counts[0, 0, -1] == 1
+    np.testing.assert_array_equal(gradient_histograms(np.ones((1, 2))).edges, found.edges)
 
 
 def test_shapes_are_checked():

@@ -8,13 +8,13 @@ import jaxrnn as rnn
 from jaxrnn import charlm
 from jaxrnn.charlm.losses import nats
 from jaxrnn.microscope import gradient_traces
-from jaxrnn.microscope.gradient_traces import (
+from jaxrnn.microscope.traces.gradient_traces import (
     chosen_logits,
     input_gradients,
     state_gradients,
     weight_contributions,
 )
-from jaxrnn.microscope.interventions import input_vectors
+from jaxrnn.microscope.traces.interventions import input_vectors
 
 
 def losses_of_a_plain_loop(config, params, carry, xs, targets, changes):

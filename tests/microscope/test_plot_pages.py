@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 
 pytest.importorskip("bokeh")
-from jaxrnn.microscope.connectivity import rank_agreement
 from jaxrnn.microscope.experiments.parallel import Settling, Trial
-from jaxrnn.microscope.gradient_flow import (
+from jaxrnn.microscope.measurements.connectivity import rank_agreement
+from jaxrnn.microscope.measurements.gradient_flow import (
     FlowOverTraining,
     flow_of_gradients,
     gradient_histograms,
 )
-from jaxrnn.microscope.pages.connectivity import ConnectedModel, connectivity_page
+from jaxrnn.microscope.pages.connected_text import (
+    ConnectedModel,
+    connectivity_page,
+    worth_looking_at,
+)
 from jaxrnn.microscope.pages.curves import curves_page
 from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
 from jaxrnn.microscope.pages.html import write_page
 from jaxrnn.microscope.pages.newton import newton_page
+from jaxrnn.microscope.pages.shell import Measured, Story, Try
 from jaxrnn.microscope.pages.training import training_page
 
 HOSTILE = "a</script>\x00\u202eש🙂\"'&<!--map-->\n"
@@ -47,7 +52,7 @@ def test_connectivity_in_the_browser(browser, tmp_path):
         "<first>": ConnectedModel({name: 2 * m for name, m in matrices.items()}, logits),
         "second": ConnectedModel(matrices, logits, rank_agreement(matrices)),
     }
-    page = connectivity_page(text, models, characters, title="<t>", first=5)
+    page = connectivity_page(text, models, characters, story=Story("<t>"), first=5)
     ready(browser, page, tmp_path)
     assert browser.run("return spans.length") == len(text)
 
@@ -118,16 +123,18 @@ def test_connectivity_in_the_browser(browser, tmp_path):
 def test_connectivity_limits_are_sentences():
     text, matrices, logits, characters = connectivity_example()
     with pytest.raises(ValueError, match=r"expected \[\d+, \d+\], the characters of the text"):
-        connectivity_page(text + "x", {"m": ConnectedModel(matrices, logits)}, characters, title="")
+        connectivity_page(
+            text + "x", {"m": ConnectedModel(matrices, logits)}, characters, story=Story("")
+        )
     large = ConnectedModel({"occlusion": np.ones((3000, 3000))}, [[0.0]])
     rule = r"text: expected at most 2,032 characters .*, got 3,001\. Hint: .*`text` .*--from"
     with pytest.raises(ValueError, match=rule):
-        connectivity_page("x" * 3001, {"m": large}, "x", title="")
+        connectivity_page("x" * 3001, {"m": large}, "x", story=Story(""))
     two = ConnectedModel(dict.fromkeys(["occlusion", "my_own"], np.ones((1100, 1100))), [[0.0]])
     with pytest.raises(ValueError, match="at most 1,016 characters with 2 definitions of 2 models"):
-        connectivity_page("x" * 1101, {"m": two, "n": two}, "x", title="")
+        connectivity_page("x" * 1101, {"m": two, "n": two}, "x", story=Story(""))
     with pytest.raises(ValueError, match="one model or more, with the same definitions"):
-        connectivity_page(text, {}, characters, title="")
+        connectivity_page(text, {}, characters, Story(""))
 
 
 def flow_example(steps=30, units=8, moments=2):
@@ -151,7 +158,7 @@ def flow_example(steps=30, units=8, moments=2):
 @pytest.mark.browser
 def test_gradient_flow_in_the_browser(browser, tmp_path):
     models = flow_example()
-    ready(browser, gradient_flow_page(models, title="Flow"), tmp_path)
+    ready(browser, gradient_flow_page(models, story=Story("Flow")), tmp_path)
     assert browser.find("#readout").text == "Hover over the map for the number of a pair."
     # It opens at the last moment; left is the one before.
     for moment in (1, 0):
@@ -180,9 +187,26 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
     # The histogram of the step the slider is at.
     browser.find("#back").send_keys("\ue014" * 4)
     assert browser.find("#back-name").text == "4 back: t = 25"
-    bars = browser.run("return model('bars').data")
-    assert bars["count"] == flow.histograms.counts[1, 25].tolist()
-    np.testing.assert_allclose(bars["left"], flow.histograms.edges[:-1], rtol=1e-6)
+    held = browser.run("return Array.from(histogram(data.models[2], 1, 4))")
+    assert held == flow.histograms.counts[1, 25].tolist()
+    # A panel a model, on one scale: as many hills, the same powers of ten, the same first place.
+    for part, count in (("path.hill", 12), ("path.before", 11), ("line", None)):
+        found = [len(panel.find_elements("css selector", part)) for panel in browser.all(".ridge")]
+        assert len(found) == len(models)
+        assert len(set(found)) == 1
+        assert count is None or found[0] == count
+    sizes = np.abs(np.log10(0.7)) * 4
+    medians = browser.run(
+        "return data.models.map((one) => Math.log10(median(histogram(one, 1, 0)))"
+        " - Math.log10(median(histogram(one, 1, 4))))"
+    )
+    assert medians[0] == pytest.approx(sizes, abs=0.6)
+    assert medians[0] > medians[1] + 0.2
+    browser.click("#walk")
+    browser.wait("return document.getElementById('back').value === '6'")
+    browser.click("#walk")
+    assert browser.find("#walk").text == "▶ Step back"
+    assert browser.find("#median-0").text.startswith(browser.find("#back-name").text.split(":")[0])
     browser.click("#play")
     assert browser.find("#moment-name").text == "moment 0"
     assert "It is so." not in browser.find("#words").text
@@ -195,11 +219,11 @@ def test_gradient_flow_in_the_browser(browser, tmp_path):
 
 @pytest.mark.browser
 def test_one_moment_and_one_model_need_no_choice(browser, tmp_path):
-    ready(browser, gradient_flow_page(flow_example(moments=1), title="Flow"), tmp_path)
+    ready(browser, gradient_flow_page(flow_example(moments=1), story=Story("Flow")), tmp_path)
     assert not browser.find("#play").is_displayed()
     text, matrices, logits, characters = connectivity_example()
     models = {"one": ConnectedModel(matrices, logits)}
-    ready(browser, connectivity_page(text, models, characters, title=""), tmp_path)
+    ready(browser, connectivity_page(text, models, characters, story=Story("")), tmp_path)
     assert not browser.find("#model").is_displayed()
     assert browser.find("#definition").is_displayed()
     assert browser.console() == []
@@ -208,12 +232,12 @@ def test_one_moment_and_one_model_need_no_choice(browser, tmp_path):
 def test_gradient_flow_limits_are_sentences():
     models = flow_example(steps=3)
     with pytest.raises(ValueError, match="models: expected at least one"):
-        gradient_flow_page({}, title="")
+        gradient_flow_page({}, story=Story(""))
     other = {**models, "other": flow_example(steps=4)["RNN"]}
     with pytest.raises(ValueError, match="2 moments of 3 steps, as of the first model"):
-        gradient_flow_page(other, title="")
+        gradient_flow_page(other, story=Story(""))
     with pytest.raises(ValueError, match="at most 200 steps, got 201"):
-        gradient_flow_page(flow_example(steps=201, units=1, moments=1), title="")
+        gradient_flow_page(flow_example(steps=201, units=1, moments=1), story=Story(""))
 
 
 def training_records():
@@ -235,7 +259,7 @@ def training_records():
 @pytest.mark.browser
 def test_training_in_the_browser(browser, tmp_path):
     records = training_records()
-    page = training_page(records, title="Run", facts={"model": "<lstm>"})
+    page = training_page(records, story=Story("Run"), facts={"model": "<lstm>"})
     ready(browser, page, tmp_path, width=390, height=844)
     losses = [record["loss"] for record in records if "loss" in record]
     shown = "return Array.from(model('loss source').data.shown)"
@@ -246,7 +270,7 @@ def test_training_in_the_browser(browser, tmp_path):
     expected = [r["validation_loss"] / math.log(2) for r in records if "validation_loss" in r]
     assert validation == pytest.approx(expected)
     best = min(record["validation_loss"] for record in records if "validation_loss" in record)
-    assert f"best validation {best:.4f} nats" in browser.find("header").text
+    assert f"best validation {best:.4f} nats" in browser.find("main").text
 
     text = "return document.getElementById('sample-text').textContent"
     assert browser.run(text).endswith(" at 200")
@@ -255,7 +279,7 @@ def test_training_in_the_browser(browser, tmp_path):
     assert browser.run(text).endswith(" at 150")
     browser.find("#sample").send_keys("\ue011")
     assert browser.run(text).endswith(" at 50")
-    assert "step 50, epoch 0.5" in browser.find("#sample-place").text
+    assert "Step 50, epoch 0.5" in browser.find("#sample-place").text
     browser.click("#later")
     assert browser.run(text).endswith(" at 100")
     assert browser.overflow() <= 0
@@ -266,8 +290,8 @@ def test_training_in_the_browser(browser, tmp_path):
 
 def test_a_run_without_losses_is_a_sentence():
     with pytest.raises(ValueError, match=r"at least one record with a loss, got none\. Hint"):
-        training_page([], title="")
-    page = training_page([{"step": 1, "loss": 2.0}], title="")
+        training_page([], story=Story(""))
+    page = training_page([{"step": 1, "loss": 2.0}], story=Story(""))
     assert "1 steps" in page
     assert page.count("hidden") >= 2
 
@@ -275,7 +299,7 @@ def test_a_run_without_losses_is_a_sentence():
 @pytest.mark.browser
 def test_a_run_of_one_record_has_points(browser, tmp_path):
     records = training_records()[:1]
-    ready(browser, training_page(records, title="Run"), tmp_path)
+    ready(browser, training_page(records, story=Story("Run")), tmp_path)
     # Loss, smoothed loss, learning rate, gradient norm, speed.
     glyphs = (
         "return [...everyModel()].filter(m => m.type === 'GlyphRenderer' && m.visible"
@@ -290,7 +314,7 @@ def test_curves_in_the_browser(browser, tmp_path):
     curves = {"<a>": [[3.0, 2.0, 1.0], [3.0, 2.5, 2.0]], "b": [np.linspace(4, 1, 5000)]}
     page = curves_page(
         curves,
-        title="Curves",
+        story=Story("Curves"),
         smooth=2,
         levels={"floor": 0.7},
         rows=[("<gain>", "0.1 bits")],
@@ -316,30 +340,35 @@ def test_curves_in_the_browser(browser, tmp_path):
 
 def test_curves_without_values_are_a_sentence():
     with pytest.raises(ValueError, match="one variant or more, each with a curve"):
-        curves_page({"a": []}, title="")
+        curves_page({"a": []}, story=Story(""))
 
 
 @pytest.mark.browser
 def test_curves_of_a_claim_in_the_browser(browser, tmp_path):
     page = curves_page(
         {"a": [[1.0, 2.0]]},
-        title="Curves",
+        claimed("Curves"),
         levels={"chance": 1.5},
         legend="below",
         caption="Two <points>.",
-        claim="It is.",
-        verdict="So.",
-        rows=[("gain", "1", "2")],
     )
     ready(browser, page, tmp_path, width=390, height=844)
-    assert browser.find("main").text.splitlines()[-8:] == [
-        "Two <points>.", "Claimed", "It is.", "Found", "So.", "Measured", "measured expected",
-        "gain 1 2",
+    assert browser.find("main").text.splitlines()[-9:] == [
+        "Two <points>.", "Try this", "One", "What was expected, what was measured",
+        "Claimed. It <is>.", "It does not hold. So.", "Expected Measured Verdict",
+        "<gain> above 2 1 bit ✗ not so", "Loss 3 nats",
     ]  # fmt: skip
+    assert browser.unlabelled_tab_stops() == []
     legend = "return [...everyModel()].filter(m => m.type === 'Legend').map(m => m.location)"
     assert browser.run(legend) == ["top_left"]
     assert browser.overflow() <= 0
     assert browser.console() == []
+
+
+def claimed(title):
+    rows = [Measured("<gain>", "1 bit", "above 2", False), Measured("loss", "3 nats")]
+    tries = [Try("One", {"unit": "<1>"})]
+    return Story(title, "", "It <is>.", "So.", False, rows, tries=tries)
 
 
 def newton_example():
@@ -356,10 +385,9 @@ def newton_example():
 @pytest.mark.browser
 def test_newton_in_the_browser(browser, tmp_path):
     settlings, trials = newton_example()
-    words = {"title": "<Newton>", "claim": "It <is>.", "verdict": "So."}
-    page = newton_page(settlings, trials, limit=9, rows=[("<a>", "1", "2")], **words)
+    page = newton_page(settlings, trials, claimed("<Newton>"), limit=9)
     ready(browser, page, tmp_path, width=390, height=844)
-    headings = [each.text for each in browser.all("p > b")]
+    headings = [each.text for each in browser.all("main > p > b")]
     assert headings == ["<GRU>", "<GRU> with w_hh × 2", "ELMAN with w_hh × 3"]
     assert "exponent −0.25: settled after 3 iterations." in browser.find("main").text
     assert "not settled after 9 iterations, and run step by step." in browser.find("main").text
@@ -377,9 +405,26 @@ def test_newton_in_the_browser(browser, tmp_path):
     assert ["settled", [3]] in places
     assert all(place > 9 for ended, some in places for place in some if ended != "settled")
     rows = [row.text for row in browser.all("table tr")]
-    assert rows == ["measured expected", "<a> 1 2"]
+    assert rows[1:] == ["<gain> above 2 1 bit ✗ not so", "Loss 3 nats"]
     assert browser.overflow() <= 0
     assert browser.console() == []
     assert browser.distinct_colours() > 20
     with pytest.raises(ValueError, match="trials: expected at least one"):
-        newton_page(settlings, [], limit=9, **words)
+        newton_page(settlings, [], claimed(""), limit=9)
+
+
+def test_connectivity_opens_inside_a_word_that_context_foretells():
+    text = "x = [1]; the cat sat on the mats."
+    steps = len(text) - 1
+    # By far the most hangs on the last character, but for the t of "mat" and the b's far before.
+    matrix = np.tril(np.eye(steps) + 0.01)
+    at = text.index("mats") + 1
+    matrix[at, :] = np.where(np.arange(steps) <= at, 1.0, 0.0)
+    chances = np.full(steps, 0.5)
+    chances[at], chances[3], chances[10] = 0.9, 0.99, 0.001
+    places = worth_looking_at(text, chances, matrix)
+    assert places[0].step == at
+    assert text[places[0].step + 1] == "t"
+    assert places[-1].step == 10
+    # Where nothing is a word, there still is a place.
+    assert worth_looking_at("1 2 3", np.full(4, 0.5), np.tril(np.ones((4, 4))))

@@ -7,8 +7,8 @@ import pytest
 from oracles import random_problem
 
 import jaxrnn as rnn
-from jaxrnn.microscope.gradient_flow import product_singular_values, step_jacobians
-from jaxrnn.microscope.predictability import largest_lyapunov_exponent
+from jaxrnn.microscope.measurements.gradient_flow import product_singular_values, step_jacobians
+from jaxrnn.microscope.measurements.predictability import largest_lyapunov_exponent
 
 KEY = jax.random.key(0)
 

@@ -3,8 +3,8 @@ import pytest
 
 from jaxrnn import charlm
 from jaxrnn.charlm import character_classes, group_losses
-from jaxrnn.microscope.probes import distance_since_newline
-from jaxrnn.microscope.surprise import (
+from jaxrnn.microscope.measurements.probes import distance_since_newline
+from jaxrnn.microscope.measurements.surprise import (
     positions_in_word,
     softmax,
     top_alternatives,

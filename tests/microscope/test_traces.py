@@ -5,9 +5,9 @@ import pytest
 
 import jaxrnn as rnn
 from jaxrnn import charlm
-from jaxrnn.microscope.gradient_traces import state_gradients
-from jaxrnn.microscope.interventions import input_vectors
 from jaxrnn.microscope.traces import encode_text, trace_model, trace_text
+from jaxrnn.microscope.traces.gradient_traces import state_gradients
+from jaxrnn.microscope.traces.interventions import input_vectors
 
 
 @pytest.mark.parametrize(

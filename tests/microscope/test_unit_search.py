@@ -4,8 +4,8 @@ import pytest
 
 import jaxrnn as rnn
 from jaxrnn.microscope.languages import generate, parentheses
-from jaxrnn.microscope.probes import characters, make_probe, standard_probes
-from jaxrnn.microscope.unit_search import search_units
+from jaxrnn.microscope.measurements.probes import characters, make_probe, standard_probes
+from jaxrnn.microscope.measurements.unit_search import search_units
 
 
 def hand_built_units(text):
@@ -41,7 +41,11 @@ def test_planted_units_are_named_and_before_is_told_from_after():
     text = text_with_fours(4000)
     report = search_units(hand_built_units(text), standard_probes(text), jax.random.key(0))
     found = {finding.unit: finding for finding in report.findings}
-    assert [found[unit].meaning for unit in (0, 1, 2)] == ["before '4'", "after '4'", "1 after '4'"]
+    assert [found[unit].meaning for unit in (0, 1, 2)] == [
+        "next character is '4'",
+        "last character is '4'",
+        "last character but one is '4'",
+    ]
     assert all(found[unit].named for unit in (0, 1, 2))
     assert abs(found[1].confirmation) > 0.999
     assert abs(found[2].confirmation) > 0.999
@@ -126,7 +130,32 @@ def test_random_units_stand_beside_the_findings():
     found = {finding.unit: finding for finding in report.findings}
     assert found[1].untrained > 0.8
     assert found[0].untrained < 0.7
-    assert any(finding.named for finding in report.untrained_findings)
+    assert report.untrained_findings == ()
+    # Being the depth to the letter is far beyond random units; another random unit is not.
+    assert found[0].score > report.bar
+    assert found[0].named
+
+
+def test_untrained_networks_name_nothing_and_memory_does():
+    """Every random unit follows some character well; against each other that is no finding."""
+    text = generate(parentheses(), jax.random.key(0), 3000)
+    symbols = sorted(set(text))
+    tokens = jax.numpy.array([symbols.index(letter) for letter in text])
+    networks = []
+    for seed in range(12):
+        params = rnn.init(rnn.GRU, jax.random.key(seed), len(symbols), 25)
+        _, hs = rnn.unroll(rnn.GRU, params, rnn.zero_carry(rnn.GRU, params), tokens)
+        networks.append(np.asarray(hs, np.float64))
+    probes = standard_probes(text)
+    depth = next(probe.values for probe in probes if probe.name == "depth")
+    noisy = 1.6 * depth + np.random.default_rng(0).normal(size=len(depth))
+    units = np.concatenate([networks[0], noisy[:, None]], axis=1)
+    alone = search_units(units, probes, jax.random.key(0))
+    report = search_units(units, probes, jax.random.key(0), untrained=networks[1:])
+    assert sum(finding.named for finding in alone.findings) > 20
+    named = [finding for finding in report.findings if finding.named]
+    assert [(finding.unit, finding.probe) for finding in named] == [(25, "depth")]
+    assert not any(finding.named for finding in report.untrained_findings)
 
 
 def test_dead_units_and_constant_probes_are_not_named():

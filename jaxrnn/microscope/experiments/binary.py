@@ -18,7 +18,7 @@ from jaxrnn.microscope.experiments.fitting import Fitted, fit
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
 from jaxrnn.microscope.languages import Language, alternating, generate
 from jaxrnn.microscope.languages import counting as counting_language
-from jaxrnn.microscope.surprise import softmax
+from jaxrnn.microscope.measurements.surprise import softmax
 from jaxrnn.microscope.traces import ModelTrace, encode_text, trace_model
 
 Array = jax.Array

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from jaxrnn import charlm
 from jaxrnn.microscope.experiments.fitting import Fitted, fit
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
-from jaxrnn.microscope.gradient_flow import (
+from jaxrnn.microscope.measurements.gradient_flow import (
     FlowOverTraining,
     RecurrentSpectrum,
     Verdict,
@@ -25,7 +25,7 @@ from jaxrnn.microscope.gradient_flow import (
     gradient_histograms,
     recurrent_spectrum,
 )
-from jaxrnn.microscope.gradient_traces import state_gradients
+from jaxrnn.microscope.traces.gradient_traces import state_gradients
 
 Array = jax.Array
 
@@ -91,7 +91,8 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
         explode_or_vanish(spectra["RNN"][0][0], rnn.flows[0]),
         explode_or_vanish(spectra["RNN"][1][0], rnn.flows[-1]),
     )
-    flows["RNN"] = rnn._replace(words=verdicts[1].words)
+    words = verdicts[1].words[:1].upper() + verdicts[1].words[1:]
+    flows["RNN"] = rnn._replace(words=words)
     left = {name: _left(flow) for name, flow in flows.items()}
     measurements = (
         *(
@@ -112,7 +113,7 @@ def run(key: Array, progress: Progress = silent, text: str | None = None) -> Exp
     )
     lasting = left["LSTM, c"] / left["RNN"]
     verdict = (
-        f"{verdicts[1].words} After {FAR} steps {left['RNN']:.2g} of the RNN's gradient is left "
+        f"{words} After {FAR} steps {left['RNN']:.2g} of the RNN's gradient is left "
         f"and {left['LSTM, c']:.2g} of the LSTM's memory's, {lasting:.3g} times as much."
     )
     holds = verdicts[0].holds and verdicts[1].holds and lasting > 1

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jaxrnn import charlm
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
-from jaxrnn.microscope.surprise import softmax
+from jaxrnn.microscope.measurements.surprise import softmax
 from jaxrnn.microscope.traces import ModelTrace, trace_model
 from jaxrnn.microscope.training_step.faults import GRADIENT_FAULTS, gradient_error
 

@@ -18,7 +18,7 @@ from jaxrnn.cells import CELLS, Cell
 from jaxrnn.microscope.experiments.fitting import fit
 from jaxrnn.microscope.experiments.record import Experiment, Measurement, Progress, silent
 from jaxrnn.microscope.languages import generate, parentheses
-from jaxrnn.microscope.predictability import largest_lyapunov_exponent
+from jaxrnn.microscope.measurements.predictability import largest_lyapunov_exponent
 from jaxrnn.networks import init, solve_parallel, trace, unroll, zero_carry
 
 Array = jax.Array

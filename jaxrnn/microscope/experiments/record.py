@@ -1,10 +1,17 @@
 """What an experiment hands back: the claim, the numbers, the verdict, and what pages draw."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Progress = Callable[[str, int, int], None]
 """`(what is being done, steps done, steps in all)`, called now and then."""
+
+
+_NUMBER = r"[−-]?[0-9.]+(?:e[−-]?[0-9]+)?"
+_BOUND = re.compile(
+    rf"(?P<side>above|below) (?P<bound>{_NUMBER})|(?P<low>{_NUMBER}) to (?P<high>{_NUMBER})"
+)
 
 
 class Measurement(NamedTuple):
@@ -21,6 +28,24 @@ class Measurement(NamedTuple):
     value: float
     unit: str = ""
     expected: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the number is as expected; None where the words give no bound.
+
+        >>> Measurement("p", 0.5, expected="0.45 to 0.55").met
+        True
+        >>> Measurement("p", 0.5, expected="above 0.99").met
+        False
+        >>> Measurement("reach", 7.0, expected="whole phrases").met
+        """
+        found = _BOUND.match(self.expected)
+        if found is None:
+            return None
+        if found["side"]:
+            bound = float(found["bound"])
+            return self.value > bound if found["side"] == "above" else self.value < bound
+        return float(found["low"]) <= self.value <= float(found["high"])
 
 
 class Experiment(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxrnn.microscope.gradient_flow import GradientFlow, Histograms
+from jaxrnn.microscope.measurements.gradient_flow import GradientFlow, Histograms
 
 COLOURS = ("#3b7dd8", "#e4572e", "#2a9d6f", "#8e5bd0", "#c08a00", "#d1488f")
 
@@ -88,7 +88,7 @@ def draw_gradient_norms(axes: Any, flows: Mapping[str, GradientFlow]) -> None:
 
 
 def draw_gradient_histogram(axes: Any, histograms: Histograms, *at: int) -> None:
-    """The entries of the gradient at one step.
+    """The sizes of the gradient's entries at one step.
 
     Args:
         axes: a Matplotlib axes.
@@ -96,5 +96,5 @@ def draw_gradient_histogram(axes: Any, histograms: Histograms, *at: int) -> None
         at: which of the leading axes, e.g. the moment and t.
     """
     axes.stairs(histograms.counts[at], histograms.edges, fill=True, color=COLOURS[0])
-    axes.set_xlabel("entry of ∂L/∂h")
+    axes.set_xlabel("log₁₀ of the size of an entry of ∂L/∂h")
     axes.set_ylabel("entries")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxrnn.microscope.figures.curves import COLOURS
-from jaxrnn.microscope.gate_statistics import GateStatistics
+from jaxrnn.microscope.measurements.gate_statistics import GateStatistics
 
 
 def draw_saturation(axes: Any, gates: Sequence[GateStatistics]) -> None:

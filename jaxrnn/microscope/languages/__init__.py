@@ -26,6 +26,7 @@ from jaxrnn.microscope.languages.tasks import (
     adding_problem,
     addition,
     copy_task,
+    recall,
 )
 
 LANGUAGES: dict[str, Callable[[], Language]] = {
@@ -37,6 +38,7 @@ LANGUAGES: dict[str, Callable[[], Language]] = {
     "embedded-reber": embedded_reber,
     "copy": copy_task,
     "addition": addition,
+    "recall": recall,
 }
 """Every language by name, at its default size."""
 
@@ -60,5 +62,6 @@ __all__ = [
     "next_symbol_probabilities",
     "parentheses",
     "reber",
+    "recall",
     "spaced",
 ]

@@ -1,4 +1,4 @@
-"""Copying and adding: tasks whose answer is fixed by what came before."""
+"""Copying, adding and recalling: tasks whose answer is fixed by what came before."""
 
 from typing import NamedTuple
 
@@ -94,6 +94,58 @@ def addition(digits: int = 2) -> Language:
 
     alphabet = tuple(sorted("0123456789+=\n"))
     return Language("addition", alphabet, "", arcs, lambda line: len(str(line)))
+
+
+def recall(letters: str = "abcd", shortest: int = 5, mean: float = 20.0) -> Language:
+    """A letter in brackets, other letters, and after `:` the one in brackets again, line by line.
+
+    `[b]dacab:b`: only the brackets say which letter to keep. The letters between are at least
+    `shortest`, `mean` on average, and as likely to be any letter.
+
+    Args:
+        letters: distinct characters, none of `[]:` and newline.
+        shortest: the fewest letters between, at least 1.
+        mean: letters between on average, above `shortest`.
+
+    Returns:
+        The language; its states hold the letter, its phases the place in the line.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    >>> from jaxrnn.microscope.languages import generate
+    >>> line = generate(recall("ab", shortest=2, mean=3.0), jax.random.key(3), 40).split("\\n")[0]
+    >>> line[0] + line[2], line[-2], line[1] == line[-1]
+    ('[]', ':', True)
+    """
+    if len(set(letters)) != len(letters) or not letters or set(letters) & set("[]:\n"):
+        rule = "distinct characters, none of [ ] : newline"
+        raise ValueError(sentence("recall", "letters", rule, letters))
+    if shortest < 1:
+        raise ValueError(sentence("recall", "shortest", "at least 1", shortest))
+    if not mean > shortest:
+        raise ValueError(sentence("recall", "mean", f"above the shortest, {shortest}", mean))
+    ends = 1 / (mean - shortest + 1)
+
+    def arcs(state: State) -> tuple[Arc, ...]:
+        assert isinstance(state, tuple)
+        letter, place = state
+        if place == "letter":
+            return evenly([(one, (one, "]")) for one in letters])
+        if place == "answer":
+            return evenly([(letter, ("", "\n"))])
+        if isinstance(place, str):
+            following = {"[": "letter", "]": 0, "\n": "["}[place]
+            return evenly([(place, (letter, following))])
+        goes_on = 1.0 if place < shortest else 1 - ends
+        between = min(place + 1, shortest)
+        ways = [Arc(one, goes_on / len(letters), (letter, between)) for one in letters]
+        if place >= shortest:
+            ways.append(Arc(":", ends, (letter, "answer")))
+        return tuple(ways)
+
+    alphabet = tuple(sorted({*letters, *"[]:\n"}))
+    return Language("recall", alphabet, ("", "["), arcs, lambda state: state[1])  # type: ignore[index]
 
 
 class AddingProblem(NamedTuple):

@@ -1,16 +1,24 @@
-"""Activations: a map of units over time on the text, and the text in the colours of one unit."""
+"""Activations: the text in the colours of a unit, and what all units do over it."""
 
 import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.cells import Cell
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.pages.bokeh_parts import BoxAnnotation, ColumnDataSource, Span, value
+from jaxrnn.microscope.measurements.probes import Probe
+from jaxrnn.microscope.pages.bokeh_parts import (
+    BoxAnnotation,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    FixedTicker,
+    Span,
+    value,
+)
 from jaxrnn.microscope.pages.html import embedded_json, options, readable, visible
 from jaxrnn.microscope.pages.plots import (
     MOST_NUMBERS,
@@ -21,9 +29,32 @@ from jaxrnn.microscope.pages.plots import (
     plot_page,
     quantise,
 )
-from jaxrnn.microscope.pages.tables import table
+from jaxrnn.microscope.pages.shell import Story, closing, colour_key, opening, try_this
+from jaxrnn.microscope.pages.unit_gallery import (
+    Meaning,
+    cards,
+    in_groups,
+    opening_stretch,
+    ranked,
+    upper_meaning,
+)
+from jaxrnn.microscope.pages.whole_text import WholeText, packed_whole
 
 MOST_STEPS = 20_000
+
+MOST_TRACKS = 4
+
+
+class Typing(NamedTuple):
+    """The model itself, for text that the reader types.
+
+    Attributes:
+        model: of `model_for_typing`; None where it does not run in the page.
+        reason: why not, as a sentence.
+    """
+
+    model: Mapping[str, Any] | None
+    reason: str = ""
 
 
 def layer_fields(cell: Cell, layer: Any) -> dict[str, NDArray[np.float64]]:
@@ -44,23 +75,30 @@ def layer_fields(cell: Cell, layer: Any) -> dict[str, NDArray[np.float64]]:
 def activations_page(
     text: Sequence[str],
     fields: Mapping[str, ArrayLike],
+    story: Story,
     *,
-    title: str,
-    description: str = "",
     units: Sequence[int] | None = None,
     first: int = 0,
-    meanings: Mapping[int, str] | None = None,
+    meanings: Sequence[Meaning] = (),
+    tracks: Sequence[Probe] = (),
+    whole: WholeText | None = None,
+    typing: Typing | None = None,
 ) -> str:
-    """A page with a heat map of units over time, on the text that the network read.
+    """A page of what the units do as the network reads a text.
+
+    It opens on the unit whose meaning is strongest and can be seen (correlation times movement),
+    with a stretch already chosen in which that unit is on.
 
     Args:
         text: T characters, or T other tokens, those that were read.
         fields: arrays [T, H] by name, e.g. from `layer_fields`; the page shows one at a time.
-        title: of the page.
-        description: a sentence under the title.
+        story: the words of the page.
         units: the numbers of the H units in the model; None: 0 … H − 1.
         first: the place of the first character in the whole text.
-        meanings: what a unit encodes, in words, by its number, e.g. of a unit search's findings.
+        meanings: what units encode, e.g. of a unit search's findings.
+        tracks: properties of the text, values [T], to draw under it.
+        whole: h on a longer text, in which matches are counted.
+        typing: the model itself, for text that the reader types.
 
     Returns:
         HTML.
@@ -95,7 +133,12 @@ def activations_page(
         for name, image in images.items()
     ]
     main = next(iter(arrays.values()))
-    words = {labels.index(unit): text for unit, text in (meanings or {}).items() if unit in labels}
+    known = [meaning for meaning in meanings if meaning.unit in labels]
+    order = ranked(main, labels, known)
+    # Where what it encodes is there: below 0 for a negative correlation.
+    wanted = next((np.sign(m.correlation) for m in known if m.unit == labels[order[0]]), 0)
+    start, end = opening_stretch(main[:, order[0]], shown[0]["most"], int(wanted))
+    words = {labels.index(meaning.unit): meaning.words for meaning in known}
     data = {
         "characters": [visible(character) for character in text],
         "words": any(len(token) > 1 for token in text),
@@ -103,30 +146,55 @@ def activations_page(
         "units": size,
         "labels": labels,
         "first": first,
-        "unit": next(iter(words), int(main.var(axis=0).argmax())),
+        "unit": order[0],
+        "from": start,
+        "to": end,
         "fields": shown,
-        "orders": _orders(main, words),
+        "orders": _orders(main, {labels.index(each.unit): each.meaning for each in known}),
         "meanings": words,
+        "gallery": cards(main, labels, known, order, shown[0]["most"]),
+        "tracks": [_track(probe, steps) for probe in tracks[:MOST_TRACKS]],
+        "whole": None if whole is None else packed_whole(whole, shown[0]["most"]),
     }
-    kept = max(field["scale"] for field in shown) / 2
-    found = sorted((meanings or {}).items(), key=lambda item: (item[1], item[0]))
     body = _BODY.format(
-        found=table([(f"unit {unit}", text) for unit, text in found], "What the units encode"),
-        title=html.escape(title),
-        description=html.escape(description),
+        opening=opening(story),
+        tries=try_this(story.tries),
+        closing=closing(story),
+        found=in_groups(known),
+        unit_key=colour_key("", "", "", name="key"),
         fields=options([field["name"] for field in shown]),
-        orders=options([order["name"] for order in data["orders"]]),
+        field_hidden="hidden" if len(shown) == 1 else "",
+        orders=options([each["name"] for each in data["orders"]]),
         last=first + steps - 1,
         first=first,
-        precision=f"{kept:.1g}",
+        whole_hidden="" if whole is not None else "hidden",
+        typing=_typing(typing),
         data=embedded_json("activations", data),
     )
+    assets = ("activations.css", "activations.js", "cells.js", "typed.js", "unit_lines.js")
     return plot_page(
-        title,
-        body,
-        _plots(source, shown[0], size, steps, data["words"]),
-        assets=("activations.js",),
+        story.title, body, _plots(source, shown[0], size, steps, data["words"]), assets=assets
     )
+
+
+def _track(probe: Probe, steps: int) -> dict[str, Any]:
+    values = np.asarray(probe.values, np.float64)[:steps]
+    low, high = float(values.min()), float(values.max())
+    parts = (values - low) / (high - low or 1.0)
+    return {
+        "name": upper_meaning(probe.name),
+        "low": low,
+        "high": high,
+        "parts": parts.round(3).tolist(),
+    }
+
+
+def _typing(typing: Typing | None) -> str:
+    if typing is None:
+        return ""
+    if typing.model is None:
+        return f"<h2>Type your own text</h2><p>{html.escape(typing.reason)}</p>"
+    return _TYPED + embedded_json("typed-model", typing.model)
 
 
 def _check_size(steps: int, size: int, fields: Sequence[str]) -> None:
@@ -180,7 +248,7 @@ def _plots(
         name="map",
         tools="pan,wheel_zoom,box_zoom,reset,save",
         # The same borders as the strip of characters below, so that the columns meet.
-        min_border_left=16,
+        min_border_left=56,
         min_border_right=64,
     )
     heat_map(
@@ -194,7 +262,11 @@ def _plots(
         signed=field["signed"],
     )
     drawn.xaxis.visible = False
-    drawn.yaxis.visible = False
+    # The script names the rows, whose order changes, at as many places as there is room for.
+    drawn.yaxis.ticker = FixedTicker(ticks=[row + 0.5 for row in range(0, size, -(-size // 24))])
+    drawn.yaxis.formatter = CustomJSTickFormatter(code="return window.rowName?.(tick) ?? ''")
+    drawn.yaxis.axis_label = "Unit"
+    drawn.yaxis.name = "rows"
     drawn.grid.visible = False
     here = Span(location=0.5, dimension="height", line_color="#888888", name="place")
     row = BoxAnnotation(
@@ -213,7 +285,7 @@ def _plots(
         x_range=drawn.x_range,
         y_range=(0, 1),
         tools="xpan",
-        min_border_left=16,
+        min_border_left=56,
         min_border_right=64,
     )
     strip.yaxis.visible = False
@@ -234,37 +306,72 @@ def _plots(
     return {"map": drawn, "strip": strip}
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
-</header>
-<main>
+_BODY = """{opening}
+<main class="story">
+<figure id="coloured">
 <div class="row">
-<label>show <select id="field">{fields}</select></label>
-<label>sort units <select id="order">{orders}</select></label>
-<label>unit <input id="unit" type="number" min="0"></label>
+<label>Unit <input id="unit" type="number" min="0"></label>
+<label {field_hidden}>Value <select id="field">{fields}</select></label>
+{unit_key}
 </div>
-<div id="readout" class="readout" role="status">Hover over the map or the text for a value.</div>
+<p id="meaning" class="meaning" role="status"></p>
+<div id="text" class="text" tabindex="0" role="application"
+aria-label="The text in the colours of the unit; arrow keys move, with shift they choose"></div>
+<div id="readout" class="readout" role="status">Hover over the text for a value.</div>
+<figcaption>Each character has the colour of the unit's value just after it was read. Drag over a
+stretch to ask which units stay on all through it.</figcaption>
+</figure>
+<h2>The most telling units</h2>
+<div id="gallery" class="gallery"></div>
+{tries}
+<h2>All units at once</h2>
+<figure id="lines-figure">
+<div class="row">
+<button id="pan-left" type="button" aria-label="Earlier text">◀</button>
+<button id="pan-right" type="button" aria-label="Later text">▶</button>
+<label>From <input id="from" type="number" min="{first}" max="{last}"></label>
+<label>To <input id="to" type="number" min="{first}" max="{last}"></label>
+<label>Threshold <input id="threshold" type="range" min="0.125" max="0.875" step="0.125"
+value="0.5"> <span id="threshold-value"></span></label>
+</div>
+<canvas id="lines" role="img" aria-label="Every unit as a line over the text"></canvas>
+<p id="on" role="status"></p>
+<figcaption>Every unit is a line. Over the chosen stretch, between the red marks, those that stay
+above the threshold are blue and those that stay below its negative orange; the chosen unit is
+thick. Below the text stand properties of it, filled where they are large. Drag to choose another
+stretch.</figcaption>
+</figure>
+<h2>Where else are the same units on?</h2>
+<div {whole_hidden}>
+<p id="whole-count" role="status"></p>
+<canvas id="whole" role="img" aria-label="Matches over the whole text"></canvas>
+</div>
+<div class="wide" tabindex="0" role="region" aria-label="Places">
+<table class="list" id="places">
+<thead><tr><th>Place</th><th>Of these units, on</th><th>Text</th></tr></thead>
+<tbody id="found"></tbody></table></div>
+{typing}
+<h2>The map of all units</h2>
+<div class="row"><label>Sort units <select id="order">{orders}</select></label></div>
+<figure>
 <div class="plot"><!--map--></div>
 <div class="plot"><!--strip--></div>
-<p class="quiet">Hover for the value; a click chooses the unit whose values colour the text below.
-Blue is positive, orange negative. Values are kept to ±{precision}.</p>
-<h2>The text in the colours of the unit</h2>
-<div id="text" class="text" tabindex="0" aria-label="The text; arrow keys move"></div>
-<h2>Where else are the same units on?</h2>
-<p class="quiet">Drag over a stretch of the text (or shift and arrow keys). Units whose value stays
-above the threshold all through it, or below its negative, are on; below stand their numbers, and
-the places where most of them are on again.</p>
-<div class="row">
-<label>from <input id="from" type="number" min="{first}" max="{last}"></label>
-<label>to <input id="to" type="number" min="{first}" max="{last}"></label>
-<label>threshold <input id="threshold" type="range" min="0" max="0.95" step="0.05" value="0.4">
-<span id="threshold-value"></span></label>
-</div>
-<p id="on" role="status"></p>
-<table class="list" id="places">
-<thead><tr><th>place</th><th>of these units are on</th><th>text</th></tr></thead>
-<tbody id="found"></tbody></table>
+<figcaption>Time goes to the right, one row a unit; blue is positive, orange negative. Hover for
+the value; a click chooses the unit.</figcaption>
+</figure>
+{closing}
 {found}
 </main>
 {data}"""
+
+_TYPED = """<h2>Type your own text</h2>
+<figure id="typing">
+<p>The network itself runs on this page: it reads what stands in the box, from a state of zeros,
+and every character takes the colour of unit <b id="typed-unit"></b>.</p>
+<label class="unseen" for="typed">Text for the network to read</label>
+<textarea id="typed" rows="3" spellcheck="false" autocapitalize="off"></textarea>
+<div id="typed-shown" class="text" tabindex="0" role="region" aria-label="What it read"></div>
+<p id="typed-unknown" class="note-inline" role="status"></p>
+<p id="typed-expected"></p>
+</figure>
+"""

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool
 from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
-from jaxrnn.microscope.pages.tables import passages, table
+from jaxrnn.microscope.pages.shell import Story, closing, figure, opening, try_this, upper_first
+from jaxrnn.microscope.pages.tables import Marked, passages, table
 
 MOST_BARS = 60
 
@@ -42,20 +43,18 @@ class Chart(NamedTuple):
 
 def bars_page(
     charts: Mapping[str, Chart],
+    story: Story,
     *,
-    title: str,
-    description: str = "",
     rows: Sequence[tuple[str, str]] = (),
     rows_heading: str = "",
-    texts: Mapping[str, str] | None = None,
+    texts: Mapping[str, str | Marked] | None = None,
 ) -> str:
     """A page of bar charts.
 
     Args:
         charts: by heading.
-        title: of the page.
-        description: a paragraph under the title.
-        rows: of a table below: what was measured, and the value.
+        story: the words of the page.
+        rows: of one more table: what it is, and what there is to say of it.
         rows_heading: what stands over the table.
         texts: to read below, by what they are.
 
@@ -67,7 +66,7 @@ def bars_page(
 
     Example:
         >>> chart = Chart([Bar("letter", 1.5), Bar("space", 0.5)], axis="bits a character")
-        >>> bars_page({"By kind": chart}, title="Losses")[:15]
+        >>> bars_page({"By kind": chart}, Story("Losses"))[:15]
         '<!doctype html>'
     """
     if not charts:
@@ -82,14 +81,13 @@ def bars_page(
         plots[name] = _chart(chart, name)
         parts.append(
             f"<h2>{html.escape(heading)}</h2>"
-            f'<p class="quiet">{html.escape(chart.explanation)}</p>'
-            f'<div class="plot"><!--{name}--></div>'
+            + figure(f'<div class="plot"><!--{name}--></div>', chart.explanation)
         )
     body = (
-        f"<header>\n<h1>{html.escape(title)}</h1>\n<p>{html.escape(description)}</p>\n</header>\n"
-        f"<main>\n{''.join(parts)}\n{table(rows, rows_heading)}\n{passages(texts or {})}\n</main>"
+        f'{opening(story)}<main class="story">{"".join(parts)}{try_this(story.tries)}'
+        f"{closing(story)}{table(rows, rows_heading)}{passages(texts or {})}</main>"
     )
-    return plot_page(title, body, plots, assets=("still.js",))
+    return plot_page(story.title, body, plots, assets=("still.js",))
 
 
 def _chart(chart: Chart, name: str) -> object:
@@ -97,7 +95,7 @@ def _chart(chart: Chart, name: str) -> object:
     drawn = plot(
         height=70 + 24 * len(labels),
         y_range=labels[::-1],
-        x_axis_label=chart.axis,
+        x_axis_label=upper_first(chart.axis),
         toolbar_location=None,
         tools="",
     )
@@ -106,10 +104,13 @@ def _chart(chart: Chart, name: str) -> object:
             "label": labels,
             "value": [bar.value for bar in chart.bars],
             "note": [bar.note for bar in chart.bars],
+            # Below 0 is the opposite of what the axis says, so it has another colour.
+            "colour": [SERIES[bar.value < 0] for bar in chart.bars],
         }
     )
-    colour = SERIES[0]
-    bars = drawn.hbar(y="label", right="value", height=0.72, source=source, color=colour, name=name)
+    bars = drawn.hbar(
+        y="label", right="value", height=0.72, source=source, color="colour", name=name
+    )
     tooltips = [("", "@label"), (chart.axis, "@value{0.0000}"), ("", "@note")]
     drawn.add_tools(HoverTool(renderers=[bars], tooltips=tooltips))
     drawn.ygrid.visible = False

@@ -1,6 +1,5 @@
 """Curves of several trainings on one plot: one colour a variant, one line a seed."""
 
-import html
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,16 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool, Span
 from jaxrnn.microscope.pages.plots import SERIES, legend_below, plot, plot_page
-from jaxrnn.microscope.pages.tables import findings, passages, table
+from jaxrnn.microscope.pages.shell import Story, closing, figure, opening, try_this, upper_first
+from jaxrnn.microscope.pages.tables import Marked, passages, table
 
 MOST_POINTS = 1_000
 
 
 def curves_page(
     curves: Mapping[str, Sequence[ArrayLike]],
+    story: Story,
     *,
-    title: str,
-    description: str = "",
     x_label: str = "update",
     y_label: str = "loss in nats",
     x: ArrayLike | None = None,
@@ -28,18 +27,15 @@ def curves_page(
     smooth: int = 1,
     legend: str = "top_right",
     caption: str = "",
-    claim: str = "",
-    verdict: str = "",
-    rows: Sequence[tuple[str, ...]] = (),
+    rows: Sequence[tuple[str, str]] = (),
     rows_heading: str = "",
-    texts: Mapping[str, str] | None = None,
+    texts: Mapping[str, str | Marked] | None = None,
 ) -> str:
     """A page of curves that are compared.
 
     Args:
         curves: by variant, one array [N] a seed.
-        title: of the page.
-        description: a paragraph under the title.
+        story: the words of the page.
         x_label: of the horizontal axis.
         y_label: of the vertical axis.
         x: [N], where the values stand; None: 1 … N of each curve.
@@ -47,9 +43,7 @@ def curves_page(
         smooth: values that a point is the mean of, itself and those before it.
         legend: where it stands, in Bokeh's words; "below" is below the plot.
         caption: what the plot shows, below it.
-        claim: what was claimed, below the plot.
-        verdict: what came out.
-        rows: of a table below: what was measured, the value, and beside a claim what was expected.
+        rows: of one more table: what it is, and what there is to say of it.
         rows_heading: what stands over the table.
         texts: to read below, e.g. samples, by what they are.
 
@@ -60,7 +54,7 @@ def curves_page(
         ValueError: no curves, or a curve without values.
 
     Example:
-        >>> curves_page({"one-hot": [[3.0, 2.0]], "embedding": [[3.0, 1.9]]}, title="Two")[:15]
+        >>> curves_page({"one-hot": [[3.0, 2.0]], "embedding": [[3.0, 1.9]]}, Story("Two"))[:15]
         '<!doctype html>'
     """
     arrays = {
@@ -70,7 +64,12 @@ def curves_page(
     if not arrays or any(not seeds or any(not v.size for v in seeds) for seeds in arrays.values()):
         rule = "one variant or more, each with a curve"
         raise ValueError(sentence("curves_page", "curves", rule, str([*curves])))
-    drawn = plot(height=400, x_axis_label=x_label, y_axis_label=y_label, name="curves")
+    drawn = plot(
+        height=400,
+        x_axis_label=upper_first(x_label),
+        y_axis_label=upper_first(y_label),
+        name="curves",
+    )
     for colour, (name, seeds) in zip(itertools.cycle(SERIES), arrays.items(), strict=False):
         lines = [
             _line(drawn, values, x, colour, name, alpha=1 if len(seeds) == 1 else 0.55)
@@ -88,14 +87,16 @@ def curves_page(
         legend_below(drawn)
     else:
         drawn.legend.location = legend
-    body = _BODY.format(
-        title=html.escape(title),
-        description=html.escape(description),
-        caption=html.escape(caption),
-        rows=findings(claim, verdict, rows) if claim else table(rows, rows_heading),
-        texts=passages(texts or {}),
+    body = (
+        f'{opening(story)}<main class="story">'
+        + figure('<div class="plot"><!--curves--></div>', caption)
+        + try_this(story.tries)
+        + closing(story)
+        + table(rows, rows_heading)
+        + passages(texts or {})
+        + "</main>"
     )
-    return plot_page(title, body, {"curves": drawn}, assets=("still.js",))
+    return plot_page(story.title, body, {"curves": drawn}, assets=("still.js",))
 
 
 def _running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
@@ -116,15 +117,3 @@ def _line(
     return drawn.line(
         "x", "y", source=source, color=colour, alpha=alpha, line_width=1.5, legend_label=name
     )
-
-
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
-</header>
-<main>
-<div class="plot"><!--curves--></div>
-<p class="quiet">{caption}</p>
-{rows}
-{texts}
-</main>"""

@@ -11,7 +11,7 @@ from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.five_shapes import LearnedShape
 from jaxrnn.microscope.experiments.five_shapes.task import percent
 from jaxrnn.microscope.pages.html import page
-from jaxrnn.microscope.pages.tables import findings
+from jaxrnn.microscope.pages.shell import Story, closing
 from jaxrnn.microscope.pages.unrolled import sketch_svg, unrolled_svg
 
 _SKETCHES = {
@@ -28,20 +28,13 @@ _MOMENTS = {"untrained": "Untrained", "in training": "In training", "trained": "
 
 def five_shapes_page(
     shapes: Sequence[LearnedShape],
-    *,
-    title: str,
-    claim: str = "",
-    verdict: str = "",
-    rows: Sequence[tuple[str, str, str]] = (),
+    story: Story,
 ) -> str:
     """A page that draws networks of the five shapes at work, before and after training.
 
     Args:
         shapes: what `jaxrnn.microscope.experiments.five_shapes.learn` returned, one or more.
-        title: of the page.
-        claim: a paragraph below the drawings: what was claimed.
-        verdict: and one that says what came out.
-        rows: of a table below: what was measured, the value, and what was expected.
+        story: the words of the page.
 
     Returns:
         HTML.
@@ -52,10 +45,8 @@ def five_shapes_page(
     if not shapes:
         raise ValueError(sentence("five_shapes_page", "shapes", "one or more", "none"))
     body = f"""<header>
-<h1>{html.escape(title)}</h1>
-<p>A recurrent network carries a state from step to step. What it can be used for depends on when
-it reads and when it answers: these are the five usual shapes. Every drawing below is a small
-network at work, with what it really read, held and said.</p>
+<h1>{html.escape(story.title)}</h1>
+<p>{html.escape(story.lesson)}</p>
 <nav class="sketches" aria-label="Shapes">{"".join(map(_overview, shapes))}</nav>
 <p class="key"><span class="chip input">input</span> <span class="chip state">state</span>
 <span class="chip output">output</span> <span class="quiet">Time goes to the right, from a
@@ -65,9 +56,11 @@ red and struck out, and the right one stands above it.</span></p>
 </header>
 <main>
 {"".join(map(_section, shapes))}
-<section>{findings(claim, verdict, rows)}</section>
+{closing(story)}
 </main>"""
-    return page(title, body, assets=("plots.css", "five_shapes.css", "page.js", "five_shapes.js"))
+    return page(
+        story.title, body, assets=("plots.css", "five_shapes.css", "page.js", "five_shapes.js")
+    )
 
 
 def _identifier(shape: LearnedShape) -> str:

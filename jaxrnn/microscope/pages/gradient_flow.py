@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.gradient_flow import FlowOverTraining
+from jaxrnn.microscope.measurements.gradient_flow import FlowOverTraining
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool
 from jaxrnn.microscope.pages.html import embedded_json, options, packed
 from jaxrnn.microscope.pages.plots import SERIES, heat_map, plot, plot_page
+from jaxrnn.microscope.pages.shell import Story, closing, opening, try_this
 
 MOST_STEPS = 200
 POWERS = 12
@@ -20,16 +21,13 @@ POWERS = 12
 largest."""
 
 
-def gradient_flow_page(
-    models: Mapping[str, FlowOverTraining], *, title: str, description: str = ""
-) -> str:
+def gradient_flow_page(models: Mapping[str, FlowOverTraining], story: Story) -> str:
     """A page of gradient histograms over time and training, norm curves, and all pairs of steps.
 
     Args:
         models: by name, e.g. "RNN", "LSTM, h", "LSTM, c", "GRU"; of one text and of equally many
             moments.
-        title: of the page.
-        description: a sentence under the title.
+        story: the words of the page.
 
     Returns:
         HTML.
@@ -60,22 +58,25 @@ def gradient_flow_page(
         "models": [_model(name, flow) for name, flow in models.items()],
         "largest": largest,
         "powers": POWERS,
+        "edges": first.histograms.edges.tolist(),
+        "bins": _used_sizes(models),
     }
     sliders = {"last_moment": moments - 1, "last_step": steps - 1}
     body = _BODY.format(
-        title=html.escape(title),
-        description=html.escape(description),
+        opening=opening(story),
+        tries=try_this(story.tries),
+        closing=closing(story),
         models=options(models),
+        ridges=_ridges(models),
         data=embedded_json("flow", data),
         moments_hidden="hidden" if moments < 2 else "",
         **sliders,
     )
     plots = {
-        "histogram": _histogram(),
         "curves": _curves(models, steps, largest),
         "matrix": _matrix(steps, largest),
     }
-    return plot_page(title, body, plots, assets=("gradient_flow.css", "gradient_flow.js"))
+    return plot_page(story.title, body, plots, assets=("gradient_flow.css", "gradient_flow.js"))
 
 
 def _model(name: str, flow: FlowOverTraining) -> dict[str, Any]:
@@ -83,7 +84,6 @@ def _model(name: str, flow: FlowOverTraining) -> dict[str, Any]:
         "name": name,
         "moments": flow.moments,
         "words": flow.words,
-        "edges": packed(flow.histograms.edges),
         "counts": packed(flow.histograms.counts),
         "norms": packed(np.stack([one.norms for one in flow.flows])),
         "means": packed(np.stack([one.by_distance for one in flow.flows])),
@@ -92,35 +92,31 @@ def _model(name: str, flow: FlowOverTraining) -> dict[str, Any]:
     }
 
 
-def _histogram() -> Any:
-    drawn = plot(
-        height=280,
-        name="histogram",
-        x_axis_label="entry of ∂L/∂h",
-        y_axis_label="entries",
+def _ridges(models: Mapping[str, FlowOverTraining]) -> str:
+    """A place for each model's ridges, which the page's script draws."""
+    return "".join(
+        f'<figure class="ridge"><figcaption><b>{html.escape(name)}</b> '
+        f'<span id="median-{number}"></span></figcaption>'
+        f'<svg id="ridge-{number}" viewBox="0 0 300 330" role="img" '
+        f'aria-label="Sizes of gradient entries of {html.escape(name)}"></svg></figure>'
+        for number, name in enumerate(models)
     )
-    source = ColumnDataSource({"left": [-1.0], "right": [1.0], "count": [0]}, name="bars")
-    bars = drawn.quad(
-        left="left",
-        right="right",
-        bottom=0,
-        top="count",
-        source=source,
-        color=SERIES[0],
-        line_color=None,
-    )
-    drawn.y_range.start = 0
-    tooltips = [("from", "@left{0.0e+0}"), ("to", "@right{0.0e+0}"), ("entries", "@count{0}")]
-    drawn.add_tools(HoverTool(renderers=[bars], tooltips=tooltips))
-    return drawn
+
+
+def _used_sizes(models: Mapping[str, FlowOverTraining]) -> tuple[int, int]:
+    """The first and last bins that hold anything, of all models and moments: one scale for all."""
+    counts = np.sum([flow.histograms.counts.sum(axis=(0, 1)) for flow in models.values()], axis=0)
+    used = np.flatnonzero(counts)
+    # The bin at the low end has what is 0 or lost.
+    return int(used[1] if len(used) > 1 and used[0] == 0 else used[0]), int(used[-1])
 
 
 def _curves(models: Mapping[str, FlowOverTraining], steps: int, largest: float) -> Any:
     drawn = plot(
         height=320,
         name="curves",
-        x_axis_label="steps back from the loss",
-        y_axis_label="mean ‖∂L/∂h‖",
+        x_axis_label="Steps back from the loss",
+        y_axis_label="Mean ‖∂L/∂h‖",
         y_axis_type="log",
         x_range=(-0.5, steps - 0.5),
         y_range=(largest * 10**-POWERS, largest * 3),
@@ -147,8 +143,8 @@ def _matrix(steps: int, largest: float) -> Any:
         height=440,
         max_width=720,
         tools="pan,wheel_zoom,box_zoom,reset,save",
-        x_axis_label="state at t",
-        y_axis_label="loss at s",
+        x_axis_label="State at step t",
+        y_axis_label="Loss at step s",
     )
     top = math.log10(largest)
     heat_map(
@@ -165,32 +161,34 @@ def _matrix(steps: int, largest: float) -> Any:
     return drawn
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
-</header>
-<main>
+_BODY = """{opening}
+<main class="story">
 <div class="row">
-<label>model <select id="model">{models}</select></label>
+<label>Model <select id="model">{models}</select></label>
 <span class="row" {moments_hidden}>
 <button id="play" type="button">▶ Train</button>
-<label>training
+<label>Training
 <input id="moment" type="range" min="0" max="{last_moment}" value="{last_moment}"></label>
 <b id="moment-name"></b></span>
 </div>
-<p id="words" role="status"></p>
 <h2>Mean norm of the gradient, by how far back</h2>
-<div class="plot"><!--curves--></div>
-<h2>Entries of the gradient at one step</h2>
-<div class="row"><label class="wide-range">steps back from the last loss
+<figure id="curves"><div class="plot"><!--curves--></div>
+<figcaption><span id="words" role="status"></span></figcaption></figure>
+{tries}
+<h2>Sizes of the gradient's entries, step by step back</h2>
+<div class="row">
+<button id="walk" type="button">▶ Step back</button>
+<label class="wide-range">Steps back from the last loss
 <input id="back" type="range" min="0" max="{last_step}" value="0"></label>
 <b id="back-name"></b></div>
-<p class="quiet">One scale for all steps and moments: what has vanished has gathered in the middle
-bar.</p>
-<div class="plot"><!--histogram--></div>
+<div class="ridges">{ridges}</div>
+<p class="quiet">A hill is the histogram of |∂L/∂h| over the units, on one logarithmic scale for all
+models, steps and moments; hills farther down are farther back in time. The dashed line is the same
+before training; the red hill is the step that the slider is at. ▶ Train plays through training.</p>
 <h2>Every loss, every state</h2>
 <p class="quiet">How large the gradient of the loss at s is at the state of t, in powers of ten.</p>
 <div id="readout" class="readout" role="status">Hover over the map for the number of a pair.</div>
 <div class="plot"><!--matrix--></div>
+{closing}
 </main>
 {data}"""

@@ -47,6 +47,25 @@ def page(title: str, body: str, *, head: str = "", assets: Sequence[str] = ()) -
     )
 
 
+def title_of(made: str) -> str:
+    """The title of a page that `page` made.
+
+    >>> title_of(page("1 < 2", ""))
+    '1 < 2'
+    """
+    return html.unescape(made.partition("<title>")[2].partition("</title>")[0])
+
+
+def with_way_back(made: str, href: str, words: str) -> str:
+    """A page that `page` made, with a link above everything.
+
+    >>> "<body>\\n<nav" in with_way_back(page("One", "<p>1</p>"), "index.html", "All")
+    True
+    """
+    link = f'<a href="{html.escape(href)}">{html.escape(words)}</a>'
+    return made.replace("<body>\n", f'<body>\n<nav class="way-back">← {link}</nav>\n', 1)
+
+
 def embedded_json(element_id: str, value: Any) -> str:
     """A script element that holds JSON, for `JSON.parse(element.textContent)`.
 

@@ -17,7 +17,7 @@ from jaxrnn.microscope.pages.bokeh_parts import (
     Span,
 )
 from jaxrnn.microscope.pages.plots import SERIES, legend_below, plot, plot_page
-from jaxrnn.microscope.pages.tables import findings
+from jaxrnn.microscope.pages.shell import Story, closing, opening, try_this
 
 POWERS = 16
 """Powers of ten that colours and curves cover, down to the rounding of float64."""
@@ -26,23 +26,17 @@ POWERS = 16
 def newton_page(
     settlings: Sequence[Settling],
     trials: Sequence[Trial],
+    story: Story,
     *,
     limit: int,
-    title: str,
-    claim: str,
-    verdict: str,
-    rows: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """A page of Newton's iterates, of their errors, and of iterations against the exponent.
 
     Args:
         settlings: the nets whose iterates are drawn.
         trials: all nets that were tried.
+        story: the words of the page.
         limit: iterations after which a sequence is run step by step.
-        title: of the page.
-        claim: what was claimed.
-        verdict: what came out.
-        rows: of a table below: what was measured, the value, and what was expected.
 
     Returns:
         HTML.
@@ -56,13 +50,14 @@ def newton_page(
     plots = {f"map {number}": _map(settling) for number, settling in enumerate(settlings)}
     plots |= {"errors": _errors(settlings, limit), "exponents": _exponents(trials, limit)}
     body = _BODY.format(
-        title=html.escape(title),
+        opening=opening(story),
+        tries=try_this(story.tries),
         maps="".join(_map_section(number, each) for number, each in enumerate(settlings)),
         limit=limit,
         steps=settlings[0].errors.shape[1],
-        findings=findings(claim, verdict, rows),
+        closing=closing(story),
     )
-    return plot_page(title, body, plots, assets=("still.js",))
+    return plot_page(story.title, body, plots, assets=("still.js",))
 
 
 def _map_section(number: int, settling: Settling) -> str:
@@ -89,8 +84,8 @@ def _map(settling: Settling) -> Any:
     rows, steps = settling.errors.shape
     drawn = plot(
         height=130 + 6 * rows,
-        x_axis_label="step",
-        y_axis_label="iteration",
+        x_axis_label="Step",
+        y_axis_label="Iteration",
         x_range=Range1d(-0.5, steps - 0.5, bounds=(-0.5, steps - 0.5)),
         y_range=Range1d(rows - 0.5, -0.5, bounds=(-0.5, rows - 0.5)),
     )
@@ -113,8 +108,8 @@ def _map(settling: Settling) -> Any:
 def _errors(settlings: Sequence[Settling], limit: int) -> Any:
     drawn = plot(
         height=360,
-        x_axis_label="iteration",
-        y_axis_label="largest error of all steps",
+        x_axis_label="Iteration",
+        y_axis_label="Largest error of all steps",
         y_axis_type="log",
         x_range=(-0.5, limit + 0.5),
         y_range=(10.0**-POWERS, 10),
@@ -137,8 +132,8 @@ def _errors(settlings: Sequence[Settling], limit: int) -> Any:
 def _exponents(trials: Sequence[Trial], limit: int) -> Any:
     drawn = plot(
         height=360,
-        x_axis_label="largest Lyapunov exponent, nats a step",
-        y_axis_label="iterations",
+        x_axis_label="Largest Lyapunov exponent, nats a step",
+        y_axis_label="Iterations",
         y_range=(0, 1.2 * limit),
     )
     quiet = {"line_color": "#888888", "line_dash": "dashed"}
@@ -172,13 +167,8 @@ def _exponents(trials: Sequence[Trial], limit: int) -> Any:
     return drawn
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>A recurrent network is run step by step, since each state needs the one before. Newton's method
-over time guesses the states of all steps, replaces every step by a straight line through its guess,
-and solves those lines for all steps at once, in log₂ T rounds; the solution is the next guess.</p>
-</header>
-<main>
+_BODY = """{opening}
+<main class="story">
 <h2>How the guess settles</h2>
 <p class="quiet">The error of the state after each of {steps} steps (across) in each iteration
 (downwards; on top the first guess, zeros). Full colour is an error of 1 or more, none is the
@@ -186,6 +176,7 @@ rounding of float64. Whatever the net, with each iteration one more step at the 
 where neighbouring states draw together, the others soon are too. The exponent says how fast they
 do: the largest Lyapunov exponent, in nats a step.</p>
 {maps}
+{tries}
 <h2>How fast</h2>
 <p class="quiet">The largest error of any step, by iteration. Once a guess is near, each iteration
 squares its error: the fall steepens down to what rounding leaves.</p>
@@ -196,5 +187,5 @@ neighbouring states draw together, right of it they drift apart. Circles settled
 the level line, did not within {limit} iterations, when the steps one by one are fewer than the
 rounds of the scans, and were run so.</p>
 <div class="plot"><!--exponents--></div>
-{findings}
+{closing}
 </main>"""

@@ -9,6 +9,7 @@ from jaxrnn.errors import sentence
 from jaxrnn.microscope.pages.bokeh_parts import ColumnDataSource, HoverTool, NumeralTickFormatter
 from jaxrnn.microscope.pages.html import embedded_json, readable
 from jaxrnn.microscope.pages.plots import SERIES, plot, plot_page
+from jaxrnn.microscope.pages.shell import Story, closing, opening, try_this, upper_first
 
 Record = Mapping[str, Any]
 
@@ -17,9 +18,8 @@ MOST_POINTS = 2_000
 
 def training_page(
     records: Sequence[Record],
+    story: Story,
     *,
-    title: str,
-    description: str = "",
     facts: Mapping[str, object] | None = None,
     token: str = "character",
 ) -> str:
@@ -27,8 +27,7 @@ def training_page(
 
     Args:
         records: of metrics.jsonl, as `charlm.training_loop.train` yields them.
-        title: of the page.
-        description: a sentence under the title.
+        story: the words of the page.
         facts: settings to list, by name.
         token: what one token is called.
 
@@ -41,7 +40,7 @@ def training_page(
     Example:
         >>> records = [{"step": 1, "epoch": 0.1, "seconds": 1.0, "loss": 3.2},
         ...            {"step": 2, "epoch": 0.2, "seconds": 1.5, "loss": 2.9}]
-        >>> training_page(records, title="A run")[:15]
+        >>> training_page(records, Story("A run"))[:15]
         '<!doctype html>'
     """
     losses = [record for record in records if _number(record, "loss")]
@@ -74,10 +73,10 @@ def training_page(
         ],
     }
     body = _BODY.format(
-        title=html.escape(title),
-        description=html.escape(description),
+        opening=opening(story),
+        tries=try_this(story.tries),
+        closing=closing(story),
         summary=html.escape(_summary(losses, curves["validation_loss"][1], token)),
-        token=token,
         plots="".join(f'<div class="plot"><!--{name}--></div>' for name in others),
         facts="".join(
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
@@ -89,7 +88,7 @@ def training_page(
         data=embedded_json("training", data),
     )
     assets = ("training.css", "training.js")
-    return plot_page(title, body, {"losses": drawn, **others}, assets=assets)
+    return plot_page(story.title, body, {"losses": drawn, **others}, assets=assets)
 
 
 def _number(record: Record, name: str) -> bool:
@@ -127,7 +126,9 @@ def _thinned(records: Sequence[Record]) -> Sequence[Record]:
 
 
 def _loss_plot(curves: Mapping[str, tuple[str, Sequence[Record]]], token: str) -> Any:
-    drawn = plot(height=340, x_axis_label="step", y_axis_label=f"nats a {token}", name="losses")
+    drawn = plot(
+        height=340, x_axis_label="Step", y_axis_label="Loss, nats a character", name="losses"
+    )
     shown = []
     for colour, (field, (label, records)) in zip(SERIES, curves.items(), strict=False):
         kept = [record for record in _thinned(records) if _number(record, field)]
@@ -144,10 +145,9 @@ def _loss_plot(curves: Mapping[str, tuple[str, Sequence[Record]]], token: str) -
             name=f"{field} source",
         )
         style = {"source": source, "color": colour, "legend_label": label}
-        thin = field == "loss"
-        line = drawn.line(
-            "step", "shown", line_width=1 if thin else 2, alpha=0.5 if thin else 1, **style
-        )
+        # The smoothed line is wide and pale, so that the raw one shows through it.
+        width, alpha = {"loss": (1, 0.9), "smoothed_loss": (4, 0.4)}.get(field, (2, 1.0))
+        line = drawn.line("step", "shown", line_width=width, alpha=alpha, **style)
         shown.append(line)
         # A line through one point is nothing to see.
         if field == "validation_loss" or len(kept) == 1:
@@ -167,9 +167,9 @@ def _curve(
     values = [float(record[field]) for record in kept]
     drawn = plot(
         height=200,
-        title=label,
+        title=upper_first(label),
         x_range=x_range,
-        x_axis_label="step",
+        x_axis_label="Step",
         y_axis_type="log" if log and min(values) > 0 else "linear",
         toolbar_location=None,
         name=field,
@@ -185,32 +185,33 @@ def _curve(
     return drawn
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
+_BODY = """{opening}
+<main class="story">
 <p>{summary}</p>
-</header>
-<main>
 <div class="row"><span class="choice" role="group" aria-label="Unit">
-<button type="button" data-unit="nats" aria-pressed="true">nats</button>
-<button type="button" data-unit="bits" aria-pressed="false">bits a {token}</button>
+<button type="button" data-unit="nats" aria-pressed="true">Nats</button>
+<button type="button" data-unit="bits" aria-pressed="false">Bits</button>
 </span></div>
-<div class="plot"><!--losses--></div>
+<figure id="losses"><div class="plot"><!--losses--></div>
+<figcaption>The loss of each reported step, thin, and smoothed, wide; dots are the loss on the
+held-out part of the text, which nothing is learned from. A click on a name hides its
+line.</figcaption></figure>
+{tries}
 <section {samples_hidden}>
 <h2>What it wrote on the way</h2>
 <div class="row">
 <button id="earlier" type="button">◀ Earlier</button>
 <button id="later" type="button">Later ▶</button>
-<label class="wide-range">sample
+<label class="wide-range">Sample
 <input id="sample" type="range" min="0" max="{last}" value="{last}"></label>
 <span id="sample-place" class="quiet"></span>
 </div>
 <div id="sample-text" class="text" tabindex="0" aria-label="Sample"></div>
 </section>
 <div class="small-plots">{plots}</div>
-<section {facts_hidden}>
-<h2>Settings</h2>
+{closing}
+<details {facts_hidden}><summary>Settings</summary>
 <table class="list">{facts}</table>
-</section>
+</details>
 </main>
 {data}"""

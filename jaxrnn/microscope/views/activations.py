@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrnn.charlm import Vocab
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.probes import Probe, characters, standard_probes
-from jaxrnn.microscope.unit_search import Finding, search_units
+from jaxrnn.microscope.measurements.probes import Probe, characters, standard_probes
+from jaxrnn.microscope.measurements.unit_search import Finding, search_units
 from jaxrnn.microscope.views.subject import (
     SHORTEST_SEARCH,
     Stretch,
@@ -24,8 +25,13 @@ from jaxrnn.microscope.views.subject import (
 )
 from jaxrnn.microscope.views.tokens import Tokens
 
-SEARCHED = 20_000
+SEARCHED = 10_000
 """Tokens on which units are searched."""
+
+UNTRAINED_UNITS = 300
+"""Units of untrained networks, at least, that say what a unit encodes by chance."""
+
+MOST_NETWORKS = 20
 
 LEGIBLE = 100
 """Tokens that a still picture of activations can show and still be read."""
@@ -33,13 +39,27 @@ LEGIBLE = 100
 LISTED = 12
 """Units whose meaning is said in the terminal."""
 
+FINDINGS = {
+    "depth": "counts how many brackets are open",
+    "inside quotes": "knows when the text is inside quotes",
+    "inside brackets": "knows when the text is inside brackets",
+    "inside a comment": "knows when the text is inside a comment",
+    "distance since a newline": "counts the characters since the last line break",
+    "position in the line": "foresees the end of the line",
+}
+"""What a unit does that follows a probe, for the title."""
+
 
 def activations_view(
     subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent
 ) -> View:
     """Units over time on the text, and what they encode."""
-    from jaxrnn.microscope.pages.activations import activations_page, layer_fields
+    from jaxrnn.microscope.pages.activations import Typing, activations_page, layer_fields
     from jaxrnn.microscope.pages.plots import MOST_BYTES
+    from jaxrnn.microscope.pages.shell import Story
+    from jaxrnn.microscope.pages.typed_text import model_for_typing, why_not
+    from jaxrnn.microscope.pages.unit_gallery import named_meanings
+    from jaxrnn.microscope.pages.whole_text import WholeText, characters_that_fit
 
     subject = only(subjects, "activations")
     config, layer = subject.run.config, layer_number(subject, stretch)
@@ -53,28 +73,52 @@ def activations_view(
         rule = f"at most {fitting:,} {tokens.names} on a page with {len(units)} units"
         hint = "a shorter stretch with --from and --to, or fewer units with --units"
         raise ValueError(sentence("show", "--to", rule, f"{end - start:,}", hint))
-    progress("reading the text", 0, 3)
+    progress("reading the text", 0, 4)
     seen = read(subject, subject.params, tokens, start, end)
     arrays = layer_fields(cell, seen.layers[layer])
     # Behind a projection the memory and the gates have other units than h; the page has one list.
     others = [name for name, array in arrays.items() if array.shape[1] != arrays["h"].shape[1]]
     left_out = f" Left out: {', '.join(others)}, whose units are not h's." if others else ""
     arrays = {name: array for name, array in arrays.items() if name not in others}
-    progress("searching for what units encode", 1, 3)
-    findings = _search(subject, tokens, start, layer)
-    progress("searching for what units encode", 3, 3)
+    first, around = known_around(tokens, start, max(SEARCHED, characters_that_fit(len(units))) + 1)
+    progress("reading the text", 1, 4)
+    states = _states(subject, subject.params, around, layer)
+    searched = around.part(0, min(SEARCHED + 1, len(around)))
+    findings = _search(subject, searched, states[:SEARCHED], layer, progress)
+    progress("searching for what units encode", 4, 4)
     named = [finding for finding in findings if finding.named and finding.unit in units]
+    kept = min(len(states), characters_that_fit(len(units)))
+    whole = (
+        WholeText(around.labels[:kept], states[:kept, units], first, len(tokens)) if kept else None
+    )
+    vocab, reason = subject.run.vocab, why_not(config, subject.params)
+    if not reason and not isinstance(vocab, Vocab):
+        reason = f"Text cannot be typed on this page: the model reads {tokens.kind}."
+    if not reason and units != list(range(states.shape[1])):
+        reason = "Text cannot be typed on this page: it shows some of the layer's units only."
+    start_of_box = "".join(tokens.labels[start : start + 60]).partition("\n")[0]
+    model = None
+    if not reason and isinstance(vocab, Vocab):
+        model = model_for_typing(config, subject.params, vocab, layer, start_of_box)
     page = partial(
         activations_page,
         tokens.labels[start:end],
         {name: array[:, units] for name, array in arrays.items()},
-        title=f"Inside {subject.name}",
-        description=f"Layer {layer + 1} of {len(config.cells)}. "
-        f"{stretch.words(tokens, start, end)}; after "
-        f"{subject.step:,} steps of training.{left_out}",
+        Story(
+            title_of(_shown_first(named, arrays["h"][:, units], units), subject.name),
+            "A recurrent network remembers in the values of its units, and some of them mean "
+            "something that a reader can name. Blue is a positive value, orange a negative one: "
+            "look where the colour changes.",
+            source=f"{subject.name}, layer {layer + 1} of {len(config.cells)}. "
+            f"{stretch.words(tokens, start, end)}; after {subject.step:,} steps of "
+            f"training.{left_out}",
+        ),
         units=units,
         first=start,
-        meanings={finding.unit: _meaning(finding) for finding in named},
+        meanings=named_meanings(named),
+        tracks=_tracks(tokens.part(start, end), named),
+        whole=whole,
+        typing=Typing(model, reason),
     )
 
     def draw(axes: Any) -> None:
@@ -87,21 +131,52 @@ def activations_view(
     return View(page, _words(findings, named, len(units), tokens), draw)
 
 
-def _search(subject: Subject, tokens: Tokens, start: int, layer: int) -> tuple[Finding, ...]:
-    """What units encode, found on the text around the stretch; nothing where it is too short."""
-    around = known_around(tokens, start, SEARCHED + 1)
-    last = len(around) - 1
-    if len(around) < SHORTEST_SEARCH or not (probes := _probes(around.part(0, last))):
+def _shown_first(named: Sequence[Finding], values: Any, units: Sequence[int]) -> Finding | None:
+    """The finding of the unit that the page opens on."""
+    from jaxrnn.microscope.pages.unit_gallery import named_meanings, ranked
+
+    first = units[ranked(values, units, named_meanings(named))[0]]
+    return next((finding for finding in named if finding.unit == first), None)
+
+
+def title_of(best: Finding | None, name: str) -> str:
+    """A finding as a title."""
+    if best is None:
+        return f"No unit of {name} has a meaning that a search can name"
+    if best.probe in FINDINGS:
+        return f"Unit {best.unit} {FINDINGS[best.probe]}"
+    from jaxrnn.microscope.pages.unit_gallery import upper_meaning
+
+    meaning = upper_meaning(best.meaning)
+    return f"Unit {best.unit} marks where the {meaning[:1].lower()}{meaning[1:]}"
+
+
+def _states(subject: Subject, params: Any, tokens: Tokens, layer: int) -> Any:
+    """[T − 1, H], h of the layer on all tokens but the last."""
+    if len(tokens) < 2:
+        return np.zeros((0, 0), np.float32)
+    return np.asarray(read(subject, params, tokens, 0, len(tokens) - 1).layers[layer].carries.h)
+
+
+def _search(
+    subject: Subject, tokens: Tokens, states: Any, layer: int, progress: Progress
+) -> tuple[Finding, ...]:
+    """What units encode, found on a text; nothing where it is too short."""
+    if len(tokens) < SHORTEST_SEARCH:
         return ()
-    states = [
-        np.asarray(read(subject, params, around, 0, last).layers[layer].carries.h)
-        for params in (subject.params, subject.untrained)
-    ]
-    report = search_units(states[0], probes, jax.random.key(0), untrained=states[1])
+    if not (probes := _probes(tokens.part(0, len(tokens) - 1))):
+        return ()
+    networks = min(MOST_NETWORKS, -(-UNTRAINED_UNITS // states.shape[1]))
+    untrained = []
+    for draw in range(networks):
+        progress("reading it untrained", 2, 4)
+        untrained.append(_states(subject, subject.untrained_draw(draw), tokens, layer))
+    progress("searching for what units encode", 3, 4)
+    report = search_units(states, probes, jax.random.key(0), untrained=np.stack(untrained))
     return report.findings
 
 
-def _probes(tokens: Tokens) -> tuple[Probe, ...]:
+def _probes(tokens: Tokens, rarest: int = 20) -> tuple[Probe, ...]:
     """Being a certain token, and the properties of the text where each token ends."""
     # What a byte at the end begins, is no character of the text.
     places = np.minimum(tokens.characters, len(tokens.text) - 1)
@@ -111,7 +186,14 @@ def _probes(tokens: Tokens) -> tuple[Probe, ...]:
         if not probe.is_character
     ]
     varying = (probe for probe in others if np.ptp(probe.values))
-    return (*characters(tokens.labels), *varying)
+    return (*characters(tokens.labels, rarest), *varying)
+
+
+def _tracks(tokens: Tokens, named: Sequence[Finding]) -> list[Probe]:
+    """The properties that the named units follow, strongest first, as they are in the text."""
+    probes = {probe.name: probe for probe in _probes(tokens, rarest=1)}
+    names = dict.fromkeys(finding.probe for finding in named)
+    return [probes[name] for name in names if name in probes]
 
 
 def _words(
@@ -122,15 +204,13 @@ def _words(
             f"Fewer than {SHORTEST_SEARCH} {tokens.names}: too few to search for what units encode."
         )
     if not named:
-        return f"None of the {shown} units shown follows a probe that the search tries."
-    matched = sum(finding.untrained >= abs(finding.confirmation) for finding in named)
+        return (
+            f"None of the {shown} units shown encodes more than the units of untrained networks do."
+        )
     lines = [f"  unit {finding.unit:4}  {_meaning(finding)}" for finding in named[:LISTED]]
     if len(named) > LISTED:
         lines.append(f"  and {len(named) - LISTED} more, on the page")
-    head = f"{len(named)} of the {shown} units shown have a name"
-    if matched:
-        head += f", {matched} of them no better than the best unit of the untrained network"
-    return f"{head}:\n" + "\n".join(lines)
+    return f"{len(named)} of the {shown} units shown have a name:\n" + "\n".join(lines)
 
 
 def _meaning(finding: Finding) -> str:

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from jaxrnn.charlm import bits
-from jaxrnn.microscope.clamping import Clamp, clamped_sample, clamping_effects
 from jaxrnn.microscope.experiments.record import Progress, silent
+from jaxrnn.microscope.measurements.clamping import Clamp, clamped_sample, clamping_effects
 from jaxrnn.microscope.views.subject import (
     Stretch,
     Subject,
@@ -32,6 +32,7 @@ def clamping_view(
 ) -> View:
     """The change in loss when each unit in turn is silenced, and what is written without one."""
     from jaxrnn.microscope.pages.bars import Bar, Chart, bars_page
+    from jaxrnn.microscope.pages.shell import Story
 
     subject = only(subjects, "clamping")
     run, layer = subject.run, layer_number(subject, stretch)
@@ -62,15 +63,19 @@ def clamping_view(
     chart = Chart(
         [Bar(f"unit {unit}", float(effects[unit])) for unit in order[:SHOWN]],
         f"change in loss, bits a {tokens.name}",
-        f"The {min(SHOWN, len(order))} units whose clamping changes the loss most; to the left the "
-        "text becomes easier.",
+        f"The {min(SHOWN, len(order))} units whose clamping changes the loss most; to the right, "
+        "blue, the text becomes harder without the unit; to the left, orange, easier.",
     )
     page = partial(
         bars_page,
         {f"Units of layer {layer + 1}, each {held} in turn": chart},
-        title=f"What depends on the units of {subject.name}",
-        description=f"{stretch.words(tokens, start, end + 1)}. "
-        f"A unit's h is {value:g} at every step.",
+        Story(
+            f"Unit {most} is missed most when it is {held}",
+            f"Each unit in turn is {held} while the network reads, and the loss says how much it "
+            "is missed. Most networks spread their work, so that no single unit matters much.",
+            source=f"{subject.name}. {stretch.words(tokens, start, end + 1)}. A clamped "
+            f"unit's h is {value:g} at every step.",
+        ),
         texts=texts,
     )
     lines = [f"  unit {unit:4}  {effects[unit]:+.4f}".replace("-", "−") for unit in order[:8]]

@@ -1,6 +1,6 @@
 """How the gates and units of every layer spend their time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,13 +8,18 @@ import numpy as np
 
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.gate_statistics import saturated_gates, unit_activity
+from jaxrnn.microscope.measurements.gate_statistics import (
+    GateStatistics,
+    saturated_gates,
+    unit_activity,
+)
 from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, read
 
 
 def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress = silent) -> View:
     """How much of the time each gate is nearly open and nearly closed; dead and saturated units."""
     from jaxrnn.microscope.pages.gates import gates_page
+    from jaxrnn.microscope.pages.shell import Story
 
     subject = only(subjects, "gates")
     tokens = subject.tokens(stretch.text)
@@ -34,9 +39,12 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
     rows = []
     for number, layer in enumerate(seen.layers, 1):
         activity = unit_activity(layer.carries.h)
-        for kind, units in (("dead", activity.dead), ("saturated", activity.saturated)):
+        for kind, units in (
+            ("never moves", activity.dead),
+            ("is beyond ±0.9 for 90 % of the time or more", activity.saturated),
+        ):
             numbers = ", ".join(map(str, np.flatnonzero(units))) or "none"
-            rows.append((f"layer {number}, {kind} units", numbers))
+            rows.append((f"Layer {number}, units whose output {kind}", numbers))
     lines = [
         f"  {layer}, gate {each.gate}: above 0.9 {each.right_saturated.mean():.0%} of the time, "
         f"below 0.1 {each.left_saturated.mean():.0%}"
@@ -47,9 +55,14 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
     page = partial(
         gates_page,
         layers,
-        title=f"Gates of {subject.name}",
-        description=f"{stretch.words(tokens, start, end)}; "
-        f"after {subject.step:,} steps of training.",
+        Story(
+            _finding(layers),
+            "A gate that is always open or always closed is a wire; one that opens and closes is "
+            "a decision. Each dot below is a unit, placed by how much of the time its gate is "
+            "nearly open and nearly closed.",
+            source=f"{subject.name}. {stretch.words(tokens, start, end)}; after "
+            f"{subject.step:,} steps of training.",
+        ),
         rows=rows,
     )
 
@@ -59,3 +72,15 @@ def gates_view(subjects: Sequence[Subject], stretch: Stretch, progress: Progress
         draw_saturation(axes, next(gates for gates in layers.values() if gates))
 
     return View(page, "Mean over the units:\n" + "\n".join(lines), draw)
+
+
+def _finding(layers: Mapping[str, Sequence[GateStatistics]]) -> str:
+    """The gate that is most often one or the other, as a title."""
+    shares = [
+        (float(share.mean()), gate.gate, layer, word)
+        for layer, gates in layers.items()
+        for gate in gates
+        for share, word in ((gate.right_saturated, "open"), (gate.left_saturated, "closed"))
+    ]
+    share, gate, layer, word = max(shares)
+    return f"Gate {gate} of {layer} is nearly {word} {share:.0%} of the time"

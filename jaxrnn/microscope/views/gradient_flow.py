@@ -11,7 +11,7 @@ import numpy as np
 from jaxrnn import charlm
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.gradient_flow import (
+from jaxrnn.microscope.measurements.gradient_flow import (
     FlowOverTraining,
     GradientFlow,
     direction,
@@ -22,9 +22,9 @@ from jaxrnn.microscope.gradient_flow import (
     recurrent_spectrum,
     step_jacobians,
 )
-from jaxrnn.microscope.gradient_traces import state_gradients
-from jaxrnn.microscope.predictability import largest_lyapunov_exponent
+from jaxrnn.microscope.measurements.predictability import largest_lyapunov_exponent
 from jaxrnn.microscope.traces import layer_inputs
+from jaxrnn.microscope.traces.gradient_traces import state_gradients
 from jaxrnn.microscope.views.subject import (
     WARM_UP,
     Stretch,
@@ -50,6 +50,7 @@ def gradient_flow_view(
 ) -> View:
     """What is left of the gradient, step by step back, at every moment that a checkpoint keeps."""
     from jaxrnn.microscope.pages.gradient_flow import gradient_flow_page
+    from jaxrnn.microscope.pages.shell import Story
 
     kinds = {subject.run.vocab.kind: subject for subject in subjects}
     if len(kinds) > 1:
@@ -91,9 +92,14 @@ def gradient_flow_view(
     page = partial(
         gradient_flow_page,
         models,
-        title="How the gradient flows back through time",
-        description=f"{stretch.words(tokens, start, end)}. A run keeps its first parameters, "
-        "its last two checkpoints and the best.",
+        Story(
+            _finding(models),
+            "To learn from what it read long ago, a network needs a gradient that reaches back "
+            "that far. On this scale a straight line down is a loss by the same factor at every "
+            "step back.",
+            source=f"{stretch.words(tokens, start, end)}. A run keeps its first parameters, a "
+            "few checkpoints spaced over training, its last two and the best.",
+        ),
     )
 
     def draw(axes: Any) -> None:
@@ -103,6 +109,16 @@ def gradient_flow_view(
 
     head = "Factor by which the gradient changes with each step back:\n"
     return View(page, head + "\n".join(lines), draw)
+
+
+def _finding(models: dict[str, FlowOverTraining]) -> str:
+    """How far the gradient of the first model reaches, as a title."""
+    flow = next(iter(models.values())).flows[-1]
+    half = np.log(0.5) / np.log(flow.factor_a_step) if flow.factor_a_step < 1 else np.inf
+    if np.isinf(half):
+        return "The gradient does not shrink on its way back"
+    steps = f"{half:.0f} steps" if half >= 1.5 else "a single step"
+    return f"Half of the gradient is gone after {steps} back"
 
 
 def _moments(subject: Subject, compared: bool) -> dict[str, Any]:
@@ -169,7 +185,7 @@ def _what_makes_it(
 
 def _predictability(subject: Subject, params: Any, layer: int, tokens: Tokens, start: int) -> str:
     """The layer's Lyapunov exponent along the text around the stretch, and what it means."""
-    config, around = subject.run.config, known_around(tokens, start, FOLLOWED)
+    config, around = subject.run.config, known_around(tokens, start, FOLLOWED)[1]
     ids = jnp.asarray(around.ids)
     zero = charlm.zero_carry(config, params, ())
     xs = layer_inputs(config, params, zero, ids)[layer]

@@ -83,6 +83,10 @@ class Subject:
         _ = self.checkpoint  # a run without one may say that it has any size
         return first_params(self.run)
 
+    def untrained_draw(self, draw: int) -> charlm.Params:
+        """Other parameters that training might have begun with; 0 are those that it did."""
+        return self.untrained if draw == 0 else first_params(self.run, draw)
+
     @cached_property
     def history(self) -> dict[int, charlm.Params]:
         """Parameters by step: those that training began with, and every checkpoint that is kept."""
@@ -252,16 +256,19 @@ def read(
     return trace_model(subject.run.config, params, carry, inputs, targets)
 
 
-def known_around(tokens: Tokens, start: int, length: int) -> Tokens:
+def known_around(tokens: Tokens, start: int, length: int) -> tuple[int, Tokens]:
     """About `length` tokens around a stretch's start, up to what the model does not know.
 
     A character that the model never saw stops it only where it is in the stretch itself.
+
+    Returns:
+        The place at which they begin, and the tokens.
     """
     first = max(0, start - length // 2)
     first += _after_unknown(tokens.ids[first:start])
     last = min(len(tokens), first + length)
     unknown = np.flatnonzero(tokens.ids[start:last] < 0)
-    return tokens.part(first, start + int(unknown[0]) if len(unknown) else last)
+    return first, tokens.part(first, start + int(unknown[0]) if len(unknown) else last)
 
 
 def _after_unknown(ids: NDArray[np.int32]) -> int:

@@ -15,10 +15,10 @@ from jaxrnn.charlm.loss_groups import (
     group_losses,
     word_classes,
 )
-from jaxrnn.microscope.copying import sort_suffixes
-from jaxrnn.microscope.error_breakdown import errors_by_cause
 from jaxrnn.microscope.experiments.record import Progress, silent
-from jaxrnn.microscope.surprise import (
+from jaxrnn.microscope.measurements.copying import sort_suffixes
+from jaxrnn.microscope.measurements.error_breakdown import errors_by_cause
+from jaxrnn.microscope.measurements.surprise import (
     positions_in_word,
     top_alternatives,
 )
@@ -46,6 +46,7 @@ def surprise_view(
     """
     from jaxrnn.microscope.pages.bars import Chart, bars_page
     from jaxrnn.microscope.pages.html import visible
+    from jaxrnn.microscope.pages.shell import Story
 
     subject = only(subjects, "surprise")
     whole = subject.tokens(stretch.text)
@@ -59,16 +60,18 @@ def surprise_view(
     note = ""
     if tokens.kind == "words":
         kinds = group_losses(losses, word_classes(tokens.labels[1:]))
-        charts = {"By kind of token": Chart(_bars(kinds, "tokens"), "share of the loss")}
+        title = f"{kinds[0].share:.0%} of the loss falls on: {kinds[0].label}"
+        charts = {"By kind of token": Chart(_bars(kinds, "tokens"), "Share of the loss")}
     else:
         text, by_character = tokens.text, character_losses(losses, tokens.lengths)
         places = [min(place, LONGEST_PLACE) for place in positions_in_word(text)]
         kinds = group_losses(by_character, character_classes(text)[1:])
+        by_place = group_losses(by_character, places[1:])
+        first = sum(group.share for group in by_place if group.label == 1)
+        title = f"{first:.0%} of the loss falls on the first characters of words"
         charts = {
-            "By kind of character": Chart(_bars(kinds), "share of the loss"),
-            "By place in the word": Chart(
-                _bars(_by_place(group_losses(by_character, places[1:]))), "share of the loss"
-            ),
+            "By kind of character": Chart(_bars(kinds), "Share of the loss"),
+            "By place in the word": Chart(_bars(_by_place(by_place)), "Share of the loss"),
         }
         causes, note = _causes(subject, text, by_character, progress)
         if causes:
@@ -79,7 +82,7 @@ def surprise_view(
                 f"{errors:.0%} of the whole loss."
             )
             charts["Errors, by what would have prevented them"] = Chart(
-                _bars(causes), "share of the errors' loss", explanation
+                _bars(causes), "Share of the errors' loss", explanation
             )
     progress("looking for the causes of errors", 3, 3)
     hardest = _hardest(tokens.labels, losses)
@@ -95,9 +98,13 @@ def surprise_view(
     page = partial(
         bars_page,
         charts,
-        title=f"What surprises {subject.name}",
-        description=f"{stretch.words(whole, start, end + 1)}; after {subject.step:,} steps of "
-        f"training. Mean loss of these {tokens.names}: {mean}.",
+        Story(
+            title,
+            f"A language model pays for every {tokens.name} that it did not expect: −log₂ p bits. "
+            "Where it pays shows what it has not learned, or what nobody could know.",
+            source=f"{subject.name}. {stretch.words(whole, start, end + 1)}; after "
+            f"{subject.step:,} steps of training. Mean loss of these {tokens.names}: {mean}.",
+        ),
         rows=rows,
         rows_heading="The greatest surprises",
     )

@@ -22,6 +22,7 @@ function precise(number) {
 /** Shows the prediction after step s, of the token at s + 1. */
 function showStep(s) {
   at.step = Math.max(0, Math.min(T - 1, s));
+  address.changed();
   const { step } = at, definition = chosen(), top = 1 / definition.scale;
   spans.forEach((span, t) => {
     span.style.backgroundColor = t <= step ? tint(shares[at.model][at.definition][step * T + t] / top, 1) : "";
@@ -29,7 +30,7 @@ function showStep(s) {
     span.style.opacity = t > step + 1 ? 0.45 : 1;
   });
   const { predictions, chances, losses } = data.models[at.model];
-  byId("readout").replaceChildren("what mattered for ",
+  byId("readout").replaceChildren("What mattered for ",
     element("b", {}, element("bdi", {}, data.characters[step + 1])),
     ` at place ${data.first + step + 1}: 90 % of it within ${definition.reach[step]} ${data.token}s`,
     ` · largest ${precise(definition.largest[step])}`, at.fixed ? " · fixed" : "");
@@ -63,6 +64,12 @@ function choose(number, definition) {
   setSigned(colours, signed, colours.high);
   setSigned(model("map bar"), signed, 1);
   byId("meaning").textContent = chosen().meaning;
+  byId("model").value = number;
+  byId("definition").value = definition;
+  byId("key-low").textContent = signed ? "against" : "0";
+  byId("key-high").textContent = signed ? "for" : "most";
+  byId("key-bar").className = `bar ${signed ? "signed" : "sizes"}`;
+  byId("key-words").textContent = `How much it mattered to ${data.names.models[number]}`;
   if (data.models.length > 1)
     for (const one of everyModel())
       if (String(one.tags[0]).startsWith("definition ")) one.visible = one.tags[0] === `definition ${definition}`;
@@ -88,6 +95,7 @@ box.addEventListener("click", (event) => {
 });
 function fix(on) {
   at.fixed = on;
+  address.changed();
   byId("fixed").checked = on;
   showStep(at.step);
 }
@@ -112,6 +120,15 @@ whenPlotted(() => {
   const source = model("map").data_source;
   shares = data.models.map(({ definitions }) =>
     definitions.map(({ column }) => Int16Array.from(source.data[column][0])));
-  choose(0, 0);
-  showStep(data.start);
+  at.step = data.start;
+  choose(data.models.length - 1, 0);
+  box.scrollTop = spans[data.start].offsetTop - box.offsetTop - box.clientHeight / 2;
+  address.add("model", () => data.names.models[at.model], oneOf(data.names.models, (place) => choose(place, at.definition)));
+  address.add("definition", () => data.names.definitions[at.definition], oneOf(data.names.definitions, (place) => choose(at.model, place)));
+  address.add("kept", () => (at.fixed ? "yes" : "no"), oneOf(["no", "yes"], (place) => fix(place === 1)));
+  address.add("place", () => data.first + at.step + 1, wholeNumber(data.first + 1, data.first + T, (place) => {
+    showStep(place - data.first - 1);
+    box.scrollTop = spans[at.step + 1].offsetTop - box.offsetTop - box.clientHeight / 2;
+  }));
+  address.begin();
 });

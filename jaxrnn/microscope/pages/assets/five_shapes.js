@@ -28,7 +28,16 @@ for (const section of document.querySelectorAll("section[id]")) {
       part.hidden = Object.entries(part.dataset).some(([kind, value]) => chosen[kind] !== value);
     for (const button of section.querySelectorAll("button:not(.play)"))
       button.setAttribute("aria-pressed", Object.entries(button.dataset).every(([kind, value]) => chosen[kind] === value));
+    address.changed();
   };
+
+  address.add(section.id, () => `${chosen.label}.${chosen.moment.replaceAll(" ", "-")}`, (text) => {
+    const [label, moment] = [text.split(".")[0], text.split(".").slice(1).join(".").replaceAll("-", " ")];
+    const fits = [...section.querySelectorAll("figure")].some(
+      ({ dataset }) => dataset.label === label && dataset.moment === moment);
+    if (fits) { Object.assign(chosen, { label, moment }); show(); }
+    return fits;
+  });
 
   for (const button of section.querySelectorAll("button:not(.play)"))
     button.addEventListener("click", () => { Object.assign(chosen, button.dataset); show(); });
@@ -46,4 +55,5 @@ for (const section of document.querySelectorAll("section[id]")) {
   });
 }
 
+address.begin();
 document.body.dataset.ready = "yes";

@@ -7,10 +7,25 @@ function whenPlotted(callback) {
     if (drawn?.roots().length && drawn.is_idle) {
       applyTheme();
       callback();
+      nameTabStops();
       document.body.dataset.ready = "yes";
     } else setTimeout(ready, 10);
   };
   ready();
+}
+
+/** Says what each plot is, where the keyboard stops at it. */
+function nameTabStops() {
+  const layers = (root) => [...root.querySelectorAll("*")].flatMap((one) =>
+    [...(one.shadowRoot ? layers(one.shadowRoot) : []), ...(one.matches(".bk-events") ? [one] : [])]);
+  for (const view of Bokeh.index.roots) {
+    const axis = (side) => view.model[side]?.map(({ axis_label }) => axis_label).find(Boolean);
+    const name = [axis("left"), axis("below")].filter(Boolean).join(" over ") || "text along the map";
+    for (const layer of layers({ querySelectorAll: () => [view.el] })) {
+      layer.setAttribute("role", "application");
+      layer.setAttribute("aria-label", `Plot: ${name}; arrow keys move it`);
+    }
+  }
 }
 
 /** The Bokeh model with this `name=`. */
@@ -53,7 +68,7 @@ function applyTheme() {
   const ink = cssColour("--ink"), quiet = cssColour("--quiet"), line = cssColour("--line");
   const panel = cssColour("--panel");
   const wanted = {
-    background_fill_color: panel, border_fill_color: null, outline_line_color: line,
+    background_fill_color: panel, border_fill_color: cssColour("--ground"), outline_line_color: line,
     axis_label_text_color: quiet, major_label_text_color: quiet, axis_line_color: line,
     major_tick_line_color: line, minor_tick_line_color: line, grid_line_color: line,
     text_color: ink, title_text_color: ink, label_text_color: ink, bar_line_color: null, border_line_color: null,

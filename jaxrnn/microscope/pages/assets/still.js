@@ -1,3 +1,3 @@
 "use strict";
 
-whenPlotted(() => {});
+whenPlotted(() => address.begin());

@@ -11,9 +11,10 @@ function showSample(number) {
   byId("sample-text").replaceChildren();
   fillText(byId("sample-text"), text);
   byId("sample").value = sample;
-  byId("sample-place").textContent = `step ${step.toLocaleString("en")}${epoch == null ? "" : `, epoch ${epoch}`}`;
+  byId("sample-place").textContent = `Step ${step.toLocaleString("en")}${epoch == null ? "" : `, epoch ${Number(epoch.toFixed(2))}`}`;
   byId("earlier").disabled = sample === 0;
   byId("later").disabled = sample === data.samples.length - 1;
+  address.changed();
 }
 byId("earlier").addEventListener("click", () => showSample(sample - 1));
 byId("later").addEventListener("click", () => showSample(sample + 1));
@@ -28,8 +29,20 @@ for (const button of document.querySelectorAll("[data-unit]"))
       const source = model(`${name} source`);
       if (source) source.data = { ...source.data, shown: source.data[unit] };
     }
-    for (const axis of model("losses").left) axis.axis_label = `${unit} a ${data.token}`;
+    for (const axis of model("losses").left) axis.axis_label = `Loss, ${unit} a ${data.token}`;
+    address.changed();
   });
 
 showSample(sample);
-whenPlotted(() => {});
+if (data.samples.length)
+  address.add("sample", () => data.samples[sample].step, (text) => {
+    const place = data.samples.findIndex(({ step }) => String(step) === text);
+    if (place >= 0) showSample(place);
+    return place >= 0;
+  });
+address.add("unit", () => document.querySelector('[data-unit][aria-pressed="true"]').dataset.unit, (text) => {
+  const button = [...document.querySelectorAll("[data-unit]")].find((one) => one.dataset.unit === text);
+  button?.click();
+  return Boolean(button);
+});
+whenPlotted(() => address.begin());

@@ -28,8 +28,8 @@ from numpy.typing import ArrayLike, NDArray
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.model import Config, Params
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.gradient_traces import chosen_logits, input_gradients
-from jaxrnn.microscope.interventions import add, input_vectors, run_with_edits, zero_edits
+from jaxrnn.microscope.traces.gradient_traces import chosen_logits, input_gradients
+from jaxrnn.microscope.traces.interventions import add, input_vectors, run_with_edits, zero_edits
 
 Array = jax.Array
 Matrix = NDArray[np.float64]

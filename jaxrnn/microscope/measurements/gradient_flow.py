@@ -26,6 +26,11 @@ Array = jax.Array
 Matrix = NDArray[np.float64]
 
 
+BINS_A_POWER = 4
+SIZES: Matrix = np.linspace(-14, 4, 18 * BINS_A_POWER + 1)
+"""Powers of ten between which sizes are counted: from what float32 loses to what explodes."""
+
+
 class GradientFlow(NamedTuple):
     """How large ∂L_s/∂h_t is, by the pair and by the distance.
 
@@ -45,11 +50,11 @@ class GradientFlow(NamedTuple):
 
 
 class Histograms(NamedTuple):
-    """Histograms with common edges.
+    """Histograms of sizes, with common edges.
 
     Attributes:
-        edges: [bins + 1].
-        counts: [..., bins], the numbers of entries between two edges.
+        edges: [bins + 1], powers of ten.
+        counts: [..., bins], the numbers of entries whose size is between two edges.
     """
 
     edges: Matrix
@@ -61,7 +66,8 @@ class FlowOverTraining(NamedTuple):
 
     Attributes:
         moments: E names of the moments in order, e.g. "before training", "100 updates".
-        histograms: of the entries of ∂L/∂h_t for the loss at the last step: counts [E, T, bins].
+        histograms: of the sizes of the entries of ∂L/∂h_t for the loss at the last step: counts
+            [E, T, bins].
         flows: E GradientFlows, of every pair of steps.
         words: what was found, e.g. a Verdict's words.
     """
@@ -148,26 +154,29 @@ def mean_by_distance(values: ArrayLike) -> Matrix:
     return np.array([np.diagonal(matrix, -distance).mean() for distance in range(len(matrix))])
 
 
-def gradient_histograms(gradients: ArrayLike, bins: int = 100) -> Histograms:
-    """Histograms over the units, one for each step (and epoch, …), with common edges around 0.
+def gradient_histograms(gradients: ArrayLike) -> Histograms:
+    """Histograms of the sizes of a gradient's entries, one for each step (and epoch, …).
+
+    All histograms of all models have the same edges, in powers of ten, so that they can be put
+    beside each other; what lies outside of them counts in the bin at that end.
 
     Args:
         gradients: [..., T, H], e.g. ∂L/∂h_t at several epochs.
-        bins: at least 1.
 
     Returns:
-        Edges from −m to m with m the largest |entry|, and counts [..., T, bins].
+        Edges `SIZES` of log₁₀ |entry|, and counts [..., T, bins].
 
-    >>> gradient_histograms([[-1.0, 0.1], [0.2, 0.3]], bins=2).counts
-    array([[1, 1],
-           [0, 2]])
+    >>> counts = gradient_histograms([[-1.0, 0.1], [0.0, 0.1]]).counts
+    >>> [np.flatnonzero(row).tolist() for row in counts], int(counts.sum())
+    ([[52, 56], [0, 52]], 4)
     """
     values = np.asarray(gradients, np.float64)
-    largest = np.abs(values).max() or 1.0
-    edges = np.linspace(-largest, largest, bins + 1)
-    rows = values.reshape(-1, values.shape[-1])
-    counts = np.stack([np.histogram(row, edges)[0] for row in rows])
-    return Histograms(edges, counts.reshape(*values.shape[:-1], bins))
+    with np.errstate(divide="ignore"):
+        sizes = np.clip(np.log10(np.abs(values)), SIZES[0], SIZES[-1])
+    bins = np.minimum((sizes - SIZES[0]) * BINS_A_POWER, len(SIZES) - 2).astype(np.int64)
+    rows = bins.reshape(-1, values.shape[-1])
+    counts = np.stack([np.bincount(row, minlength=len(SIZES) - 1) for row in rows])
+    return Histograms(SIZES, counts.reshape(*values.shape[:-1], len(SIZES) - 1))
 
 
 @jax.jit

@@ -17,7 +17,7 @@ from jaxrnn.charlm.model import Config, Params, embed, zero_carry
 from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.charlm.writing import LENGTH, TEMPERATURE
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.interventions import run_with_edits, step_with_edits
+from jaxrnn.microscope.traces.interventions import run_with_edits, step_with_edits
 
 Array = jax.Array
 

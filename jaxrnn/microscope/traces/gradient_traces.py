@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxrnn.charlm.losses import Loss, cross_entropy, nats
 from jaxrnn.charlm.model import Config, Params, step
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.interventions import add, run_with_edits, zero_edits
+from jaxrnn.microscope.traces.interventions import add, run_with_edits, zero_edits
 
 Array = jax.Array
 Score = Callable[[Array, Array], Array]

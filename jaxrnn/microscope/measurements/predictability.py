@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.gradient_flow import direction
+from jaxrnn.microscope.measurements.gradient_flow import direction
 from jaxrnn.networks import Network, step
 
 Array = jax.Array

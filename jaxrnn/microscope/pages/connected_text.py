@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.connectivity import RankAgreement, reach
-from jaxrnn.microscope.gradient_flow import mean_by_distance
+from jaxrnn.microscope.measurements.connectivity import RankAgreement, reach
+from jaxrnn.microscope.measurements.gradient_flow import mean_by_distance
 from jaxrnn.microscope.pages.bokeh_parts import (
     BoxAnnotation,
     ColumnDataSource,
@@ -29,6 +29,15 @@ from jaxrnn.microscope.pages.plots import (
     plot,
     plot_page,
     quantise,
+)
+from jaxrnn.microscope.pages.shell import (
+    Story,
+    Try,
+    closing,
+    colour_key,
+    opening,
+    try_this,
+    upper_first,
 )
 
 MEANINGS = {
@@ -66,9 +75,8 @@ def connectivity_page(
     text: Sequence[str],
     models: Mapping[str, ConnectedModel],
     characters: Sequence[str],
+    story: Story,
     *,
-    title: str,
-    description: str = "",
     first: int = 0,
     token: str = "character",
 ) -> str:
@@ -78,9 +86,8 @@ def connectivity_page(
         text: T + 1 characters, or other tokens; the models read the first T and expected the last
             T.
         models: by name, all with the same definitions.
-        characters: V of them, all different; token id k is `characters[k]`.
-        title: of the page.
-        description: a sentence under the title.
+        characters: V of them; token id k is `characters[k]`.
+        story: the words of the page.
         first: the place of the first character in the whole text.
         token: what one token is called.
 
@@ -133,25 +140,32 @@ def connectivity_page(
         arrays[name] = own
         logits = np.asarray(connected.logits, np.float64)
         drawn.append({"definitions": definitions, **_predictions(text, logits, characters)})
+    last = drawn[-1]
+    first_matrix = next(iter(arrays[next(reversed(arrays))].values()))
+    places = worth_looking_at(text, np.array(last["chances"]), first_matrix)
     data = {
+        "names": {"models": [*models], "definitions": names},
         "token": token,
         "steps": steps,
         "first": first,
-        # Opens at the prediction that looks back the farthest.
-        "start": int(np.argmax(drawn[-1]["definitions"][0]["reach"])),
+        "start": places[0].step,
         "characters": [visible(character) for character in text],
         "text": [readable(character) for character in text],
         "models": drawn,
     }
     body = _BODY.format(
-        title=html.escape(title),
+        opening=opening(story),
+        closing=closing(story),
         token=token,
-        description=html.escape(description),
         models=options(models),
+        key=colour_key(
+            "How much it mattered", "0", "most", signed=_is_signed(names[0], models), name="key"
+        ),
+        tries=try_this([*story.tries, *(_try(place, text, first) for place in places)]),
         model_hidden="" if len(models) > 1 else "hidden",
         definitions=options([name.replace("_", " ") for name in names]),
         agreement="".join(
-            _agreement_table(name if len(models) > 1 else "", connected.agreement)
+            agreement_table(name if len(models) > 1 else "", connected.agreement)
             for name, connected in models.items()
             if connected.agreement is not None
         ),
@@ -160,9 +174,60 @@ def connectivity_page(
     signed = _is_signed(names[0], models)
     plots = {
         "map": _map(images, steps, token, signed=signed),
-        "reached": _reach_curves(arrays, token),
+        "reached": reach_curves(arrays, token),
     }
-    return plot_page(title, body, plots, assets=("connectivity.css", "connectivity.js"))
+    return plot_page(story.title, body, plots, assets=("connectivity.css", "connectivity.js"))
+
+
+class Place(NamedTuple):
+    """A prediction worth looking at: its step, and why."""
+
+    step: int
+    why: str
+
+
+def worth_looking_at(
+    text: Sequence[str], chances: NDArray[np.float64], matrix: NDArray[np.float64]
+) -> tuple[Place, ...]:
+    """Predictions that show something, the most telling first.
+
+    The first is inside a word, expected, and hangs on more than the two characters before it: the
+    largest product of its probability and of the share of connectivity that lies farther back.
+
+    Args:
+        text: T + 1 characters, or other tokens.
+        chances: [T], of each right character.
+        matrix: [T, T], by one definition.
+
+    Returns:
+        Up to three places.
+    """
+    sizes = np.tril(np.abs(matrix))
+    wholes = sizes.sum(axis=1)
+    steps = np.arange(len(sizes))
+    near = np.array([sizes[s, max(0, s - 1) : s + 1].sum() for s in steps])
+    far = 1 - near / np.where(wholes > 0, wholes, 1.0)
+    inside = np.array(
+        [s >= 2 and "".join(text[s - 1 : s + 2]).isalpha() for s in range(len(sizes))]
+    )
+    ends = np.array([s + 2 >= len(text) or not text[s + 2].isalpha() for s in range(len(sizes))])
+    # A word needs room before it, so that there is something to look back at.
+    late = steps >= len(steps) // 4
+    score = chances * far * (0.05 + inside) * (1 + ends) * (0.25 + late)
+    farthest = int(np.argmax(reach(matrix)))
+    places = [
+        Place(int(np.argmax(score)), "expected from context"),
+        Place(farthest, "looks back the farthest"),
+        Place(int(np.argmin(np.where(inside, chances, 2.0))), "the greatest surprise in a word"),
+    ]
+    return tuple({place.step: place for place in places[::-1]}.values())[::-1]
+
+
+def _try(place: Place, text: Sequence[str], first: int) -> Try:
+    """A link to a prediction, with the word that it is in."""
+    before = "".join(text[max(0, place.step - 11) : place.step + 1]).split("\n")[-1].lstrip()
+    words = f"“{before}[{visible(text[place.step + 1])}]”: {place.why}"
+    return Try(words, {"place": first + place.step + 1, "kept": "yes"})
 
 
 def _definitions(models: Mapping[str, ConnectedModel]) -> list[str]:
@@ -214,8 +279,8 @@ def _map(images: Mapping[str, NDArray[Any]], steps: int, token: str, *, signed: 
         height=460,
         max_width=760,
         tools="pan,wheel_zoom,box_zoom,reset,save",
-        x_axis_label=f"earlier {token}",
-        y_axis_label="expected after",
+        x_axis_label=f"Place of the earlier {token}",
+        y_axis_label="Place of the prediction",
     )
     heat_map(
         drawn,
@@ -232,15 +297,15 @@ def _map(images: Mapping[str, NDArray[Any]], steps: int, token: str, *, signed: 
     return drawn
 
 
-def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]], token: str) -> Any:
+def reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]], token: str) -> Any:
     """Share within a distance: by definition for one model, by model for several.
 
     For several models only the chosen definition is visible; the page's script chooses.
     """
     drawn = plot(
         height=280,
-        x_axis_label=f"distance in {token}s",
-        y_axis_label="share within it",
+        x_axis_label=f"Distance in {token}s",
+        y_axis_label="Share within it",
         y_range=(0, 1.02),
         tools="xpan,xwheel_zoom,reset,save,hover",
         tooltips="$name: @share{0.000} within @distance",
@@ -278,40 +343,44 @@ def _reach_curves(models: Mapping[str, Mapping[str, NDArray[np.float64]]], token
     return drawn
 
 
-def _agreement_table(model: str, agreement: RankAgreement) -> str:
-    names = [name.replace("_", " ") for name in agreement.definitions]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+def agreement_table(model: str, agreement: RankAgreement) -> str:
+    """How far the definitions agree, as HTML."""
+    names = [upper_first(name.replace("_", " ")) for name in agreement.definitions]
+    head = "".join(f'<th scope="col" class="number">{html.escape(name)}</th>' for name in names)
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th>"
+        f'<tr><th scope="row">{html.escape(name)}</th>'
         + "".join(f'<td class="number">{value:.2f}</td>' for value in row)
         + "</tr>"
         for name, row in zip(names, agreement.correlations, strict=True)
     )
+    title = "Do the definitions agree?" + (f" {model}" if model else "")
     return (
-        f"<h2>Do the definitions agree? {html.escape(model)}</h2><p class='quiet'>Rank "
-        'correlation of the sizes, mean over predictions.</p><div class="wide">'
-        f'<table class="list"><tr><td></td>{head}</tr>'
+        f"<h2>{html.escape(title)}</h2><p class='quiet'>Rank correlation of the sizes, mean over "
+        'predictions.</p><div class="wide" tabindex="0" role="region" '
+        f'aria-label="{html.escape(title)}"><table class="list"><tr><td></td>{head}</tr>'
         f"{rows}</table></div>"
     )
 
 
-_BODY = """<header>
-<h1>{title}</h1>
-<p>{description}</p>
-</header>
-<main>
+_BODY = """{opening}
+<main class="story">
 <div class="row">
-<label {model_hidden}>model <select id="model">{models}</select></label>
-<label>definition <select id="definition">{definitions}</select></label>
-<label><input type="checkbox" id="fixed"> keep this prediction</label>
+<label {model_hidden}>Model <select id="model">{models}</select></label>
+<label>Definition <select id="definition">{definitions}</select></label>
+<label><input type="checkbox" id="fixed"> Keep this prediction</label>
 </div>
-<p id="meaning" class="quiet"></p>
+{key}
+<figure id="connected">
+<div id="text" class="text" tabindex="0" role="application"
+aria-label="The text; arrow keys move, Enter keeps the prediction"></div>
 <div id="readout" class="readout" role="status">Hover over a {token} for what mattered for
 it.</div>
-<div id="text" class="text" tabindex="0" aria-label="The text; arrow keys move"></div>
-<p class="quiet">Hover over a {token} (or arrow keys): the earlier ones that mattered for
-expecting it light up, each prediction on its own scale; the green frame is the {token} itself.
-A click keeps the prediction, so that hovering shows the number of each earlier {token}.</p>
+<figcaption>Hover over a {token}, tap it, or use the arrow keys: the earlier ones that mattered
+for expecting it light up, each prediction on its own scale; the green frame is the {token}
+itself. A click keeps the prediction, so that hovering shows the number of each earlier {token}.
+<span id="meaning"></span></figcaption>
+</figure>
+{tries}
 <h2>What was expected there <span class="quiet" id="chance"></span></h2>
 <table class="list predictions"><tbody id="predictions"></tbody></table>
 <h2>All pairs</h2>
@@ -320,6 +389,7 @@ number itself.</p>
 <div class="plot"><!--map--></div>
 <h2>How far back?</h2>
 <div class="plot"><!--reached--></div>
+{closing}
 {agreement}
 </main>
 {data}"""

@@ -10,13 +10,13 @@ from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.model import Config, Params, read_out, zero_carry
 from jaxrnn.charlm.tokenizers import Tokenizer
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.gradient_traces import (
+from jaxrnn.microscope.traces.gradient_traces import (
     chosen_logits,
     input_gradients,
     state_gradients,
     weight_contributions,
 )
-from jaxrnn.microscope.interventions import input_vectors
+from jaxrnn.microscope.traces.interventions import input_vectors
 from jaxrnn.networks import thread, trace_with_outputs, unroll
 from jaxrnn.recurrence import Trace as LayerTrace
 

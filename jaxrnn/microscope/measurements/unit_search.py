@@ -10,8 +10,13 @@ by comparing each with the strongest unit of every permutation (Westfall and You
 single-step maxT procedure). That bounds the chance of even one false name, which is stricter than
 Benjamini and Hochberg's bound on their share.
 
-A name is no proof of learning: random units encode the last character well. So the same search
-runs in the untrained twin, and its strongest unit for the same probe stands beside each finding.
+A name is no proof of learning: random units encode the last character well. So where the states
+of untrained networks are given, they are the null distribution. Each association is measured in
+the spread that the same probe and lag have over their units (Fisher's z = artanh r, which evens
+out the ends), so that a correlation of 0.6 with being inside quotes counts for more than 0.9 with
+a space. A unit has a name only where it is above what the best of as many untrained units would
+reach: the (1 − error rate) quantile of their maximum, from a Gumbel distribution fitted to the
+untrained units' own best associations, searched for in the same way.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.probes import Probe
+from jaxrnn.microscope.measurements.probes import Probe
 
 Matrix = NDArray[np.float64]
 
@@ -32,15 +37,16 @@ class Finding(NamedTuple):
 
     Attributes:
         unit: its index.
-        meaning: the probe and its lag in words, e.g. `before '4'`.
+        meaning: the probe and its lag in words, e.g. `next character is '4'`.
         probe: the probe's name.
         lag: characters by which the probe is ahead of the state.
         association: correlation on the half that chose the pair, in [−1, 1].
         confirmation: correlation on the other half.
         p_value: of the confirmation, over all units together.
         named: whether p_value and confirmation pass the search's bounds with the same sign.
-        untrained: the strongest |correlation| of any unit of the untrained twin with the same
-            probe and lag on the same half; NaN without a twin.
+        untrained: the strongest |correlation| of any untrained unit with the same probe and lag
+            on the same half; NaN without untrained networks.
+        score: artanh of the confirmation in the spread of the untrained units; NaN without them.
     """
 
     unit: int
@@ -52,17 +58,21 @@ class Finding(NamedTuple):
     p_value: float
     named: bool
     untrained: float
+    score: float
 
 
 class UnitSearch(NamedTuple):
     """What a search found.
 
     Attributes:
-        findings: one for each unit, strongest confirmation first.
-        untrained_findings: the same search in the untrained twin; empty without one.
+        findings: one for each unit; the highest score first, without untrained networks the
+            strongest confirmation.
+        untrained_findings: the same search in the first untrained network, with the others as its
+            null; empty without two of them.
         pairs: probes times lags tried for each unit.
         error_rate: bound on the chance that any name is false.
         least_association: a name needs at least this |confirmation|.
+        bar: a name needs a score above it; NaN without untrained networks.
     """
 
     findings: tuple[Finding, ...]
@@ -70,6 +80,7 @@ class UnitSearch(NamedTuple):
     pairs: int
     error_rate: float
     least_association: float
+    bar: float
 
 
 def search_units(
@@ -90,9 +101,10 @@ def search_units(
         units: [T, U] states h_t after reading text[t], or gates, or any other signal.
         probes: properties of the same text, values [T]; see `standard_probes`.
         key: a `jax.random.key` for the permutations.
-        untrained: [T, U'] the same signal in the untrained twin.
+        untrained: [K, T, U'] the same signal in K untrained networks, or [T, U'] in one. A few
+            hundred units of all together make a good null distribution.
         lags: how many characters each probe is moved ahead of the state. For a character's probe
-            0 is "after it", 1 "before it".
+            0 is the last character read, 1 the next.
         error_rate: bound on the chance that any name is false, in (0, 1).
         least_association: a name needs at least this |correlation| on the second half; 0.5 is a
             quarter of the unit's variance.
@@ -108,10 +120,10 @@ def search_units(
 
     >>> text = "".join(np.random.default_rng(0).choice(list("abc"), 2000))
     >>> is_c = np.array([c == "c" for c in text])
-    >>> from jaxrnn.microscope.probes import characters
+    >>> from jaxrnn.microscope.measurements.probes import characters
     >>> report = search_units(np.roll(is_c, 1)[:, None], characters(text), jax.random.key(0))
     >>> report.findings[0].meaning, report.findings[0].named
-    ("1 after 'c'", True)
+    ("last character but one is 'c'", True)
     """
     signal = _signal("units", units)
     lags = tuple(lags)
@@ -121,24 +133,31 @@ def search_units(
     rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,), np.uint32)))
     orders = [_permuted_blocks(rng, len(signal) - half, blocks) for _ in range(permutations)]
 
-    def search(signal: Matrix, twin: Matrix | None) -> tuple[Finding, ...]:
-        first = _correlations(signal[:half], values[:half], lags)
-        chosen = np.abs(first).reshape(len(lags) * len(probes), -1).argmax(axis=0)
+    def halves(signal: Matrix) -> tuple[Matrix, Matrix]:
+        """[lags · P, U] correlations on the half that chooses and on the half that confirms."""
+        first, second = (
+            _correlations(signal[part], values[part], lags).reshape(-1, signal.shape[1])
+            for part in (slice(None, half), slice(half, None))
+        )
+        return first, second
+
+    def search(signal: Matrix, null: _Null | None) -> tuple[Finding, ...]:
+        first, second = halves(signal)
+        chosen, scores = _best(first, second, null)
         chosen_lags, chosen_probes = np.divmod(chosen, len(probes))
-        second = _correlations(signal[half:], values[half:], lags)
-        twins = None if twin is None else _correlations(twin[half:], values[half:], lags)
         p_values = _joint_p_values(
             signal[half:], values[half:], np.array(lags)[chosen_lags], chosen_probes, orders
         )
         findings = []
         for unit, (place, column) in enumerate(zip(chosen_lags, chosen_probes, strict=True)):
             probe, lag = probes[column], lags[place]
-            association = float(first[place, column, unit])
-            confirmation = float(second[place, column, unit])
+            association = float(first[chosen[unit], unit])
+            confirmation = float(second[chosen[unit], unit])
             named = (
                 bool(p_values[unit] <= error_rate)
                 and abs(confirmation) >= least_association
                 and association * confirmation > 0
+                and (null is None or scores[unit] > null.bar(len(chosen), error_rate))
             )
             findings.append(
                 Finding(
@@ -150,40 +169,108 @@ def search_units(
                     confirmation,
                     float(p_values[unit]),
                     named,
-                    np.nan if twins is None else float(np.abs(twins[place, column]).max()),
+                    np.nan if null is None else float(null.strongest[chosen[unit]]),
+                    np.nan if null is None else float(scores[unit]),
                 )
             )
-        return tuple(sorted(findings, key=lambda each: -abs(each.confirmation)))
+        strength = (lambda each: abs(each.confirmation)) if null is None else _score
+        return tuple(sorted(findings, key=lambda each: -strength(each)))
 
-    twin = None if untrained is None else _signal("untrained", untrained)
-    if twin is not None and len(twin) != len(signal):
-        raise ValueError(sentence("search_units", "untrained", f"[{len(signal)}, U]", twin))
+    networks = _networks(untrained, len(signal))
+    null = _null(*halves(np.concatenate(networks, axis=1))) if networks else None
+    others = _null(*halves(np.concatenate(networks[1:], axis=1))) if networks[1:] else None
     return UnitSearch(
-        search(signal, twin),
-        () if twin is None else search(twin, twin),
+        search(signal, null),
+        search(networks[0], others) if others else (),
         len(lags) * len(probes),
         error_rate,
         least_association,
+        null.bar(signal.shape[1], error_rate) if null else np.nan,
     )
+
+
+class _Null(NamedTuple):
+    """What untrained units reach.
+
+    Attributes:
+        first_spread: [lags · P], root mean square of artanh r over them, on the choosing half.
+        second_spread: the same on the confirming half.
+        strongest: [lags · P], the largest |r| on the confirming half.
+        scores: [U'], of each untrained unit's own best association.
+    """
+
+    first_spread: Matrix
+    second_spread: Matrix
+    strongest: Matrix
+    scores: Matrix
+
+    def bar(self, units: int, error_rate: float) -> float:
+        """The score that the best of so many untrained units passes at the error rate."""
+        # A Gumbel distribution by its moments: its mean is location + 0.5772 scale.
+        scale = float(self.scores.std()) * np.sqrt(6) / np.pi
+        location = float(self.scores.mean()) - np.euler_gamma * scale
+        quantile = location - scale * np.log(-np.log1p(-error_rate) / units)
+        return max(quantile, float(self.scores.max()))
+
+
+def _null(first: Matrix, second: Matrix) -> _Null:
+    one, other = (np.sqrt((_artanh(half) ** 2).mean(axis=1)) for half in (first, second))
+    unscored = _Null(one, other, np.abs(second).max(axis=1), np.zeros(0))
+    return unscored._replace(scores=_best(first, second, unscored)[1])
+
+
+def _best(first: Matrix, second: Matrix, null: _Null | None) -> tuple[NDArray[np.int64], Matrix]:
+    """Each unit's pair, chosen on the first half, and its score on the second: both [U]."""
+    if null is None:
+        return np.abs(first).argmax(axis=0), np.zeros(first.shape[1])
+    scores = [
+        np.divide(np.abs(_artanh(half)), spread[:, None], where=spread[:, None] > 1e-9,
+                  out=np.zeros_like(half))
+        for half, spread in ((first, null.first_spread), (second, null.second_spread))
+    ]  # fmt: skip
+    chosen = scores[0].argmax(axis=0)
+    return chosen, scores[1][chosen, np.arange(len(chosen))]
+
+
+def _artanh(correlations: Matrix) -> Matrix:
+    return np.arctanh(np.clip(correlations, -1 + 1e-9, 1 - 1e-9))
+
+
+def _score(finding: Finding) -> float:
+    return finding.score
+
+
+def _networks(untrained: ArrayLike | None, length: int) -> list[Matrix]:
+    """One array [T, U'] a network."""
+    if untrained is None:
+        return []
+    array = np.asarray(untrained, np.float64)
+    networks = [_signal("untrained", each) for each in (array if array.ndim == 3 else [array])]
+    for each in networks:
+        if len(each) != length:
+            raise ValueError(sentence("search_units", "untrained", f"[{length}, U]", each))
+    return networks
 
 
 def describe(probe: Probe, lag: int) -> str:
     """A probe moved by a lag, in words.
 
-    >>> from jaxrnn.microscope.probes import Probe
+    >>> from jaxrnn.microscope.measurements.probes import Probe
     >>> four = Probe("'4'", np.zeros(2), is_character=True)
     >>> [describe(four, lag) for lag in (-1, 0, 1, 2)]
-    ["1 after '4'", "after '4'", "before '4'", "2 before '4'"]
-    >>> describe(Probe("depth", np.zeros(2)), 1)
-    'depth 1 ahead'
+    ["last character but one is '4'", "last character is '4'", "next character is '4'", \
+"next character but one is '4'"]
+    >>> describe(Probe("depth", np.zeros(2)), 1), describe(Probe("depth", np.zeros(2)), -2)
+    ('depth, one character ahead', 'depth, two characters ago')
     """
     if probe.is_character:
-        if lag > 0:
-            return f"before {probe.name}" if lag == 1 else f"{lag} before {probe.name}"
-        return f"after {probe.name}" if lag == 0 else f"{-lag} after {probe.name}"
+        side, back = ("next", lag - 1) if lag > 0 else ("last", -lag)
+        far = {0: "", 1: " but one", 2: " but two"}.get(back, f" but {back}")
+        return f"{side} character{far} is {probe.name}"
     if lag == 0:
         return probe.name
-    return f"{probe.name} {abs(lag)} {'ahead' if lag > 0 else 'ago'}"
+    count = {1: "one character", 2: "two characters"}.get(abs(lag), f"{abs(lag)} characters")
+    return f"{probe.name}, {count} {'ahead' if lag > 0 else 'ago'}"
 
 
 def _signal(argument: str, values: ArrayLike) -> Matrix:

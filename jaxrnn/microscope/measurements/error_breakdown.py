@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from jaxrnn.charlm.loss_groups import Group, group_losses
 from jaxrnn.errors import sentence
-from jaxrnn.microscope.copying import SortedSuffixes, occurrences
+from jaxrnn.microscope.measurements.copying import SortedSuffixes, occurrences
 
 CAUSES = ("n-gram", "memory", "rare word", "start of a word", "punctuation", "other")
 
