@@ -7,6 +7,8 @@ import pytest
 from benchmarks import quality, report
 from benchmarks.command import main
 
+pytestmark = pytest.mark.integration
+
 TEXT = "the cat sat on the mat and the dog ran after the cat\n" * 60
 
 

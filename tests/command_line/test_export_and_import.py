@@ -12,6 +12,8 @@ from safetensors.numpy import load_file, save_file
 from jaxrnn import charlm, exchange
 from jaxrnn.command_line import main
 
+pytestmark = pytest.mark.integration
+
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(150))
 TINY = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size 4
     --max-steps 40 --sample-every 0""".split()  # noqa: SIM905

@@ -18,6 +18,8 @@ from jaxrnn.charlm.tokenizers import KINDS, make_tokenizer
 from jaxrnn.command_line import main
 from jaxrnn.command_line.train_settings import choose_settings
 
+pytestmark = pytest.mark.integration
+
 TEXT = "".join(f"{n} grüne Flaschen 🙂, die hang'n  an der Wand.\n" for n in range(150))
 TINY = """--rnn-size 6 --num-layers 1 --seq-length 10 --batch-size 4 --devices 1""".split()  # noqa: SIM905
 SIZE = 40
