@@ -24,6 +24,7 @@ from benchmarks.environment import environment
 from benchmarks.records import Record, RecordFile, read
 from benchmarks.tables import text_table
 
+SUITE = "quality"
 RATES = (1e-3, 3e-3, 1e-2)
 TRAIN, VALIDATION = 0.8, 0.1
 REFERENCE = "lstm"
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"benchmarks: TEXT: {options.text}: {error.strerror}", file=sys.stderr)
         return 2
     digest = hashlib.sha256(text).hexdigest()
-    file = RecordFile(options.out, "quality", "cpu")
+    file = RecordFile(options.out, SUITE, "cpu")
     vocabulary = len(set(text.decode()))
     known_records = read(file.path) if file.path.exists() else []
     about = environment() | {"text": digest, "text_bytes": len(text)}
@@ -115,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
         for cell in cells
         for trial in _trials(cell, seed, options, vocabulary, measure)
     ]
-    print(table(finished))
+    print(text_table(*table(finished)))
     return 0
 
 
@@ -207,11 +208,16 @@ def train(text: Path, trial: Trial, vocabulary: int) -> Record:
         return {"weights": weights, **losses}
 
 
-def table(records: Sequence[Record]) -> str:
-    """Mean test losses, cells down, sizes across, with half the range over seeds."""
+def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: mean test losses, cells down, sizes across, with half the range over seeds.
+
+    The short trials that chose a rate are left out.
+    """
+    longest = max((record["trial"]["steps"] for record in records), default=0)
     places: dict[tuple[str, int], list[Record]] = {}
     for record in records:
-        places.setdefault((record["trial"]["cell"], record["trial"]["size"]), []).append(record)
+        if record["trial"]["steps"] == longest:
+            places.setdefault((record["trial"]["cell"], record["trial"]["size"]), []).append(record)
     sizes = sorted({size for _, size in places})
     header = ["cell"]
     for size in sizes:
@@ -225,7 +231,7 @@ def table(records: Sequence[Record]) -> str:
             losses = [record["test"] for record in found]
             row += [str(trial["hidden_size"]), f"{trial['learning_rate']:g}", _mean(losses)]
         rows.append(row)
-    return text_table(header, rows)
+    return header, rows
 
 
 def _mean(losses: Sequence[float | None]) -> str:

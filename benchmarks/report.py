@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import picture
+from benchmarks import picture, quality
 from benchmarks.records import Record, latest, read
 from benchmarks.tables import comparison, markdown_table
 from jaxrnn.errors import sentence
@@ -40,9 +40,11 @@ def rewrite(page: Path, results: Path) -> None:
         )
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    new = f"{before}{BEGIN}\n{section(records)}\n{END}{after}"
-    page.write_text(new, encoding="utf-8")
-    picture.draw_speed(latest(records), page.with_name(CHART))
+    losses = [record for record in records if record["suite"] == quality.SUITE]
+    timings = [record for record in records if record["suite"] != quality.SUITE]
+    tables = "\n\n".join(filter(None, (section(timings), section_on_losses(losses))))
+    page.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
+    picture.draw_speed(latest(timings), page.with_name(CHART))
 
 
 def section(records: Sequence[Record]) -> str:
@@ -69,6 +71,24 @@ def section(records: Sequence[Record]) -> str:
                         f"**{cell}**, {title}: milliseconds, and how many times jaxrnn's time\n\n"
                         + markdown_table(header, rows)
                     )
+    return "\n\n".join(parts)
+
+
+def section_on_losses(records: Sequence[Record]) -> str:
+    """The tables of test losses: one for each text."""
+    parts = []
+    for text in dict.fromkeys(record["environment"]["text"] for record in records):
+        here = [record for record in records if record["environment"]["text"] == text]
+        about = here[0]["environment"]
+        steps = max(record["trial"]["steps"] for record in here)
+        seeds = sorted({r["trial"]["seed"] for r in here if r["trial"]["steps"] == steps})
+        parts.append(
+            "**Test loss at equal parameters**, nats a character, one layer, after "
+            f"{steps:,} windows of 32 × 64 characters (`python -m benchmarks quality TEXT`; a text "
+            f"of {about['text_bytes']:,} bytes, SHA-256 {text[:12]}…; seeds "
+            f"{', '.join(map(str, seeds))}; commit {about['commit']})\n\n"
+            + markdown_table(*quality.table(here))
+        )
     return "\n\n".join(parts)
 
 

@@ -12,6 +12,8 @@ import jaxrnn as rnn
 from jaxrnn import guides
 from jaxrnn.command_line import COMMANDS, normalise
 
+pytestmark = pytest.mark.integration
+
 PAGES = [README, *GUIDES, CONTRIBUTING, RESULTS]
 
 

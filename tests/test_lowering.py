@@ -370,6 +370,7 @@ CHARLM = {
     ],
     "sample": [*SAMPLING, first_carry],
     "sample_many": SAMPLING[:1],
+    "sample_many_scored": [sampled(scored=True)],
     "stream": SAMPLING[:1],
     "sample_scored": [sampled(scored=True)],
     "stream_scored": [sampled(scored=True)],

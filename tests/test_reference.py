@@ -6,9 +6,12 @@ import shlex
 import subprocess
 import sys
 
+import pytest
 from documents import CONTRIBUTING, GUIDES, ROOT, blocks
 
 import jaxrnn as rnn
+
+pytestmark = pytest.mark.integration
 
 
 def test_ci_builds_it_with_the_documented_command():

@@ -61,11 +61,14 @@ def own_parts(run: Run, place: str, hint: str) -> Parts:
         hint: what to do where the text is not there.
 
     Raises:
-        ValueError: the text is not where it was, or is another one now.
+        ValueError: the text is not where it was, or is another one now; or the run was imported.
     """
     if run.indexed:
         return Parts(*_indexed(run))
     command, _, argument = place.partition(": ")
+    if not run.sources:
+        rule, got = "a text, since the run was imported without its own", "none"
+        raise ValueError(sentence(command, argument, rule, got, hint))
     try:
         whole = read_own(run)
     except OSError:

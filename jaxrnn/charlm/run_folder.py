@@ -39,7 +39,8 @@ class Run:
         path: the folder.
         settings: of the run.
         vocab: the tokens that its model knows.
-        sources: of its text: files, folders, patterns, `-` or `pydoc_data.topics`.
+        sources: of its text: files, folders, patterns, `-` or `pydoc_data.topics`; none of a run
+            that was imported, whose text nobody knows.
         sha256: of its text.
         characters: of its text.
         indexed: whether its text is read from the index in this folder.
@@ -58,7 +59,7 @@ class Run:
     @property
     def source(self) -> str:
         """Where its text is from, in words."""
-        return in_words(self.sources)
+        return in_words(self.sources) if self.sources else "a text that is not known"
 
     @property
     def config(self) -> model.Config:

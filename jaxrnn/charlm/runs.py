@@ -142,7 +142,8 @@ def open_run(path: str | Path) -> Run:
     text = content["text"]
     fields = {"sources": list, "sha256": str, "characters": int, "indexed": bool}
     strict_json.check_fields(text, fields, file)
-    if not text["sources"] or not all(map(_may_be_a_path, text["sources"])):
+    known = text["sources"] or not text["characters"]  # neither is known of an imported run
+    if not known or not all(map(_may_be_a_path, text["sources"])):
         raise BrokenFileError(f"{file} names a text that no file system has.")
     try:
         settings = Settings.from_json(content["settings"])
@@ -212,16 +213,16 @@ def load_params(run: Run, note: Note) -> tuple[model.Params, dict[str, Any]]:
     return restore_part(run, lambda everything: everything.state.params, note)
 
 
-def load_sampler(run: Run, note: Note) -> tuple[model.Params, Any]:
-    """The parameters of the best checkpoint, and the carry that its first stream had reached.
+def load_sampler(run: Run, note: Note) -> tuple[tuple[model.Params, Any], dict[str, Any]]:
+    """(Parameters, the carry that the first stream had reached) of the best checkpoint, its facts.
 
     That carry is one that the model knows from training, which the zero carry need not be: a
     model that has not come to the end of its text has been at zero once.
     """
     part = lambda everything: (everything.state.params, everything.carry)  # noqa: E731
-    (params, carry), _ = restore_part(run, part, note)
+    (params, carry), facts = restore_part(run, part, note)
     # In mixed precision the carry is in the dtype of training.
-    return params, model.first_stream(carry, params.w_hy.dtype)
+    return (params, model.first_stream(carry, params.w_hy.dtype)), facts
 
 
 def load_history(run: Run, note: Note) -> dict[int, model.Params]:

@@ -181,12 +181,48 @@ def sample_scored(
         >>> len(written.text), written.surprisals.shape
         (3, (3,))
     """
-    found = list(stream_scored(config, params, vocab, key, **sampling))
-    return Scored(
-        tuple(token for piece in found for token in piece.tokens),
-        np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in found)]),
-        np.concatenate([np.zeros(0), *(piece.surprisals for piece in found)]),
-    )
+    return _joined(stream_scored(config, params, vocab, key, **sampling))
+
+
+def sample_many_scored(
+    config: model.Config,
+    params: model.Params,
+    vocab: Tokenizer,
+    key: Array,
+    count: int,
+    **sampling: Unpack[Sampling],
+) -> list[Scored]:
+    """The texts of `sample_many` with the surprisal of each token.
+
+    Args:
+        config: the model.
+        params: its parameters.
+        vocab: its vocabulary.
+        key: a `jax.random.key`; consumed.
+        count: texts.
+        sampling: the keywords of `Sampling`, as in `sample`.
+
+    Returns:
+        `count` of `Scored`; their texts are what `sample_many` returns for the same arguments.
+
+    Raises:
+        TypeError, ValueError: as `sample`.
+
+    Example:
+        >>> import jax
+        >>> from jaxrnn.charlm import Vocab
+        >>> vocab = Vocab.from_text("abc ")
+        >>> config = model.Config(vocab_size=len(vocab), cell="gru", hidden_size=8, num_layers=1)
+        >>> params = model.init(config, jax.random.key(0))
+        >>> both = sample_many_scored(config, params, vocab, jax.random.key(1), 2, length=3)
+        >>> [written.surprisals.shape for written in both]
+        [(3,), (3,)]
+    """
+    count = check_integer("count", count, 1)
+    asked = check_asked(config, vocab, key, complete("sample", sampling))
+    made = list(_chunks(config, params, vocab, key, asked, count=count, steps=None, scored=True))
+    columns = [[_column(chunk, at) for chunk in made] for at in range(count)]
+    return [_joined(pieces(vocab, column, asked.stop)) for column in columns]
 
 
 def stream_scored(
@@ -314,6 +350,21 @@ def before(written: Scored, stop: str) -> Scored:
     if tokens:
         tokens[-1] = tokens[-1][: len(tokens[-1]) - (len(kept.text) - characters)]
     return kept._replace(tokens=tuple(tokens))
+
+
+def _column(chunk: Chunk, at: int) -> Chunk:
+    """One text of several, for `pieces`."""
+    nats = None if chunk.nats is None else chunk.nats[:, at : at + 1]
+    return chunk._replace(ids=chunk.ids[:, at : at + 1], nats=nats)
+
+
+def _joined(found: Iterable[Scored]) -> Scored:
+    found = list(found)
+    return Scored(
+        tuple(token for piece in found for token in piece.tokens),
+        np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in found)]),
+        np.concatenate([np.zeros(0), *(piece.surprisals for piece in found)]),
+    )
 
 
 def _whole(written: Scored, characters: int) -> Scored:

@@ -115,7 +115,7 @@ def in_options(command: str, said: str) -> str:
     >>> in_options("train", "Config: hidden_size: expected at least 1, got 0.")
     'train: --rnn-size: expected at least 1, got 0.'
     """
-    found = re.match(r"\w+: (\w+): (?=expected )", said)
+    found = re.match(r"\w+: (?:--)?([\w-]+): (?=expected )", said)
     module = sys.modules.get(f"jaxrnn.command_line.{command}")
     if found is None or module is None:
         return said

@@ -159,8 +159,8 @@ def _own_parts(opened: "Run", needed: bool) -> "Parts | None":
     except ValueError as error:
         if needed:
             raise
-        said = str(error).partition(" Hint: ")[0]
-        _note(f"{said} There are no n-grams to compare with.")
+        said = str(error).partition(" Hint: ")[0].removeprefix("evaluate: TEXT: ")
+        _note(f"There are no n-grams to compare with: {said}")
         return None
 
 

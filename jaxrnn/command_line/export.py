@@ -65,13 +65,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_onnx(path: Path, opened: "Run") -> int:
-    from jaxrnn.charlm import files
+    from jaxrnn.charlm import files, runs
     from jaxrnn.exchange.onnx_package import require_onnx
     from jaxrnn.exchange.onnx_steps import charlm_to_onnx
-    from jaxrnn.exchange.run_files import best_of
 
     require_onnx()  # before the checkpoint is read
-    (params, carry), facts = best_of(opened, _note)
+    (params, carry), facts = runs.load_sampler(opened, _note)
     model = charlm_to_onnx(opened.config, params, opened.vocab, carry=carry)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, model.SerializeToString())

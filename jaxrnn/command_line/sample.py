@@ -123,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     if temperature == 0 and prime and options.seed is not None:
         rule = "no such option where the likeliest token is taken each time"
         raise ValueError(sentence("sample", "--seed", rule, options.seed))
-    params, carry = runs.load_sampler(trained, lambda note: print(note, file=sys.stderr))
+    (params, carry), _ = runs.load_sampler(trained, _note)
     key = jax.random.key(SEED if options.seed is None else options.seed)
     arguments = (trained.config, params, trained.vocab)
     how: Sampling = {
@@ -148,6 +148,9 @@ def run(options: argparse.Namespace) -> int:
             carry=carry,
         )  # fmt: skip
         texts = [[show(beam.written)] for beam in found[: options.count]]
+    elif options.count > 1 and options.surprise:
+        scored = sampling.sample_many_scored(*arguments, key, options.count, **how)
+        texts = [[show(each)] for each in scored]
     elif options.count > 1:
         many = sampling.sample_many(*arguments, key, options.count, **how)
         texts = [[text] for text in many]
@@ -164,6 +167,10 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.flush()
         sys.stdout.write("" if is_table else "\n")
     return 0
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _show(options: argparse.Namespace) -> tuple[Callable[["Scored"], str], bool]:
@@ -199,10 +206,6 @@ def _check_together(options: argparse.Namespace) -> None:
         if options.prime == "-":
             rule = "a text beside --interactive, which reads standard input itself"
             raise ValueError(sentence("sample", "--prime", rule, "-"))
-    if options.surprise and options.count > 1 and options.beam is None:
-        rule = "1 beside --surprise, but with --beam"
-        hint = "another --seed writes another text"
-        raise ValueError(sentence("sample", "--count", rule, options.count, hint))
 
 
 def _temperature(options: argparse.Namespace) -> float:

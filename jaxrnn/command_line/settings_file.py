@@ -59,7 +59,8 @@ def read_settings(path: str, make_parser: Callable[[], argparse.ArgumentParser])
         near = [
             close for name in unknown for close in difflib.get_close_matches(name, list(actions), 1)
         ]
-        hint = f"did you mean {', '.join(near)}?" if near else "jaxrnn train --help names them"
+        meant = f"did you mean {', '.join(near).replace('-', '_')}?"
+        hint = meant if near else "jaxrnn train --help names them"
         rule = f"options of jaxrnn train, but for {', '.join(NOT_IN_A_FILE)}"
         raise ValueError(_said(file, rule, ", ".join(map(repr, unknown)), hint))
 

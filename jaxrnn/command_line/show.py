@@ -30,9 +30,9 @@ def make_parser() -> argparse.ArgumentParser:
     """The options of `jaxrnn show`."""
     parser = argparse.ArgumentParser(
         prog="jaxrnn show",
-        description="Reads a text with the model of a run and writes a page of what happens "
-        "inside it: one HTML file that needs no network. It takes the checkpoint of the best "
-        "validation loss.",
+        description="Reads a text with the model of a run and writes a page of what happens\n"
+        "inside it: one HTML file that needs no network. It takes the checkpoint of the\n"
+        "best validation loss.",
         epilog="views, and the options that they take beside --out:\n"
         + "\n".join(
             f"  {name:13}  {view.summary}{_listed(view.options)}" for name, view in VIEWS.items()
@@ -49,39 +49,45 @@ def make_parser() -> argparse.ArgumentParser:
         "--view",
         choices=VIEWS,
         default="story",
-        help="what to look at (story: all of it on one page), see below",
+        help="what to look at, see below (default: story, all of it on one page)",
     )
     parser.add_argument(
         "--text",
         metavar="FILE",
-        help="a text to read, - for standard input; default: the held-out part of the run's own",
+        help="a text to read, - for standard input (default: the held-out part of the run's own)",
     )
-    parser.add_argument("--encoding", metavar="NAME", help="of the text file (utf-8)")
+    parser.add_argument("--encoding", metavar="NAME", help="of the text file (default: utf-8)")
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="the page, or a still picture where it ends in .png, .svg or .pdf; default: VIEW.html "
-        "in the folder of the run",
+        help="the page, or a still picture where it ends in .png, .svg or .pdf (default: VIEW.html "
+        "in the folder of the run)",
     )
     parser.add_argument(
-        "--from", type=whole_number, metavar="N", help="first character, byte or word (0)"
+        "--from", type=whole_number, metavar="N", help="first character, byte or word (default: 0)"
     )
     parser.add_argument(
-        "--to", type=whole_number, metavar="N", help="after the last one; default: by the view"
+        "--to", type=whole_number, metavar="N", help="after the last one (default: by the view)"
     )
     parser.add_argument(
-        "--layer", type=whole_number, metavar="N", help="counted from 1; default: the last one"
+        "--layer", type=whole_number, metavar="N", help="counted from 1 (default: the last one)"
     )
     parser.add_argument(
         "--units",
         metavar="LIST",
-        help="e.g. 0-15,40; default: all, of the stepper all or those that move most",
+        help="for example 0-15,40 (default: all, of the stepper those that move most where there "
+        "are many)",
     )
     parser.add_argument(
-        "--definition", choices=DEFINITIONS, help="of connectivity; default: all of them"
+        "--definition",
+        choices=DEFINITIONS,
+        help="of connectivity: the measure of what mattered (default: all of them)",
     )
     parser.add_argument(
-        "--value", type=float, metavar="X", help="of clamping, to hold units at (0, silence)"
+        "--value",
+        type=float,
+        metavar="X",
+        help="of clamping: what to hold units at (default: 0, silence)",
     )
     backend.add_device(parser)
     add_import(parser)
@@ -178,10 +184,9 @@ def _layer(number: int) -> int:
 
 def _text(options: argparse.Namespace, subject: "Subject") -> tuple[str, str]:
     from jaxrnn.charlm.sources import in_words
-    from jaxrnn.microscope.views.subject import held_out_text
 
     if options.text is None:
-        return held_out_text(subject.run)
+        return subject.held_out_text()
     newlines = subject.run.settings.newlines
     corpus = read_text(options.text, options.encoding, "--text", newlines)
     return corpus.text, Path(in_words(corpus.sources)).name

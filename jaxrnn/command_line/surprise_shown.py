@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 COLOURS = ((0.5, 230), (1.0, 229), (2.0, 222), (3.0, 215), (5.0, 203))
 BLACK = 16
 TABLE_HEAD = "token\tnats\n"
-_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def has_colours(stream: object) -> bool:
@@ -32,9 +31,15 @@ def legend() -> str:
 
 
 def as_table(written: "Scored") -> str:
-    """A line for each token, `token<TAB>nats`; tabs, new lines and backslashes are escaped."""
+    """A line for each token, `token<TAB>nats`; what does not print is escaped."""
     rows = zip(written.tokens, written.surprisals.tolist(), strict=True)
-    return "".join(f"{token.translate(_ESCAPED)}\t{nats:.4f}\n" for token, nats in rows)
+    return "".join(f"{''.join(map(_escaped, token))}\t{nats:.4f}\n" for token, nats in rows)
+
+
+def _escaped(character: str) -> str:
+    """As Python writes it in a string; an ideographic space, too, would look like nothing."""
+    plain = character.isprintable() and character != "\\"
+    return character if plain else ascii(character)[1:-1]
 
 
 def _coloured(token: str, nats: float) -> str:

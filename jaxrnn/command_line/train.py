@@ -48,9 +48,13 @@ def run(options: argparse.Namespace) -> int:
         if "include" in some:
             some["include"] = tuple(some["include"])
     for name in ("encoding", "newlines", "include", "documents"):
-        if name in given and not ({"text", "resume"} & (given.keys() | file.keys())):
+        # A run's settings.toml says what they are even where they are the default.
+        kept = getattr(Settings(), name)
+        value = given.get(name, file.get(name, kept))
+        needs = name in given or value != kept
+        if needs and not ({"text", "resume"} & (given.keys() | file.keys())):
             rule = "a TEXT beside it, since Python's own documentation needs none"
-            raise ValueError(sentence("train", option(name), rule, given[name]))
+            raise ValueError(sentence("train", option(name), rule, value))
     text, out, resume = take("text"), take("out"), take("resume", False)
     preset, init_from, asked = take("preset"), take("init_from"), take("devices")
     coordinator, count, process = take("coordinator"), take("num_processes"), take("process_id")
@@ -120,6 +124,11 @@ def _run_to_resume(out: str | None, given: dict[str, Any]) -> "tuple[Run, Settin
     if out is None:
         raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
     old = runs.open_run(out)
+    if not old.sources:
+        rule = "a run that was trained here"
+        got = f"{old.path}, which was imported without the optimizer's state and the text"
+        hint = f"jaxrnn train TEXT --init-from {old.path} starts a new run from its weights"
+        raise ValueError(sentence("train", "--resume", rule, got, hint))
     given = resolve_names(given)
     for name, value in given.items():
         kept = getattr(old.settings, name)

@@ -18,7 +18,8 @@ class _Parser(argparse.ArgumentParser):
                 names = ", ".join(cell_names())
                 action.help = (
                     "the cell, with commas one for each layer: rnn (which is elman), "
-                    f"{names} (default: gru)"
+                    f"{names}. With --preset char-rnn, gru is gru_reset_before, as it was there "
+                    "(default: gru)"
                 )
         return super().format_help()
 

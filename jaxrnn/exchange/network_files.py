@@ -142,6 +142,9 @@ def _network(path: Path, text: str) -> tuple[Network, Any]:
     """The network that a description says, and its params as shapes and dtypes."""
     name = f"The description of the network in {path}"
     content = strict_json.parse(text.encode(), name, most_brackets=_LARGEST_DESCRIPTION)
+    if isinstance(content, dict) and "settings" in content:
+        hint = "jaxrnn import makes a run of it, and charlm.load a model of that"
+        raise BrokenFileError(f"{path} is of a run, which has more than a network: {hint}.")
     if isinstance(content, dict) and content.get("format") != FORMAT:
         found = strict_json.shorten(content.get("format"))
         raise BrokenFileError(f"{name} has the format {found}, where {FORMAT} is known.")

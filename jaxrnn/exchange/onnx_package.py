@@ -45,9 +45,9 @@ def read_model(function: str, source: Any) -> Any:
     """
     onnx = require_onnx()
     if isinstance(source, onnx.ModelProto):
-        model, name = source, "the model"
+        model, name = source, "The model"
     elif isinstance(source, bytes):
-        model, name = _parsed(source, "the bytes"), "the bytes"
+        model, name = _parsed(source, "The bytes"), "The bytes"
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
         name = str(path)
@@ -67,7 +67,7 @@ def read_model(function: str, source: Any) -> Any:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, TypeError) as error:
-        raise BrokenFileError(f"{name}: is no valid ONNX model: {_first_line(error)}.") from None
+        raise BrokenFileError(f"{name} is no valid ONNX model: {_first_line(error)}.") from None
     return model
 
 
@@ -142,7 +142,7 @@ def _parsed(data: bytes, name: str) -> Any:
     try:
         return onnx.load_model_from_string(data)
     except DecodeError:
-        raise BrokenFileError(f"{name}: is no ONNX model, or was cut short.") from None
+        raise BrokenFileError(f"{name} is no ONNX model, or was cut short.") from None
 
 
 def _first_line(error: Exception) -> str:

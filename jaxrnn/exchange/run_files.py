@@ -3,8 +3,8 @@
 The file holds what `sample`, `evaluate` and `show` need: the parameters of the best checkpoint, the
 carry from which `sample` begins, the settings, the vocabulary. It does not hold the text, nor where
 that was; nor the optimizer's state, the other streams' carries and the losses so far, without which
-training cannot go on. A run that is made of it has zeros in their place, and no text fits it, so
-that `train --resume` refuses it.
+training cannot go on. A run that is made of it has zeros in their place and names no text, so that
+`train --resume` refuses it.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.charlm import files, model, runs, state, strict_json
+from jaxrnn.charlm import files, runs, state, strict_json
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.files import BrokenFileError
 from jaxrnn.charlm.journal import Journal
@@ -87,7 +87,7 @@ def write_run(path: Path, run: Run, note: Note) -> int:
         ImportError: the package safetensors is missing.
     """
     require_safetensors()
-    (params, carry), facts = best_of(run, note)
+    (params, carry), facts = runs.load_sampler(run, note)
     description = {
         "format": FORMAT,
         "settings": dataclasses.asdict(run.settings),
@@ -97,17 +97,6 @@ def write_run(path: Path, run: Run, note: Note) -> int:
     }
     write_arrays(path, _Arrays(params, carry), description)
     return int(facts["step"])
-
-
-def best_of(run: Run, note: Note) -> tuple[tuple[model.Params, Any], dict[str, Any]]:
-    """((the parameters, the carry of the first stream), facts) of a run's best checkpoint."""
-
-    def part(everything: state.RunState) -> Any:
-        return everything.state.params, everything.carry
-
-    (params, carry), facts = runs.restore_part(run, part, note)
-    # In mixed precision the carry is in the dtype of training.
-    return (params, model.first_stream(carry, params.w_hy.dtype)), facts
 
 
 def read_file(path: Path) -> FileOfRun:
@@ -181,8 +170,7 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
     journal = Journal(step=file.step, reported=file.step, best_validation=file.best_validation)
     with runs.lock(out, note):
         # No text is empty, so that none has the SHA-256 of this one.
-        source = f"unknown (the run was imported from {file.path.name})"
-        run = runs.create(out, file.settings, file.vocab, Corpus("", (source,)))
+        run = runs.create(out, file.settings, file.vocab, Corpus("", ()))
         run.save(everything, journal._asdict(), best=True)
         run.write_config()
     return run

@@ -14,6 +14,8 @@ from benchmarks.command import choices, main, parser
 from benchmarks.problems import LayerProblem, Size
 from benchmarks.worker import WorkerFailure
 
+pytestmark = pytest.mark.integration
+
 TINY = LayerProblem("elman", Size(2, 5, 3, 4))
 
 

@@ -13,6 +13,8 @@ from benchmarks.peers.peer import JAX, Library, Peer, Prepared
 from benchmarks.problems import LayerProblem, Size
 from benchmarks.worker import Worker, WorkerFailure, device_environment, peer_commands
 
+pytestmark = pytest.mark.integration
+
 TINY = LayerProblem("elman", Size(2, 5, 3, 4))
 PRECISION = {"highest": 3.0, None: 1.0}
 

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from benchmarks import quality
+from benchmarks import quality, report
 from benchmarks.command import main
+
+pytestmark = pytest.mark.integration
 
 TEXT = "the cat sat on the mat and the dog ran after the cat\n" * 60
 
@@ -44,12 +46,19 @@ def test_sizes_are_the_largest_that_fit(cell):
 
 def test_the_table_shows_means_and_half_the_range():
     records = [
-        {"trial": {"cell": "gru", "size": 128, "hidden_size": 147, "learning_rate": 0.005},
-         "test": loss}
-        for loss in (1.5, 1.6)
+        {"trial": {"cell": "gru", "size": 128, "hidden_size": 147, "learning_rate": 0.005,
+                   "steps": steps, "seed": seed},
+         "test": loss,
+         "environment": {"text": "0123456789abcdef", "text_bytes": 99, "commit": "c0ffee"}}
+        for loss, steps, seed in ((1.5, 10, 1), (1.6, 10, 2), (9.0, 2, 1))
     ]  # fmt: skip
-    row = quality.table(records).splitlines()[1]
-    assert row.split() == ["gru", "147", "0.005", "1.550", "±", "0.050"]
+    header, rows = quality.table(records)
+    assert header == ["cell", "units", "rate", "as LSTM 128"]
+    assert rows == [["gru", "147", "0.005", "1.550 ± 0.050"]]
+    page = report.section_on_losses(records)
+    assert "| gru | 147 | 0.005 | 1.550 ± 0.050 |" in page
+    assert "after 10 windows" in page
+    assert "seeds 1, 2;" in page
 
 
 def test_a_model_that_diverges_is_no_ones_choice(tmp_path, capsys, monkeypatch):

@@ -42,7 +42,7 @@ def in_silence(path, settings, x64):
         with jax.transfer_guard("disallow"):
             records = list(training_loop.train(work))
             end = training_loop.resume(run, corpus, pytest.fail)
-            params, carry = runs.load_sampler(run, pytest.fail)
+            (params, carry), _ = runs.load_sampler(run, pytest.fail)
             model, how = (run.config, params, run.vocab), {"length": 9, "top_p": 0.9}
             text = charlm.sample(*model, key, carry=carry, **how)
             assert charlm.sample_scored(*model, key, carry=carry, **how).text == text

@@ -91,7 +91,7 @@ def test_the_last_and_the_best_are_read(run, shapes):
     assert (int(tree.state.step), facts["step"]) == (30, 30)
     params, facts = runs.load_params(run, pytest.fail)
     assert (float(params.b_y[0]), facts["step"]) == (10, 10)
-    params, carry = runs.load_sampler(run, pytest.fail)
+    (params, carry), _ = runs.load_sampler(run, pytest.fail)
     assert carry[0].h.shape == (2,)
     history = runs.load_history(run, pytest.fail)
     assert [(step, float(params.b_y[0])) for step, params in history.items()] == [

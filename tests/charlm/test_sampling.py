@@ -362,6 +362,8 @@ def test_every_way_to_write_takes_a_stop(params, prime):
     several = charlm.sample_many(CONFIG, params, VOCAB, key, 3, prime=prime, length=70)
     cut = [text.partition(stop)[0] for text in several]
     assert charlm.sample_many(CONFIG, params, VOCAB, key, 3, **how) == cut
+    scored = charlm.sample_many_scored(CONFIG, params, VOCAB, key, 3, **how)
+    assert [each.text for each in scored] == cut
     with pytest.raises(ValueError, match="sample: stop: expected at least one character"):
         charlm.stream(CONFIG, params, VOCAB, key, stop="")
     with pytest.raises(TypeError, match="sample: stop: expected a string"):
@@ -378,6 +380,9 @@ def test_surprisals_are_those_of_the_text_read_again(params, temperature):
     assert VOCAB.decode(written.ids) == "".join(written.tokens) == written.text
     again = charlm.surprisals(CONFIG, params, VOCAB.encode("bad cab" + written.text))
     np.testing.assert_allclose(written.surprisals, again[-70:], rtol=1e-12, atol=1e-14)
+    for one in charlm.sample_many_scored(CONFIG, params, VOCAB, key, 3, top_p=0.9, **how):
+        again = charlm.surprisals(CONFIG, params, VOCAB.encode("bad cab" + one.text))
+        np.testing.assert_allclose(one.surprisals, again[-70:], rtol=1e-12, atol=1e-14)
     from_nothing = charlm.sample_scored(CONFIG, params, VOCAB, key, length=1)
     np.testing.assert_allclose(from_nothing.surprisals, [np.log(10)])
 

@@ -20,6 +20,7 @@ from jaxrnn.charlm.reading import Piece
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.text_index import Division, TextIndex
 from jaxrnn.charlm.tokenizers import make_tokenizer
+from jaxrnn.microscope.views.subject import Subject
 
 TEXT = "".join(f"{n} grüne Flaschen an der Wand, 緑 \n" for n in range(150)) + "\udc80 end"
 SETTINGS = Settings(
@@ -275,3 +276,8 @@ def test_the_parts_of_a_run_on_disk_are_those_of_its_text(tmp_path, monkeypatch)
     assert len(part.tokens.ids) == 100
     assert train.startswith(part.text)
     assert part.text == vocab.decode(part.tokens.ids)
+    said: list[str] = []
+    subject = Subject(str(tmp_path), said.append)
+    assert subject.held_out_text()[1] == "the beginning of the text that it was trained on"
+    assert subject.own_text.train.text == part.text
+    assert said == [f"Of each part of the text of {tmp_path}, the first 100 characters are read."]

@@ -84,7 +84,7 @@ def test_a_run_goes_by_the_rates_of_its_settings(whole):
 
 def test_samplers_start_where_the_first_stream_is(whole):
     run, *_ = whole
-    params, carry = runs.load_sampler(run, pytest.fail)
+    (params, carry), _ = runs.load_sampler(run, pytest.fail)
     arrays, _ = saved_runs.checkpoint(run.best_path)
     np.testing.assert_array_equal(params.w_hy, arrays["state.params.w_hy"])
     np.testing.assert_array_equal(carry[0].h, arrays["carry[0].h"][0])

@@ -14,6 +14,8 @@ from saved_runs import checkpoint
 from jaxrnn.charlm import plan, runs, supply, text_index
 from jaxrnn.command_line import main
 
+pytestmark = pytest.mark.integration
+
 LINES = [f"{number} green bottles hanging on the wall, \n" for number in range(120)]
 TINY = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size 4 --devices 1
     --max-steps 6 --print-every 2 --sample-every 0""".split()  # noqa: SIM905

@@ -8,6 +8,8 @@ import pytest
 import jaxrnn as rnn
 from jaxrnn.command_line import main
 
+pytestmark = pytest.mark.integration
+
 SOURCE = """
     import dataclasses
     import jaxrnn as rnn

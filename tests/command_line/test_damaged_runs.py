@@ -17,7 +17,7 @@ from damage import Damage, damage
 from many_commands import MEMORY, SECONDS, Commands, Result, misbehaviour
 
 pytestmark = [
-    pytest.mark.processes,
+    pytest.mark.integration,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches /proc"),
 ]
 

@@ -10,6 +10,8 @@ from jaxrnn.command_line import main
 from jaxrnn.microscope.demos import site
 from jaxrnn.microscope.experiments import EXPERIMENTS, generation, lstm, order, silent
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def _caches_apart(monkeypatch, tmp_path_factory):

@@ -1,6 +1,7 @@
 """`jaxrnn export` and `jaxrnn import`: the same text elsewhere, and refusals in a sentence."""
 
 import json
+import tomllib
 
 import numpy as np
 import onnxruntime
@@ -8,8 +9,10 @@ import pytest
 from exchange.test_onnx_steps import greedy
 from safetensors.numpy import load_file, save_file
 
-from jaxrnn import charlm
+from jaxrnn import charlm, exchange
 from jaxrnn.command_line import main
+
+pytestmark = pytest.mark.integration
 
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(150))
 TINY = """--rnn-size 8 --num-layers 1 --model elman --seq-length 10 --batch-size 4
@@ -59,6 +62,8 @@ def test_there_and_back(trained, capsys, tmp_path):
     file, again = tmp_path / "model.safetensors", tmp_path / "again"
     said(capsys, "export", trained, file)
     assert str(trained.parent).encode() not in file.read_bytes()
+    with pytest.raises(ValueError, match=r"is of a run.* jaxrnn import makes a run of it"):
+        exchange.load_safetensors(file)
     told = said(capsys, "import", file, "--out", again)
     assert "training cannot resume from it" in told
     assert f"--init-from {again}" in told
@@ -76,9 +81,21 @@ def test_there_and_back(trained, capsys, tmp_path):
     second = tmp_path / "second.safetensors"
     said(capsys, "export", again, second)
     assert second.read_bytes() == file.read_bytes()
-    assert "expected the text" in fails(capsys, "train", "--out", again, "--resume")
-    refused = fails(capsys, "train", text, "--out", again, "--resume")
-    assert "--init-from starts a new run from this one's weights" in refused
+    for named in ([], [text]):
+        refused = fails(capsys, "train", *named, "--out", again, "--resume")
+        assert "train: --resume: expected a run that was trained here" in refused
+        assert f"jaxrnn train TEXT --init-from {again} starts a new run" in refused
+    assert "name a text: --text FILE" in fails(capsys, "show", again)
+    assert "name a text: jaxrnn evaluate" in fails(capsys, "evaluate", again)
+    capsys.readouterr()
+    assert main(["evaluate", str(again), str(text)]) == 0
+    assert capsys.readouterr().err == (
+        "There are no n-grams to compare with: expected a text, since the run was imported without "
+        "its own, got none.\n"
+    )
+    settings = tomllib.loads((again / "settings.toml").read_text())
+    assert "text" not in settings
+    assert settings["rnn_size"] == 8
 
 
 def test_a_run_of_words(capsys, tmp_path):

@@ -10,7 +10,7 @@ from many_commands import Commands, misbehaviour
 
 from jaxrnn.command_line import sample, train
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.integration
 
 SEED = 10
 TINY = """--model elman --rnn-size 8 --num-layers 1 --seq-length 10 --batch-size 4 --devices 1

@@ -13,7 +13,7 @@ import saved_runs
 
 from jaxrnn.charlm import runs
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.integration
 
 OPTIONS = """--rnn-size 24 --num-layers 1 --model gru --seq-length 10 --batch-size 4 --dropout 0.1
     --max-steps 600 --print-every 4 --eval-val-every 12 --sample-every 0""".split()  # noqa: SIM905

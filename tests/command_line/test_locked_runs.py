@@ -36,7 +36,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 def test_a_folder_that_another_process_trains_in(text, tmp_path, capsys):
     out = tmp_path / "run"
     with held_by_another(out):

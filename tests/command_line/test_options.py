@@ -5,6 +5,7 @@ import io
 import re
 import subprocess
 import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ import saved_runs
 from jaxrnn.charlm import runs
 from jaxrnn.charlm.settings import PRESETS, Settings
 from jaxrnn.charlm.settings_toml import settings_toml
-from jaxrnn.command_line import main, train
+from jaxrnn.command_line import in_options, main, train
 from jaxrnn.command_line.settings_file import read_settings
 from jaxrnn.command_line.train_settings import choose_settings
 
@@ -226,7 +227,7 @@ def test_options_stand_above_the_file_and_the_file_above_the_preset(tmp_path):
     ("content", "said"),
     [
         ("rnn_sise = 3\nmodle = 'gru'", "'rnn_sise', 'modle'"),
-        ("rnn_sise = 3", "did you mean rnn-size?"),
+        ("rnn_sise = 3", "did you mean rnn_size?"),
         ("import = 'mine.py'", "but for help, import, config, resume"),
         ("resume = true", "but for help, import, config, resume"),
         ("rnn_size = 2.5", "argument --rnn-size/--hidden-size: expected whole numbers"),
@@ -246,6 +247,15 @@ def test_files_that_are_not_understood(content, said, text, tmp_path, capsys):
     file.write_bytes(content.encode("latin-1"))
     error = fails(capsys, "train", text, "--out", tmp_path / "run", "--config", file)
     assert said in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_file_says_of_a_text_that_is_not_there(tmp_path, capsys):
+    file = tmp_path / "settings.toml"
+    for line in ("documents = true", "newlines = 'keep'"):
+        file.write_text(line)
+        error = fails(capsys, "train", "--out", tmp_path / "run", "--config", file)
+        assert f"--{line.split()[0]}: expected a TEXT beside it" in error
     assert not (tmp_path / "run").exists()
 
 
@@ -277,3 +287,11 @@ def test_evaluate_and_train_help_import_no_jax():
         "assert 'jax' not in sys.modules and 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_the_library_was_told_an_option_is_called_is_said_of_the_command():
+    for command, option in (("show", "--text"), ("sample", "--prime")):
+        import_module(f"jaxrnn.command_line.{command}")
+        said = f"read_text: {option}: expected a text, got none."
+        assert in_options(command, said) == f"{command}: {option}: expected a text, got none."
+    assert in_options("show", "read_text: --beam: expected x") == "read_text: --beam: expected x"

@@ -75,7 +75,7 @@ def test_values_of_all_processes_in_order():
     assert errors == [line.format("x" * 57 + "...") + "process 2 on here.\n"] * 3
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
 def test_a_lost_process_ends_the_others(victim, how):

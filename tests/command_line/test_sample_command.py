@@ -40,7 +40,7 @@ def trained(tmp_path_factory):
 def sampler(trained):
     """(config, params, vocab) and the carry that `sample` starts from."""
     run = runs.open_run(trained)
-    params, carry = runs.load_sampler(run, pytest.fail)
+    (params, carry), _ = runs.load_sampler(run, pytest.fail)
     return (run.config, params, run.vocab), carry
 
 
@@ -76,6 +76,10 @@ def test_surprise_is_a_table_where_there_is_no_terminal(trained, sampler, capsys
     _, logits = charlm.apply(*model[:2], carry, ids[:-1])
     expected = charlm.nats(logits, ids[1:])
     np.testing.assert_allclose(np.array(nats, float), expected, atol=1e-4)
+    two = sample(capsys, *options, "--count", 2).out.split("--- 2 ---\n9")[1]
+    rows = sample(capsys, *options, "--count", 2, "--surprise").out.split("--- 2 ---\n")[1]
+    tokens = [row.split("\t")[0] for row in rows.splitlines()[1:]]
+    assert "".join(tokens).replace("\\n", "\n") == two[:-1]
     assert (
         sample(capsys, *options[:3], "--surprise", "--beam", 3, "--length", 5).out.count("\t") == 6
     )
@@ -101,6 +105,9 @@ def test_colours_of_surprise():
         "\x1b[38;5;16;48;5;203m\t\x1b[0m"
     )
     assert surprise_shown.as_table(scored) == "a\t0.1000\n\\n\t7.0000\nb\t1.5000\n\\t\tinf\n"
+    hidden = charlm.Scored(("\x1b", "\u2028\\", "é "), np.arange(3), np.zeros(3))
+    rows = surprise_shown.as_table(hidden).splitlines()
+    assert [row.split("\t")[0] for row in rows] == ["\\x1b", "\\u2028\\\\", "é "]
 
 
 def test_a_terminal_may_ask_for_no_colours(monkeypatch):
@@ -229,7 +236,6 @@ def test_ctrl_c_stops_the_writing_and_not_the_session(trained):
         ("--interactive --count 2", "--count: expected no such option beside --interactive"),
         ("--interactive --prime -", "--prime: expected a text beside --interactive"),
         ("--interactive --temperature -1", "--temperature: expected a number from 0 up"),
-        ("--surprise --count 2", "--count: expected 1 beside --surprise"),
         ("--stop z!", "--stop: expected the "),
     ],
 )

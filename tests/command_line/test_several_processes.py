@@ -17,7 +17,7 @@ import saved_runs
 from jaxrnn.charlm import runs
 from jaxrnn.command_line import main
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.integration
 
 TEXT = "".join(f"{number} green bottles hanging on the wall, \n" for number in range(300))
 OPTIONS = """--rnn-size 16 --num-layers 1 --model gru --seq-length 10 --batch-size 4 --dropout 0.2

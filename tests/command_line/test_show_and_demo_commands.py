@@ -19,6 +19,8 @@ from jaxrnn.microscope.views import VIEWS
 from jaxrnn.microscope.views.story import PARTS
 from jaxrnn.microscope.views.subject import SHORTEST_SEARCH, Subject, known_around
 
+pytestmark = pytest.mark.integration
+
 UNITS = ("--view", "activations")
 TEXT = "the cat sat on the mat; </script> 'quoted' (ש🙂)\n" * 60
 

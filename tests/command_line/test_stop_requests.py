@@ -80,7 +80,7 @@ def wait_for_handlers(child):
         time.sleep(0.001)
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "number",
     # That each of them is a request is seen below, in this process.
@@ -178,7 +178,7 @@ def interrupt(arguments, number, delay, cwd):
     return child.returncode, error
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 @pytest.mark.parametrize("delay", [0, 0.2, 0.6, 1.0])
 def test_interrupted_while_it_starts_a_command_says_so(delay, text, tmp_path):
     arguments = ("train", text, "--out", tmp_path / "run", *OPTIONS)

@@ -112,7 +112,7 @@ def test_output_that_fails_is_told_once_or_ends_a_filter(monkeypatch):
         print("a note", file=sys.stderr)
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 def test_training_goes_on_unread_unnamed_homeless_and_in_ascii(text, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(NAMELESS)
     out = os.fsencode(tmp_path / "run-") + b"\xff\xe9"
@@ -145,7 +145,7 @@ def test_training_goes_on_unread_unnamed_homeless_and_in_ascii(text, tmp_path):
     assert "</html>" in (run.path / "training.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 def test_a_sample_whose_reader_leaves_ends_in_silence(trained):
     child = start("sample", str(trained), "--length", "9999999")
     assert child.stdout.read(10)
@@ -155,7 +155,7 @@ def test_a_sample_whose_reader_leaves_ends_in_silence(trained):
     child.stderr.close()
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("command", "closed", "code", "said"),
     [

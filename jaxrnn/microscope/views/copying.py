@@ -17,7 +17,7 @@ from jaxrnn.microscope.measurements.copying import (
     novel_share_of,
     sort_suffixes,
 )
-from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text
+from jaxrnn.microscope.views.subject import Stretch, Subject, View, only
 
 WRITTEN = 2000
 """Tokens of the sample, and characters of the held-out text beside it."""
@@ -42,7 +42,7 @@ def copying_view(
 
     subject = only(subjects, "copying")
     run = subject.run
-    training, held_out = own_text(run)
+    training, held_out = (part.text for part in subject.own_text[:2])
     progress("writing", 0, 3)
     prime = next((token for token in ("\n", " ", *run.vocab.labels) if token in run.vocab), "")
     sample = charlm.sample(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jaxrnn import charlm
 from jaxrnn.charlm import runs
-from jaxrnn.charlm.own_text import own_parts
+from jaxrnn.charlm.own_text import Parts, own_parts
 from jaxrnn.charlm.plan import first_params
 from jaxrnn.errors import sentence
 from jaxrnn.microscope.traces import ModelTrace, trace_model
@@ -45,7 +45,7 @@ class Subject:
 
     Args:
         path: the folder of its run.
-        note: is told, in a sentence, of broken checkpoints.
+        note: is told, in a sentence, of broken checkpoints, and of a text that is read in part.
 
     Attributes:
         run: its run.
@@ -91,6 +91,33 @@ class Subject:
     def history(self) -> dict[int, charlm.Params]:
         """Parameters by step: those that training began with, and every checkpoint that is kept."""
         return {0: self.untrained, **runs.load_history(self.run, self._note)}
+
+    @cached_property
+    def own_text(self) -> Parts:
+        """The parts of the run's own text; only the beginnings of a large one.
+
+        Raises:
+            ValueError: it is not where it was, or another one now, or the run was imported.
+        """
+        parts = own_parts(self.run, "show: --text", "name a text: --text FILE")
+        most = max((len(part.tokens.ids) for part in parts if not part.whole), default=0)
+        if most:
+            what = f"the first {most:,} {self.run.vocab.kind}"
+            self._note(f"Of each part of the text of {self.run.path}, {what} are read.")
+        return parts
+
+    def held_out_text(self) -> tuple[str, str]:
+        """The part of the run's own text that it was not trained on, and where it is from.
+
+        Raises:
+            ValueError: as `own_text`.
+        """
+        training, validation, _ = self.own_text
+        if len(validation.text) >= SHORTEST_SEARCH:
+            part, what = validation, "the held-out part of its text"
+        else:
+            part, what = training, "the text that it was trained on"
+        return part.text, what if part.whole else f"the beginning of {what}"
 
     def tokens(self, text: str) -> Tokens:
         """A text as the model reads it."""
@@ -248,25 +275,3 @@ def _after_unknown(ids: NDArray[np.int32]) -> int:
     """The place after the last one that the model does not know; 0 where it knows all."""
     unknown = np.flatnonzero(ids < 0)
     return int(unknown[-1]) + 1 if len(unknown) else 0
-
-
-def own_text(run: runs.Run) -> tuple[str, str]:
-    """The two parts of the run's own text: trained on, and held out (which may be empty).
-
-    Raises:
-        ValueError: the text is not where it was, or is another one now.
-    """
-    parts = own_parts(run, "show: --text", "name a text: --text FILE")
-    return parts.train.text, parts.validation.text
-
-
-def held_out_text(run: runs.Run) -> tuple[str, str]:
-    """The part of the run's own text that it was not trained on, and where it is from.
-
-    Raises:
-        ValueError: the text is not where it was, or is another one now.
-    """
-    training, validation = own_text(run)
-    if len(validation) >= SHORTEST_SEARCH:
-        return validation, "the held-out part of its text"
-    return training, "the text that it was trained on"

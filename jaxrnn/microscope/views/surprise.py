@@ -22,7 +22,7 @@ from jaxrnn.microscope.measurements.surprise import (
     positions_in_word,
     top_alternatives,
 )
-from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, own_text, read
+from jaxrnn.microscope.views.subject import Stretch, Subject, View, only, read
 
 if TYPE_CHECKING:
     from jaxrnn.microscope.pages.bars import Bar
@@ -129,7 +129,7 @@ def _causes(
 ) -> tuple[tuple[Group, ...], str]:
     """The errors by cause, or why they are not to be had."""
     try:
-        training = sort_suffixes(own_text(subject.run)[0])
+        training = sort_suffixes(subject.own_text.train.text)
     except ValueError as missing:
         note = f"Errors by cause need the text that the run was trained on. {missing}\n"
         return (), note

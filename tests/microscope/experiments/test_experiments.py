@@ -10,6 +10,8 @@ from jaxrnn.microscope.experiments.embedding_or_one_hot import unroll_without_me
 from jaxrnn.microscope.experiments.fitting import fit
 from jaxrnn.microscope.languages import generate, reber
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def standard_promotion():

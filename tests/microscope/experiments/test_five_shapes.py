@@ -11,6 +11,8 @@ from jaxrnn.microscope.experiments import EXPERIMENTS, five_shapes, report
 from jaxrnn.microscope.experiments.five_shapes.task import START, STOP, best_table, make_run
 from jaxrnn.microscope.experiments.five_shapes.writing import NAMES, most_without_memory
 
+pytestmark = pytest.mark.integration
+
 MAKERS = {make.__name__: make for make in five_shapes.TASKS}
 
 

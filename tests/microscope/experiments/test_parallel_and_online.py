@@ -5,6 +5,8 @@ import pytest
 import jaxrnn as rnn
 from jaxrnn.microscope.experiments import EXPERIMENTS, online, parallel, report
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def standard_promotion():
