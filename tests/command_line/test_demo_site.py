@@ -114,30 +114,3 @@ def test_demos_of_keeping_and_writing_in_small(name, tmp_path, monkeypatch):
         assert data["moments"] == ["before training", "after 10 updates", "after 20 updates"]
         names = [writer["name"] for writer in data["writers"]]
         assert names == ["parentheses", "Python", "prose"]
-
-
-@pytest.fixture(scope="module")
-def whole_site(tmp_path_factory):
-    """Every experiment as it is, which takes minutes."""
-    folder = tmp_path_factory.mktemp("site")
-    with jax.numpy_dtype_promotion("standard"):
-        made = [*site.write_demos(folder, 0, silent)]
-    return folder, made
-
-
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.parametrize("name", [*EXPERIMENTS])
-def test_every_demo_reads_well(whole_site, browser, name):
-    folder, made = whole_site
-    assert [each for each in made if isinstance(each, site.Failed)] == []
-    path = folder / f"{name}.html"
-    assert path.stat().st_size < 8e6
-    for width, height in ((1280, 900), (390, 844)):
-        for dark in (False, True):
-            browser.open(path, width=width, height=height, dark=dark)
-            browser.wait("return document.readyState === 'complete'")
-            assert browser.overflow() <= 0
-            assert browser.accessibility_faults() == []
-            assert browser.unlabelled_tab_stops() == []
-            assert browser.console() == []

@@ -98,8 +98,8 @@ def run(key: Array, progress: Progress = silent) -> Experiment:
     found = sum(error > 1e-6 for error in checks.values())
     holds = right.min() > 0.9 and abs(bag_right - 1 / 3).max() < 0.01
     verdict = (
-        f"The recurrent network gives the right kind of sentence at least {right.min():.3f}; the bag "
-        f"of words never gives it more than {bag_right.max():.3f} and stays at a loss of "
+        f"The recurrent network gives the right kind of sentence at least {right.min():.3f}; the "
+        f"bag of words never gives it more than {bag_right.max():.3f} and stays at a loss of "
         f"{bag_loss:.4f} nats, chance. Of the write-up's eight faults a gradient check finds "
         f"{found}; with the other three (Adagrad's memory overwritten, the state never kept, "
         "nothing returned) the gradient is right."

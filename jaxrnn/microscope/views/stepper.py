@@ -77,7 +77,8 @@ def stepper_view(
         run.vocab.labels,
         title=f"One training step brings the loss from {trained.loss:.2f} to "
         f"{trained.loss_after:.2f} nats",
-        text=f"The run {subject.name} reads {shown[0]!r} and should expect {shown[1]!r}, one token on.",
+        text=f"The run {subject.name} reads {shown[0]!r} and should expect {shown[1]!r}, "
+        "one token on.",
         more=["η is the run's highest learning rate."],
         units=units,
     )
