@@ -10,9 +10,10 @@ from jaxrnn.microscope.pages.html import write_page
 from jaxrnn.microscope.pages.plots import quantise
 from jaxrnn.microscope.pages.shell import Story
 from jaxrnn.microscope.pages.typed_text import CELLS_IN_PAGES, model_for_typing, why_not
-from jaxrnn.microscope.pages.unit_gallery import Meaning
+from jaxrnn.microscope.pages.unit_gallery import Meaning, cards, leading, ranked
 from jaxrnn.microscope.pages.whole_text import WholeText, to_levels
 from jaxrnn.microscope.traces import trace_text
+from jaxrnn.microscope.views.activations import title_of
 
 HOSTILE = "a</script>\x00\u202eשלום🙂\"'&<b>\n{map}{data}"
 
@@ -34,6 +35,20 @@ def test_quantise_errs_by_half_a_step(bits):
 def test_large_page_stays_below_eight_megabytes():
     fields = {name: smooth_noise(2000, 256, seed) for seed, name in enumerate("hcifgo")}
     assert len(activations_page("x" * 2000, fields, story=Story("Large"))) < 8e6
+
+
+def test_a_flat_unit_heads_no_page_however_strong():
+    values = smooth_noise(1000, 4)
+    values[:, 1] = 0.95 - 0.05 * (np.arange(1000) % 100 == 0)
+    values[:, 2] = np.where(np.arange(1000) % 20 == 0, 1.0, -1.0)  # Rare, and plain to see.
+    flat = Meaning(1, "last character is 'j'", "'j'", -0.99, 0.1)
+    rare = Meaning(2, "last character is 'q'", "'q'", 0.6, 0.1)
+    assert not leading(values, range(4), [flat]).any()
+    assert ranked(values, range(4), [flat])[-1] == 1
+    assert ranked(values, range(4), [flat, rare])[0] == 2
+    shown = cards(values, range(4), [flat, rare], ranked(values, range(4), [flat, rare]), 1.0)
+    assert [card["column"] for card in shown][::3] == [2, 1]
+    assert title_of(None, "r", 1) == "The units of r that move most follow nothing that has a name"
 
 
 def test_bad_input_is_a_sentence():

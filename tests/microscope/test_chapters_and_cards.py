@@ -72,6 +72,18 @@ def test_chapters_in_the_browser(browser, tmp_path):
 
 
 @pytest.mark.browser
+def test_a_page_for_one_screen_keeps_to_it_in_a_frame(browser, tmp_path):
+    fills = "<script>document.body.dataset.fills = 'window'</script>"
+    tall = "<p style='height:3000px'>a</p>"
+    made = [Chapter("one", "One", page("a", fills + tall)), Chapter("two", "Two", page("b", tall))]
+    browser.open(write_page(tmp_path / "story.html", framed_page(made, Story("S"))))
+    height = "return frames.get(arguments[0]).clientHeight"
+    browser.wait(height + " === 900 - 45", "one")
+    browser.run("location.hash = '#two'")
+    browser.wait(height + " > 3000", "two")
+
+
+@pytest.mark.browser
 def test_the_index_leads_to_every_page(browser, tmp_path):
     cards = [
         Card("order", "Three <units>", "It is so. " * 40, True, "<svg viewBox='0 0 9 9'></svg>"),
