@@ -5,9 +5,10 @@
 A size is that of an LSTM layer; every other cell gets as many units as make its model at most as
 large. The recipe is `jaxrnn train`'s default (AdamW, cosine schedule, dropout 0.1), one layer,
 with the learning rate that did best for that cell and size in a fifth of the steps, by validation
-loss with the first seed. Of the text the first 80 % are trained on, the next 10 % choose the
-checkpoint and the rate, the last 10 % are what the table shows. What stands in the file of results
-already, with the same text and recipe, is not trained again.
+loss with the first seed, or the next best where training diverges at that one. Of the text the
+first 80 % are trained on, the next 10 % choose the checkpoint and the rate, the last 10 % are what
+the table shows. What stands in the file of results already, with the same text and recipe, is not
+trained again.
 """
 
 import argparse
@@ -111,31 +112,34 @@ def run(options: argparse.Namespace) -> int:
         return record
 
     finished = [
-        measure(trial)
+        record
         for seed in options.seeds
         for cell in cells
-        for trial in _trials(cell, seed, options, vocabulary, measure)
+        for size in options.hidden_size
+        for record in _trained(cell, size, seed, options, vocabulary, measure)
     ]
     print(text_table(*table(finished)))
     return 0
 
 
-def _trials(
+def _trained(
     cell: str,
+    size: int,
     seed: int,
     options: argparse.Namespace,
     vocabulary: int,
     measure: Callable[[Trial], Record],
-) -> Iterator[Trial]:
-    """A cell at every size, with the rate that did best there in short trials."""
-    for size in options.hidden_size:
-        units = equal_hidden_size(cell, size, vocabulary)
-        short = [
-            measure(Trial(cell, size, units, rate, max(1, options.steps // 5), options.seeds[0]))
-            for rate in RATES
-        ]
-        best = min(short, key=lambda record: record["validation"] or math.inf)
-        yield Trial(cell, size, units, best["trial"]["learning_rate"], options.steps, seed)
+) -> Iterator[Record]:
+    """A cell at the rate that did best in short trials; where it diverges, at the next best."""
+    units = equal_hidden_size(cell, size, vocabulary)
+    steps = max(1, options.steps // 5)
+    short = [measure(Trial(cell, size, units, rate, steps, options.seeds[0])) for rate in RATES]
+    for trial in sorted(short, key=lambda record: record["validation"] or math.inf):
+        rate = trial["trial"]["learning_rate"]
+        record = measure(Trial(cell, size, units, rate, options.steps, seed))
+        yield record
+        if record["test"] is not None:
+            return
 
 
 def equal_hidden_size(cell: str, size: int, vocabulary: int) -> int:
@@ -211,7 +215,7 @@ def train(text: Path, trial: Trial, vocabulary: int) -> Record:
 def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: mean test losses, cells down, sizes across, with half the range over seeds.
 
-    The short trials that chose a rate are left out.
+    The short trials that chose a rate are left out, and trials that diverged where another did not.
     """
     longest = max((record["trial"]["steps"] for record in records), default=0)
     places: dict[tuple[str, int], list[Record]] = {}
@@ -227,6 +231,7 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
         row = [cell]
         for size in sizes:
             found = places.get((cell, size), [])
+            found = [record for record in found if record["test"] is not None] or found
             trial = found[0]["trial"] if found else {"hidden_size": "–", "learning_rate": math.nan}
             losses = [record["test"] for record in found]
             row += [str(trial["hidden_size"]), f"{trial['learning_rate']:g}", _mean(losses)]
