@@ -197,7 +197,7 @@ def train(text: Path, trial: Trial, vocabulary: int) -> Record:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             said = done.stderr.strip().splitlines()[-1]
-            if "Training stopped: the loss" not in said:
+            if "Training stopped:" not in said:
                 raise RuntimeError(f"{trial} failed: {said}")
             return {"weights": weights, "validation": None, "test": None, "diverged": said}
         opened = runs.open_run(path)
