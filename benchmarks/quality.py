@@ -232,9 +232,9 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
         for size in sizes:
             found = places.get((cell, size), [])
             found = [record for record in found if record["test"] is not None] or found
-            trial = found[0]["trial"] if found else {"hidden_size": "–", "learning_rate": math.nan}
-            losses = [record["test"] for record in found]
-            row += [str(trial["hidden_size"]), f"{trial['learning_rate']:g}", _mean(losses)]
+            trial = found[0]["trial"] if found else {}
+            units, rate = trial.get("hidden_size", "–"), trial.get("learning_rate", "–")
+            row += [str(units), str(rate), _mean([record["test"] for record in found])]
         rows.append(row)
     return header, rows
 

@@ -77,7 +77,7 @@ def test_a_model_that_diverges_is_no_ones_choice(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["0.25", "0.750", "±", "0.000"]
     monkeypatch.setattr(quality, "RATES", (1.0,))
     assert main([*command, "--out", str(tmp_path / "all")]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["1", "diverged"]
+    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["1.0", "diverged"]
 
 
 def test_bad_input_gets_a_sentence(tmp_path, capsys):
