@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import picture, quality, report
+from benchmarks.argument_types import positive
 from benchmarks.contest import NOT_INSTALLED, Contest
 from benchmarks.environment import environment
 from benchmarks.peers import PEERS
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--size", action="append", metavar="B,T,I,H", help="repeatable")
     options.add_argument("--peers", metavar="A,B,...", help=f"of {', '.join(PEERS)}")
-    options.add_argument("--repeats", type=_positive, help="samples of each participant")
+    options.add_argument("--repeats", type=positive, help="samples of each participant")
     options.add_argument("--quick", action="store_true", help="tiny sizes; checks, does not time")
     options.add_argument(
         "--out", type=Path, default=Path("runs/benchmarks"), help="folder (default: %(default)s)"
@@ -50,12 +51,6 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--page", type=Path, default=report.PAGE)
     table.add_argument("--results", type=Path, default=report.RESULTS)
     return top
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a whole number above zero, got {text!r}")
-    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

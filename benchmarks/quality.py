@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.argument_types import positive, positives
 from benchmarks.environment import environment
 from benchmarks.records import Record, RecordFile, read
 from benchmarks.tables import text_table
@@ -60,23 +61,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser("quality", help="test loss of every cell at equal parameters")
     parser.add_argument("text", type=Path, metavar="TEXT", help="a text file")
     parser.add_argument("--cell", action="append", metavar="CELL", help="repeatable; default: all")
-    parser.add_argument("--hidden-size", type=_numbers, default=(128, 256), metavar="H,H,...")
-    parser.add_argument("--seeds", type=_numbers, default=(1, 2, 3), metavar="N,N,...")
-    parser.add_argument("--steps", type=int, default=1500, metavar="N", help="(default: 1500)")
+    parser.add_argument("--hidden-size", type=positives, default=(128, 256), metavar="H,H,...")
+    parser.add_argument("--seeds", type=positives, default=(1, 2, 3), metavar="N,N,...")
+    parser.add_argument("--steps", type=positive, default=1500, metavar="N", help="(default: 1500)")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/benchmarks"), help="folder (default: %(default)s)"
     )
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    if not all(part.isdecimal() and int(part) for part in text.split(",")):
-        raise argparse.ArgumentTypeError(f"expected whole numbers such as 128,256, got {text!r}")
-    return tuple(map(int, text.split(",")))
-
-
 def run(options: argparse.Namespace) -> int:
     """Trains what is not measured yet and prints the table."""
     import jaxrnn as rnn
+    from jaxrnn import charlm
 
     cells = options.cell or list(rnn.CELLS)
     unknown = [name for name in cells if name not in rnn.CELLS]
@@ -85,13 +81,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"benchmarks: --cell: expected one of {known}, got {unknown[0]}", file=sys.stderr)
         return 2
     try:
+        vocabulary = len(set(charlm.read_text(options.text).text))
         text = options.text.read_bytes()
-    except OSError as error:
-        print(f"benchmarks: TEXT: {options.text}: {error.strerror}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
         return 2
     digest = hashlib.sha256(text).hexdigest()
     file = RecordFile(options.out, SUITE, "cpu")
-    vocabulary = len(set(text.decode()))
     known_records = read(file.path) if file.path.exists() else []
     about = environment() | {"text": digest, "text_bytes": len(text)}
 
@@ -101,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
             if same_text and record["trial"] == asdict(trial):
                 return record
         record = {
-            "suite": "quality",
+            "suite": SUITE,
             "trial": asdict(trial),
             **train(options.text, trial, vocabulary),
         }

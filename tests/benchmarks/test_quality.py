@@ -83,6 +83,9 @@ def test_a_model_that_diverges_is_no_ones_choice(tmp_path, capsys, monkeypatch):
 def test_bad_input_gets_a_sentence(tmp_path, capsys):
     missing = ["quality", str(tmp_path / "none.txt")]
     assert main(missing) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert "none.txt, which does not exist" in capsys.readouterr().err
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    assert main(["quality", str(tmp_path / "latin.txt")]) == 2
+    assert "0xe9" in capsys.readouterr().err
     assert main([*missing, "--cell", "perceptron"]) == 2
     assert "got perceptron" in capsys.readouterr().err
