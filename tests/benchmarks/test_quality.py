@@ -46,11 +46,18 @@ def test_sizes_are_the_largest_that_fit(cell):
 
 def test_the_table_shows_means_and_half_the_range():
     records = [
-        {"trial": {"cell": "gru", "size": 128, "hidden_size": 147, "learning_rate": 0.005,
+        {"trial": {"cell": "gru", "size": 128, "hidden_size": 147, "learning_rate": rate,
                    "steps": steps, "seed": seed},
-         "test": loss,
+         "validation": validation, "test": loss,
          "environment": {"text": "0123456789abcdef", "text_bytes": 99, "commit": "c0ffee"}}
-        for loss, steps, seed in ((1.5, 10, 1), (1.6, 10, 2), (9.0, 2, 1))
+        for rate, loss, validation, steps, seed in (
+            (0.01, 1.2, 1.0, 10, 1),
+            (0.01, None, None, 10, 2),
+            (0.001, 1.3, 1.4, 10, 1),
+            (0.005, 1.5, 1.3, 10, 1),
+            (0.005, 1.6, 1.3, 10, 2),
+            (0.005, 9.0, 0.1, 2, 1),
+        )
     ]  # fmt: skip
     header, rows = quality.table(records)
     assert header == ["cell", "units", "rate", "as LSTM 128"]
@@ -61,23 +68,52 @@ def test_the_table_shows_means_and_half_the_range():
     assert "seeds 1, 2;" in page
 
 
-def test_a_model_that_diverges_is_no_ones_choice(tmp_path, capsys, monkeypatch):
+def rates_that_train(monkeypatch, best, diverges):
+    """In place of training: the loss is the distance from the best rate."""
+    trials = []
+
     def train(text, trial, vocabulary):
-        # The highest rate diverges, the next in long trials only.
-        diverges = trial.learning_rate > (0.5 if trial.steps < 1500 else 0.25)
-        loss = None if diverges else 1 - trial.learning_rate
+        trials.append((trial.learning_rate, trial.steps, trial.seed))
+        loss = None if diverges(trial) else abs(trial.learning_rate - best) / best
         return {"weights": 1, "validation": loss, "test": loss}
 
     monkeypatch.setattr(quality, "train", train)
-    monkeypatch.setattr(quality, "RATES", (1.0, 0.25, 0.5))
-    text = tmp_path / "text.txt"
+    monkeypatch.setattr(quality, "RATES", (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0))
+    monkeypatch.setattr(quality, "FIRST_RATE", 1.0)
+    return trials
+
+
+def run(folder, capsys):
+    text = folder / "text.txt"
     text.write_text(TEXT)
     command = ["quality", str(text), "--hidden-size", "4", "--seeds", "1,2", "--cell", "gru"]
-    assert main([*command, "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["0.25", "0.750", "±", "0.000"]
-    monkeypatch.setattr(quality, "RATES", (1.0,))
-    assert main([*command, "--out", str(tmp_path / "all")]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["1.0", "diverged"]
+    assert main([*command, "--steps", "50", "--out", str(folder)]) == 0
+    return capsys.readouterr().out.splitlines()[1].split()[2:]
+
+
+@pytest.mark.parametrize(("best", "short"), [(0.5, (0.25, 0.5, 1.0, 2.0)), (4.0, (0.5, 1, 2, 4))])
+def test_the_search_goes_on_while_it_gets_better(tmp_path, capsys, monkeypatch, best, short):
+    trials = rates_that_train(monkeypatch, best, lambda trial: False)
+    assert run(tmp_path, capsys) == [str(best), "0.000", "±", "0.000"]
+    assert sorted(rate for rate, steps, _ in trials if steps == 10) == list(short)
+    assert [trial for trial in trials if trial[1] == 50] == [(best, 50, 1), (best, 50, 2)]
+
+
+def test_a_model_that_diverges_is_no_ones_choice(tmp_path, capsys, monkeypatch):
+    # 2 diverges at once, 1 in long trials only, 0.5 with the other seed only.
+    def diverges(trial):
+        rate, long = trial.learning_rate, trial.steps == 50
+        return rate > (0.5 if long else 1) or (rate == 0.5 and long and trial.seed == 2)
+
+    rates_that_train(monkeypatch, 1, diverges)
+    assert run(tmp_path, capsys) == ["0.25", "0.750", "±", "0.000"]
+    rates_that_train(monkeypatch, 1, lambda trial: trial.learning_rate > 1 / 16)
+    (tmp_path / "low").mkdir()
+    assert run(tmp_path / "low", capsys) == ["0.0625", "0.938", "±", "0.000"]
+    trials = rates_that_train(monkeypatch, 1, lambda trial: True)
+    (tmp_path / "all").mkdir()
+    assert run(tmp_path / "all", capsys)[1] == "diverged"
+    assert len(trials) == len(set(trials))
 
 
 def test_bad_input_gets_a_sentence(tmp_path, capsys):
