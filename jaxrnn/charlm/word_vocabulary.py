@@ -12,11 +12,11 @@ among the words kept is the unknown token, of which there are two, so that space
 `<unk>`, and ` <unk>` for a word with its space.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,15 +24,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from jaxrnn.charlm.settings import MOST_TOKENS, VOCAB_SIZE
 from jaxrnn.charlm.vocabulary import PlainDecoder, check_ids, check_pieces, check_text
+from jaxrnn.charlm.words import LONGEST, Cutter, Table, Words, count_words
 from jaxrnn.errors import sentence
 
 UNKNOWN = ("<unk>", " <unk>")
 # What a run's config.json can hold, whatever the words; as MOST_TOKENS.
 MOST_CHARACTERS = 2**21
-LONGEST = 64
-
-_TOKEN = re.compile(rf" ?\w{{1,{LONGEST}}}|.", re.DOTALL)
-_UNFINISHED = re.compile(rf" ?\w{{0,{LONGEST - 1}}}")
 
 
 @dataclass(frozen=True)
@@ -89,13 +86,10 @@ class WordVocab:
         """
         check_pieces("WordVocab.from_texts", pieces)
         check_size("WordVocab.from_texts", vocab_size)
-        cutter, counts = _Cutter(), Counter[str]()
-        for piece in pieces:
-            counts.update(cutter.feed(piece))
-        counts.update(cutter.finish())
         # Of equally frequent ones the first by code points, so that order in the text says nothing.
-        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-        return cls(tuple(word for word, _ in ordered[: vocab_size - len(UNKNOWN)]))
+        ordered = sorted(count_words(pieces).items(), key=lambda pair: (-pair[1], pair[0]))
+        words = (word.decode("utf-8", "surrogatepass") for word, _ in ordered)
+        return cls(tuple(islice(words, vocab_size - len(UNKNOWN))))
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "WordVocab":
@@ -114,7 +108,7 @@ class WordVocab:
         return len(UNKNOWN) + len(self.words)
 
     def __contains__(self, token: object) -> bool:
-        return token in self._ids
+        return token in self._known
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -132,11 +126,18 @@ class WordVocab:
             TypeError: anything but a string.
         """
         check_text("WordVocab.encode", "text", text)
-        return self.ids_of(_TOKEN.findall(text))
+        encoder = self.encoder()
+        return np.concatenate((encoder.feed(text), encoder.finish()))
 
-    def ids_of(self, tokens: list[str]) -> NDArray[np.int32]:
-        """The ids of tokens as a text is cut into them."""
-        return np.fromiter(map(self._ids.__getitem__, tokens), np.int32, len(tokens))
+    def ids_of(self, words: Words) -> NDArray[np.int32]:
+        """The ids of a text that is cut into words."""
+        numbers = self._table.find(words)
+        unknown = (numbers < 0).nonzero()[0]
+        first = np.frombuffer(words.data, np.uint8)[words.starts[unknown]]
+        spaced = (first == ord(" ")) & (words.sizes[unknown] > 1)
+        numbers += len(UNKNOWN)
+        numbers[unknown] = spaced
+        return numbers
 
     def encoder(self) -> "_Encoder":
         """For a text that comes in pieces: a word that a piece cuts is held back until it ends."""
@@ -149,8 +150,9 @@ class WordVocab:
         array([3, 4], dtype=int32)
         """
         check_text("WordVocab.lengths", "text", text)
-        tokens = _TOKEN.findall(text)
-        return np.fromiter(map(len, tokens), np.int32, len(tokens))
+        cutter = Cutter()
+        parts = [words.characters for words in (*cutter.feed(text), *cutter.finish())]
+        return np.concatenate(parts or [np.zeros(0, int)]).astype(np.int32)
 
     def decode(self, ids: ArrayLike) -> str:
         """The text of token ids; `<unk>` where one is unknown.
@@ -167,45 +169,27 @@ class WordVocab:
         return PlainDecoder(self)
 
     @cached_property
-    def _ids(self) -> "_Ids":
-        return _Ids((word, index) for index, word in enumerate(self.words, len(UNKNOWN)))
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.words)
 
-
-class _Ids(dict[str, int]):
-    """Ids by token; what is missing is unknown, with a space or without."""
-
-    def __missing__(self, token: str) -> int:
-        return int(token[0] == " " and len(token) > 1)
-
-
-class _Cutter:
-    """Cuts a text that comes in pieces into its tokens."""
-
-    def __init__(self) -> None:
-        self._held = ""
-
-    def feed(self, piece: str) -> list[str]:
-        check_text("WordVocab", "pieces", piece)
-        tokens: list[str] = _TOKEN.findall(self._held + piece)
-        # The last one goes on in the next piece, if it is a word, or a space and a word follows.
-        self._held = tokens.pop() if tokens and _UNFINISHED.fullmatch(tokens[-1]) else ""
-        return tokens
-
-    def finish(self) -> list[str]:
-        held, self._held = self._held, ""
-        return [held] if held else []
+    @cached_property
+    def _table(self) -> Table:
+        return Table([word.encode("utf-8", "surrogatepass") for word in self.words])
 
 
 class _Encoder:
     def __init__(self, vocab: WordVocab) -> None:
         self._vocab = vocab
-        self._cutter = _Cutter()
+        self._cutter = Cutter()
 
     def feed(self, piece: str) -> NDArray[np.int32]:
-        return self._vocab.ids_of(self._cutter.feed(piece))
+        return self._ids(self._cutter.feed(piece))
 
     def finish(self) -> NDArray[np.int32]:
-        return self._vocab.ids_of(self._cutter.finish())
+        return self._ids(self._cutter.finish())
+
+    def _ids(self, cut: Iterable[Words]) -> NDArray[np.int32]:
+        return np.concatenate([np.zeros(0, np.int32), *map(self._vocab.ids_of, cut)])
 
 
 def check_size(function: str, vocab_size: object) -> None:
