@@ -27,7 +27,7 @@ from benchmarks.records import Record, RecordFile, read
 from benchmarks.tables import text_table
 
 SUITE = "quality"
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 FIRST_RATE = 1e-2
 TRAIN, VALIDATION = 0.8, 0.1
 REFERENCE = "lstm"
