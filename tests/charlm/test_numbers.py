@@ -79,6 +79,7 @@ def check_the_same(results, rtol=0.0):
 ROUNDING = 0.0 if os.environ.get("JAXRNN_TEST_OPTIMISED") else 3e-5
 
 
+@pytest.mark.integration
 def test_a_run_is_the_same_with_64_bit_numbers_and_moves_nothing_in_silence(tmp_path):
     check_the_same([in_silence(tmp_path / str(x64), SMALL, x64) for x64 in (False, True)], ROUNDING)
 

@@ -174,6 +174,7 @@ print(number)
 """
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 def test_a_killed_indexing_leaves_nothing_that_counts(tmp_path):
     ended = subprocess.run(

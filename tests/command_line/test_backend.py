@@ -88,6 +88,7 @@ def test_jax_had_started_on_another_device(monkeypatch):
         backend.check("train", "cpu")
 
 
+@pytest.mark.integration
 def test_the_option_comes_before_jax_and_stands_against_the_environment(tmp_path):
     """JAX would look for a TPU here and fail, were it not told otherwise in time.
 

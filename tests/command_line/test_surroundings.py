@@ -214,6 +214,7 @@ def test_a_picture_on_a_full_disk(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.integration
 def test_training_on_a_disk_that_becomes_full(text, tmp_path, capsys):
     out = tmp_path / "run"
     options = [*TINY, "--max-steps", "200", "--print-every", "1", "--eval-val-every", "40"]

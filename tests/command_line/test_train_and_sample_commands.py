@@ -331,6 +331,7 @@ def test_a_text_that_has_moved_can_be_named(text, tmp_path, capsys):
     assert "name its new place" in error
 
 
+@pytest.mark.integration
 def test_streams_divided_over_devices_resume_to_the_same_bits(text, tmp_path, capsys):
     whole, halves = (str(tmp_path / name) for name in ("whole", "halves"))
     assert main(["train", str(text), "--out", whole, *TINY, "--devices", "2"]) == 0
