@@ -4,11 +4,11 @@
 
 A size is that of an LSTM layer; every other cell gets as many units as make its model at most as
 large. The recipe is `jaxrnn train`'s default (AdamW, cosine schedule, dropout 0.1), one layer,
-with the learning rate that did best for that cell and size in a fifth of the steps, by validation
-loss with the first seed; from 0.01 the search goes up or down until it gets worse. Where training
-diverges with any seed, the next best rate takes its place. Of the text the first 80 % are trained
-on, the next 10 % choose the checkpoint and the rate, the last 10 % are what the table shows. What
-stands in the file of results already, with the same text and recipe, is not trained again.
+but for the cells in `RECIPES`. The learning rate is searched with the first seed, by validation
+loss: in a fifth of the steps up or down until it gets worse, then in all steps down, and further
+where training diverges with another seed. Of the text the first 80 % are trained on, the next 10 %
+choose the checkpoint and the rate, the last 10 % are what the table shows. What stands in the file
+of results already, with the same text and recipe, is not trained again.
 """
 
 import argparse
@@ -17,9 +17,11 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.argument_types import positive, positives
 from benchmarks.environment import environment
@@ -27,13 +29,35 @@ from benchmarks.records import Record, RecordFile, read
 from benchmarks.tables import text_table
 
 SUITE = "quality"
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
-FIRST_RATE = 1e-2
+RATES = tuple(float(f"{digit}e{exponent}") for exponent in range(-4, 3) for digit in (1, 3))
 TRAIN, VALIDATION = 0.8, 0.1
 REFERENCE = "lstm"
 # As many as training has. As one stream of 111,000 characters, five times what a short trial had
 # read, the held-out text drove the c of two LSTMs so far that they came to 7 nats.
 STREAMS = 32
+
+
+class Recipe(NamedTuple):
+    """How a cell is trained.
+
+    Attributes:
+        options: of `jaxrnn train`, where they are not the default.
+        first_rate: at which the search begins.
+    """
+
+    options: Mapping[str, str]
+    first_rate: float
+
+
+DEFAULT = Recipe({}, 1e-2)
+# Nothing bounds h of ELMAN_RELU, which is carried from window to window. From the identity it grows
+# with the text; and the optimizers that scale each weight's step alike (Adam, RMSprop, Adagrad)
+# move all of w_hh one way, to a spectral radius above 1, before any rate has taught it something.
+RECIPES = {
+    "elman_relu": Recipe(
+        {"optimizer": "sgd", "grad-clip-norm": "0.1", "initializer": "normal:0.01"}, 10.0
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +71,7 @@ class Trial:
         learning_rate: the highest of its schedule.
         steps: windows to train on.
         seed: random seed.
+        options: of its recipe.
     """
 
     cell: str
@@ -55,6 +80,7 @@ class Trial:
     learning_rate: float
     steps: int
     seed: int
+    options: Mapping[str, str]
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -125,27 +151,33 @@ def _trained(
     vocabulary: int,
     measure: Callable[[Trial], Record],
 ) -> list[Record]:
-    """A cell with every seed, at the best rate in short trials at which no seed diverges."""
+    """A cell with every seed, at the best rate at which no seed diverges."""
     units = equal_hidden_size(cell, size, vocabulary)
-    steps = max(1, options.steps // 5)
-    losses: dict[int, float] = {}
+    recipe = RECIPES.get(cell, DEFAULT)
 
-    def loss(place: int) -> float:
-        if place not in losses:
-            trial = Trial(cell, size, units, RATES[place], steps, options.seeds[0])
-            found = measure(trial)["validation"]
-            losses[place] = math.inf if found is None else found
-        return losses[place]
+    def trial(place: int, steps: int, seed: int) -> Record:
+        return measure(Trial(cell, size, units, RATES[place], steps, seed, recipe.options))
 
-    place = RATES.index(FIRST_RATE)
-    # Of equal ones `min` takes the first: where all diverge the search goes down.
-    while (best := min(range(len(RATES))[max(place - 1, 0) : place + 2], key=loss)) != place:
+    @cache
+    def loss(place: int, steps: int) -> float:
+        found = trial(place, steps, options.seeds[0])["validation"]
+        return math.inf if found is None else float(found)
+
+    place, short, long = RATES.index(recipe.first_rate), options.steps // 5 or 1, options.steps
+    while True:
+        near = range(max(place - 1, 0), min(place + 2, len(RATES)))
+        # Of equal ones `min` takes the first: where all diverge the search goes down.
+        best = min(near, key=lambda place: loss(place, short))
+        if best == place:
+            break
         place = best
-    lower = range(min(losses) - 1, -1, -1)
-    for place in (*sorted(losses, key=loss), *lower):
+    # The longer the training, the lower is the best rate.
+    while place and loss(place - 1, long) <= loss(place, long):
+        place -= 1
+    for lower in range(place, -1, -1):
         records = []
         for seed in options.seeds:
-            records.append(measure(Trial(cell, size, units, RATES[place], options.steps, seed)))
+            records.append(trial(lower, long, seed))
             if records[-1]["test"] is None:
                 break
         else:
@@ -202,6 +234,7 @@ def train(text: Path, trial: Trial, vocabulary: int) -> Record:
             "out": path, "model": trial.cell, "rnn-size": trial.hidden_size, "num-layers": 1,
             "lr": trial.learning_rate, "max-steps": trial.steps, "seed": trial.seed,
             "train-frac": TRAIN, "val-frac": VALIDATION, "sample-every": 0, "devices": 1,
+            **trial.options,
         }  # fmt: skip
         flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         command = [sys.executable, "-m", "jaxrnn", "train", str(text), *flags]
@@ -226,16 +259,16 @@ def train(text: Path, trial: Trial, vocabulary: int) -> Record:
 def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: mean test losses, cells down, sizes across, with half the range over seeds.
 
-    The short trials that chose a rate are left out, and rates at which another did better: fewer
-    seeds diverged, or the mean validation loss is lower.
+    The short trials that chose a rate are left out, and rates and recipes than which others did
+    better: fewer seeds diverged, or the mean validation loss is lower.
     """
     longest = max((record["trial"]["steps"] for record in records), default=0)
-    places: dict[tuple[str, int], dict[float, list[Record]]] = {}
+    places: dict[tuple[str, int], dict[str, list[Record]]] = {}
     for record in records:
         trial = record["trial"]
         if trial["steps"] == longest:
-            rates = places.setdefault((trial["cell"], trial["size"]), {})
-            rates.setdefault(trial["learning_rate"], []).append(record)
+            recipes = places.setdefault((trial["cell"], trial["size"]), {})
+            recipes.setdefault(str(trial | {"seed": None}), []).append(record)
     sizes = sorted({size for _, size in places})
     header = ["cell"]
     for size in sizes:
@@ -244,13 +277,22 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     for cell in dict.fromkeys(cell for cell, _ in places):
         row = [cell]
         for size in sizes:
-            rates = places.get((cell, size), {})
-            found = min(rates.values(), key=_standing, default=[])
+            found = min(places.get((cell, size), {}).values(), key=_standing, default=[])
             trial = found[0]["trial"] if found else {}
             units, rate = trial.get("hidden_size", "–"), trial.get("learning_rate", "–")
             row += [str(units), str(rate), _mean(found)]
         rows.append(row)
     return header, rows
+
+
+def recipes_in_words(records: Sequence[Record]) -> str:
+    """The options of those cells that are not trained with the default."""
+    options = {record["trial"]["cell"]: record["trial"]["options"] for record in records}
+    return "; ".join(
+        f"{cell} with `{' '.join(f'--{name} {value}' for name, value in chosen.items())}`"
+        for cell, chosen in options.items()
+        if chosen
+    )
 
 
 def _standing(records: Sequence[Record]) -> tuple[int, float]:

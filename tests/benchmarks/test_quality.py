@@ -1,6 +1,7 @@
 """The table of losses, from one command, with tiny models."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -18,7 +19,20 @@ def test_one_command_trains_measures_and_keeps(tmp_path, capsys, monkeypatch):
     text.write_text(TEXT)
     command = ["quality", str(text), "--hidden-size", "4", "--seeds", "1", "--steps", "2"]
     command += ["--cell", "elman", "--out", str(tmp_path)]
+    recipe = quality.Recipe({"optimizer": "rmsprop"}, 1e-2)
+    monkeypatch.setitem(quality.RECIPES, "elman", recipe)
+    commands = []
+    run = subprocess.run
+
+    def told(command, **rest):
+        commands.append(" ".join(map(str, command)))
+        return run(command, **rest)
+
+    monkeypatch.setattr(subprocess, "run", told)
     assert main(command) == 0
+    trained = [each for each in commands if "jaxrnn train" in each]
+    assert len(trained) == 2
+    assert all("--optimizer rmsprop" in each for each in trained)
     printed = capsys.readouterr().out
     lines = (tmp_path / "quality-cpu.jsonl").read_text().splitlines()
     search, final = map(json.loads, lines)
@@ -47,16 +61,17 @@ def test_sizes_are_the_largest_that_fit(cell):
 def test_the_table_shows_means_and_half_the_range():
     records = [
         {"trial": {"cell": "gru", "size": 128, "hidden_size": 147, "learning_rate": rate,
-                   "steps": steps, "seed": seed},
+                   "steps": steps, "seed": seed, "options": options},
          "validation": validation, "test": loss,
          "environment": {"text": "0123456789abcdef", "text_bytes": 99, "commit": "c0ffee"}}
-        for rate, loss, validation, steps, seed in (
-            (0.01, 1.2, 1.0, 10, 1),
-            (0.01, None, None, 10, 2),
-            (0.001, 1.3, 1.4, 10, 1),
-            (0.005, 1.5, 1.3, 10, 1),
-            (0.005, 1.6, 1.3, 10, 2),
-            (0.005, 9.0, 0.1, 2, 1),
+        for rate, loss, validation, steps, seed, options in (
+            (0.01, 1.2, 1.0, 10, 1, {}),
+            (0.01, None, None, 10, 2, {}),
+            (0.001, 1.3, 1.4, 10, 1, {}),
+            (0.005, 1.4, 1.4, 10, 1, {}),
+            (0.005, 1.5, 1.3, 10, 1, {"optimizer": "sgd"}),
+            (0.005, 1.6, 1.3, 10, 2, {"optimizer": "sgd"}),
+            (0.005, 9.0, 0.1, 2, 1, {"optimizer": "sgd"}),
         )
     ]  # fmt: skip
     header, rows = quality.table(records)
@@ -65,7 +80,7 @@ def test_the_table_shows_means_and_half_the_range():
     page = report.section_on_losses(records)
     assert "| gru | 147 | 0.005 | 1.550 ± 0.050 |" in page
     assert "after 10 windows" in page
-    assert "seeds 1, 2;" in page
+    assert "seeds 1, 2; commit c0ffee; gru with `--optimizer sgd`)" in page
 
 
 def rates_that_train(monkeypatch, best, diverges):
@@ -74,12 +89,13 @@ def rates_that_train(monkeypatch, best, diverges):
 
     def train(text, trial, vocabulary):
         trials.append((trial.learning_rate, trial.steps, trial.seed))
-        loss = None if diverges(trial) else abs(trial.learning_rate - best) / best
+        goal = best(trial) if callable(best) else best
+        loss = None if diverges(trial) else abs(trial.learning_rate - goal) / goal
         return {"weights": 1, "validation": loss, "test": loss}
 
     monkeypatch.setattr(quality, "train", train)
     monkeypatch.setattr(quality, "RATES", (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0))
-    monkeypatch.setattr(quality, "FIRST_RATE", 1.0)
+    monkeypatch.setattr(quality, "DEFAULT", quality.Recipe({}, 1.0))
     return trials
 
 
@@ -96,7 +112,16 @@ def test_the_search_goes_on_while_it_gets_better(tmp_path, capsys, monkeypatch, 
     trials = rates_that_train(monkeypatch, best, lambda trial: False)
     assert run(tmp_path, capsys) == [str(best), "0.000", "±", "0.000"]
     assert sorted(rate for rate, steps, _ in trials if steps == 10) == list(short)
-    assert [trial for trial in trials if trial[1] == 50] == [(best, 50, 1), (best, 50, 2)]
+    # In all steps the next lower one is tried too.
+    long = [(rate, seed) for rate, steps, seed in trials if steps == 50]
+    assert sorted(long) == [(best / 2, 1), (best, 1), (best, 2)]
+
+
+def test_a_longer_training_may_have_a_lower_rate(tmp_path, capsys, monkeypatch):
+    rates_that_train(
+        monkeypatch, lambda trial: 0.125 if trial.steps == 50 else 1.0, lambda _: False
+    )
+    assert run(tmp_path, capsys) == ["0.125", "0.000", "±", "0.000"]
 
 
 def test_a_model_that_diverges_is_no_ones_choice(tmp_path, capsys, monkeypatch):
