@@ -82,13 +82,14 @@ def section_on_losses(records: Sequence[Record]) -> str:
         about = here[0]["environment"]
         steps = max(record["trial"]["steps"] for record in here)
         seeds = sorted({r["trial"]["seed"] for r in here if r["trial"]["steps"] == steps})
+        commits = ", ".join(dict.fromkeys(record["environment"]["commit"] for record in here))
         others = quality.recipes_in_words(here)
         others = f"; {others}" if others else ""
         parts.append(
             "**Test loss at equal parameters**, nats a character, one layer, after "
             f"{steps:,} windows of 32 × 64 characters (`python -m benchmarks quality TEXT`; a text "
             f"of {about['text_bytes']:,} bytes, SHA-256 {text[:12]}…; seeds "
-            f"{', '.join(map(str, seeds))}; commit {about['commit']}{others})\n\n"
+            f"{', '.join(map(str, seeds))}; commit {commits}{others})\n\n"
             + markdown_table(*quality.table(here))
         )
     return "\n\n".join(parts)
