@@ -24,8 +24,10 @@ from jaxrnn.charlm.reading import Reader
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.tokenizers import make_tokenizer
 
-folder, path = Path(sys.argv[1]), sys.argv[2]
-settings = Settings(num_layers=1, rnn_size=64, val_frac=0.0, max_steps=10**6, sample_every=0)
+folder, path, tokens = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+settings = Settings(
+    tokens=tokens, num_layers=1, rnn_size=64, val_frac=0.0, max_steps=10**6, sample_every=0
+)
 
 def memory(name):
     with open("/proc/self/status") as file:
@@ -39,11 +41,11 @@ def ready(name, text, vocab):
     return lambda: [None for _ in loop._dispatch()], loop
 
 def divide(texts):
-    return text_index.Division(make_tokenizer("characters", texts), 0.9, 0.0)
+    return text_index.Division(make_tokenizer(tokens, texts), 0.9, 0.0)
 
 with open(path) as file:
     start = file.read(2**25)
-vocab = make_tokenizer("characters", [start])
+vocab = make_tokenizer(tokens, [start])
 dispatch, _ = ready("model", Corpus(start[:200_000], ("text",)), vocab)
 for _ in range(3):
     dispatch()
@@ -107,12 +109,13 @@ def write_text(path: Path, size: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="/proc")
-def test_four_gibibytes(tmp_path):
+@pytest.mark.parametrize("tokens", ["characters", "words"])
+def test_four_gibibytes(tmp_path, tokens):
     path = tmp_path / "text.txt"
     write_text(path, int(os.environ.get("LARGE_TEXT_MIB", "4096")) * 2**20)
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", MEASURED, tmp_path / "runs", path],
+            [sys.executable, "-c", MEASURED, tmp_path / "runs", path, tokens],
             stdout=subprocess.PIPE,
             text=True,
             check=True,
