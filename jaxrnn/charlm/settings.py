@@ -101,7 +101,7 @@ class Settings:
     accumulate: int = 1
     loss: str = "cross_entropy"
     optimizer: str = "adamw"
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     schedule: str = "cosine"
     warmup_steps: int = 100
     learning_rate_decay: float = 0.97

@@ -39,7 +39,7 @@ def text(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(text, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["train", str(text), "--out", str(out), *TINY, "--lr", "1e-2"]) == 0
+    assert main(["train", str(text), "--out", str(out), *TINY, "--lr", "3e-2"]) == 0
     return out
 
 
@@ -58,7 +58,7 @@ def written(capsys, *arguments):
 
 def test_spellings(trained, capsys):
     settings = runs.open_run(trained).settings
-    assert settings.learning_rate == 1e-2
+    assert settings.learning_rate == 3e-2
     words = "--max-steps 1e4 --rnn-size 1e2,64 --seed 1e3 --devices 2e0 --seq-length 64.0"
     given = vars(train.make_parser().parse_args(words.split()))
     assert given == {
