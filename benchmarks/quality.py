@@ -240,19 +240,21 @@ def train(text: Path, trial: Trial, vocabulary: int) -> Record:
         command = [sys.executable, "-m", "jaxrnn", "train", str(text), *flags]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            said = done.stderr.strip().splitlines()[-1]
+            said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             if "Training stopped:" not in said:
                 raise RuntimeError(f"{trial} failed: {said}")
             return {"weights": weights, "validation": None, "test": None, "diverged": said}
         opened = runs.open_run(path)
         trained = charlm.load(path)
         parts = own_text.own_parts(opened, "quality: TEXT", "")
-        losses = {
+        losses: Record = {
             name: charlm.evaluate(
                 trained.config, trained.params, part.tokens.ids, batch_size=STREAMS
             )
             for name, part in (("validation", parts.validation), ("test", parts.rest))
         }
+        if not all(map(math.isfinite, losses.values())):
+            losses = {"validation": None, "test": None, "diverged": "a loss is not finite"}
         return {"weights": weights, **losses}
 
 
@@ -260,7 +262,7 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: mean test losses, cells down, sizes across, with half the range over seeds.
 
     The short trials that chose a rate are left out, and rates and recipes than which others did
-    better: fewer seeds diverged, or the mean validation loss is lower.
+    better: more seeds came to an end, or the mean validation loss is lower.
     """
     longest = max((record["trial"]["steps"] for record in records), default=0)
     places: dict[tuple[str, int], dict[str, list[Record]]] = {}
@@ -295,11 +297,11 @@ def recipes_in_words(records: Sequence[Record]) -> str:
     )
 
 
-def _standing(records: Sequence[Record]) -> tuple[int, float]:
-    """Less is better."""
+def _standing(records: Sequence[Record]) -> tuple[int, int, float]:
+    """Less is better: of a recipe with some seeds only the search has thought less."""
     losses = [record["validation"] for record in records]
     finite = [loss for loss in losses if loss is not None]
-    return len(losses) - len(finite), sum(finite) / max(1, len(finite))
+    return -len(finite), len(losses) - len(finite), sum(finite) / max(1, len(finite))
 
 
 def _mean(records: Sequence[Record]) -> str:

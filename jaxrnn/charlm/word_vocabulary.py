@@ -62,7 +62,7 @@ class WordVocab:
         for word in self.words:
             check_text("WordVocab", "words", word)
         faults = [word for word in self.words if not 0 < len(word) <= LONGEST + 1]
-        faults += [word for word in self.words if word in UNKNOWN or _has_hidden_surrogate(word)]
+        faults += [word for word in self.words if word in UNKNOWN or _is_never_cut(word)]
         faults += [word for word, times in Counter(self.words).items() if times > 1]
         if faults:
             rule = f"different words of 1 to {LONGEST + 1} characters"
@@ -201,6 +201,9 @@ def check_size(function: str, vocab_size: object) -> None:
         raise ValueError(sentence(function, "vocab_size", rule, got))
 
 
-def _has_hidden_surrogate(word: str) -> bool:
-    """Whether JSON might take two of its characters for one."""
-    return len(word) > 1 and any("\ud800" <= character <= "\udfff" for character in word)
+def _is_never_cut(word: str) -> bool:
+    """Whether it has, beside others, a character that is always a token by itself.
+
+    Two surrogates JSON would take for one character; a NUL is not told from the end of a word.
+    """
+    return len(word) > 1 and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in word)

@@ -121,90 +121,77 @@ def _classes_of_ascii() -> bytes:
 
 
 class Table:
-    """Numbers of words, to be found of all words of a text at once.
-
-    Words of equally many columns are in levels of slots. In the first level a word's slot is a hash
-    of its columns; those whose slot another has taken are in the second, with another hash, and so
-    on. A word is found where all of its columns stand in the slot, so that words with one hash
-    are not taken for each other.
-    """
+    """Numbers of words, to be found of all words of a text at once."""
 
     def __init__(self, words: Sequence[bytes]) -> None:
         """Words, all different; the first one's number is 0."""
         joined = b"".join(words)
-        sizes = np.fromiter(map(len, words), np.int64, len(words))
+        sizes = np.fromiter(map(len, words), np.intp, len(words))
         starts = np.cumsum(sizes) - sizes
-        self._levels: dict[int, list[_Level]] = {}
+        self._parts: dict[int, _Part] = {}
         counts = _counts_of_columns(sizes)
         for count in np.unique(counts).tolist():
             numbers = (counts == count).nonzero()[0]
             columns = _columns(joined, starts[numbers], sizes[numbers], count)
-            self._levels[count] = _make_levels(columns, numbers.astype(np.int32))
+            self._parts[count] = _Part(columns, numbers)
 
     def find(self, words: Words) -> NDArray[np.int32]:
         """The number of each word, int32 [N], with −1 where it is not in the table."""
         data, starts, sizes, _ = words
-        numbers = self._find(_columns(data, starts, sizes, 1))
+        if 1 in self._parts:
+            numbers = self._parts[1].find(_columns(data, starts, sizes, 1))
+        else:
+            numbers = np.full(len(sizes), -1, np.int32)
         long = (sizes > 8).nonzero()[0]
         numbers[long] = -1
         counts = _counts_of_columns(sizes[long])
-        for count in self._levels.keys() - {1}:
+        for count in self._parts.keys() - {1}:
             places = long[counts == count]
             columns = _columns(data, starts[places], sizes[places], count)
-            numbers[places] = self._find(columns)
-        return numbers
-
-    def _find(self, columns: list[NDArray[np.uint64]]) -> NDArray[np.int32]:
-        first, *deeper = self._levels.get(len(columns), [_EMPTY])
-        numbers = first.find(columns)
-        for level in deeper:
-            rest = (numbers < 0).nonzero()[0]
-            numbers[rest] = level.find([column[rest] for column in columns])
+            numbers[places] = self._parts[count].find(columns)
         return numbers
 
 
-class _Level(NamedTuple):
-    """Slots, as many as a power of two.
+class _Part:
+    """The words of a table that have equally many columns.
 
-    Attributes:
-        depth: of the level, by which hashes differ.
-        columns: of the word in each slot.
-        numbers: of the word in each slot, −1 where there is none.
+    They are known by their places among the columns. In the first level a word's slot is a hash of
+    its columns; those whose slot another has taken are in the second level, with another hash, and
+    so on. A word is found where its columns are those of the word in the slot, so that words of
+    one hash are not taken for each other.
     """
 
-    depth: int
-    columns: list[NDArray[np.uint64]]
-    numbers: NDArray[np.int32]
+    def __init__(self, columns: list[NDArray[np.uint64]], numbers: NDArray[np.intp]) -> None:
+        self._columns = columns
+        # The last is the number of the place −1.
+        self._numbers = np.append(numbers, -1).astype(np.int32)
+        self._levels: list[NDArray[np.int32]] = []
+        rest = np.arange(len(numbers), dtype=np.int32)
+        while len(rest):
+            # In the first level at most an eighth of the slots is taken, in others one in 64, so
+            # that there are seldom more than three, each of which costs time.
+            size = 1 << ((64 if self._levels else 8) * len(rest) - 1).bit_length()
+            level = np.full(size, -1, np.int32)
+            slots = _slots([column[rest] for column in columns], len(self._levels), size)
+            level[slots] = rest
+            rest = rest[level[slots] != rest]
+            self._levels.append(level)
 
     def find(self, columns: list[NDArray[np.uint64]]) -> NDArray[np.int32]:
-        slots = _slots(columns, self.depth, len(self.numbers))
-        # The mode spares a check of bounds, and so half the time.
-        numbers = self.numbers.take(slots, mode="clip")
-        for held, column in zip(self.columns, columns, strict=False):
-            numbers[held.take(slots, mode="clip") != column] = -1
-        return numbers
+        """The number of each word, −1 where it is not here."""
+        places = self._find(columns, 0)
+        for depth in range(1, len(self._levels)):
+            rest = (places < 0).nonzero()[0]
+            places[rest] = self._find([column[rest] for column in columns], depth)
+        return self._numbers.take(places, mode="wrap")
 
-
-_EMPTY = _Level(0, [], np.full(1, -1, np.int32))
-
-
-def _make_levels(columns: list[NDArray[np.uint64]], numbers: NDArray[np.int32]) -> list[_Level]:
-    levels: list[_Level] = []
-    while len(numbers):
-        # At most an eighth of the slots is taken, so that a sixteenth of the words go to the next
-        # level, and there one in 64. There are seldom more than three, each of which costs time.
-        count = 1 << ((64 if levels else 8) * len(numbers) - 1).bit_length()
-        slots = _slots(columns, len(levels), count)
-        taken = np.full(count, -1, np.int32)
-        taken[slots] = np.arange(len(numbers), dtype=np.int32)
-        winners = taken[slots] == np.arange(len(numbers))
-        held = [np.zeros(count, np.uint64) for _ in columns]
-        for slot, column in zip(held, columns, strict=True):
-            slot[slots[winners]] = column[winners]
-        taken[slots[winners]] = numbers[winners]
-        levels.append(_Level(len(levels), held, taken))
-        columns, numbers = [column[~winners] for column in columns], numbers[~winners]
-    return levels
+    def _find(self, columns: list[NDArray[np.uint64]], depth: int) -> NDArray[np.int32]:
+        level = self._levels[depth]
+        # "clip" spares a check of bounds, and so half the time.
+        places = level.take(_slots(columns, depth, len(level)), mode="clip")
+        for known, column in zip(self._columns, columns, strict=True):
+            places[known.take(places, mode="clip") != column] = -1
+        return places
 
 
 def _slots(columns: list[NDArray[np.uint64]], depth: int, count: int) -> NDArray[np.int64]:
@@ -232,7 +219,7 @@ def _columns(
 ) -> list[NDArray[np.uint64]]:
     """The first columns of words, each [N], with zeros behind a word's end.
 
-    A word of several characters has no zero, so that no two of them have the same columns.
+    A word of several characters has none in it, so that no two words have the same columns.
     """
     padded = data + bytes(8 * count)
     # Eight bytes from each byte on.
@@ -252,12 +239,25 @@ _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 def count_words(pieces: Iterable[str]) -> Counter[bytes]:
     """How often each word stands in a text that comes in pieces."""
     cutter, counts = Cutter(), _Counts()
-    for piece in pieces:
+    for piece in _joined(pieces):
         for words in cutter.feed(piece):
             counts.add(words)
     for words in cutter.finish():
         counts.add(words)
     return counts.total()
+
+
+def _joined(pieces: Iterable[str]) -> Iterator[str]:
+    """The text in pieces that are not small: each costs time, and the more, the more is known."""
+    held, size = list[str](), 0
+    for piece in pieces:
+        check_text("WordVocab", "pieces", piece)
+        held.append(piece)
+        size += len(piece)
+        if size >= _BLOCK:
+            yield "".join(held)
+            held, size = [], 0
+    yield "".join(held)
 
 
 class _Counts:

@@ -145,6 +145,7 @@ def test_an_unknown_character_has_its_place_in_the_whole_text():
         (lambda: charlm.WordVocab(("",)), "different words"),
         (lambda: charlm.WordVocab(("<unk>",)), "different words"),
         (lambda: charlm.WordVocab(("\ud83d\ude42",)), "different words"),
+        (lambda: charlm.WordVocab(("a\0",)), "different words"),
         (lambda: charlm.WordVocab(("x" * (LONGEST + 2),)), "1 to 65 characters"),
         (
             lambda: charlm.WordVocab(tuple(f"{n:060}" for n in range(MOST_CHARACTERS // 60 + 1))),
