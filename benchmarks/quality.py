@@ -50,13 +50,16 @@ class Recipe(NamedTuple):
 
 
 DEFAULT = Recipe({}, 1e-2)
-# Nothing bounds h of ELMAN_RELU, which is carried from window to window. From the identity it grows
-# with the text; and the optimizers that scale each weight's step alike (Adam, RMSprop, Adagrad)
-# move all of w_hh one way, to a spectral radius above 1, before any rate has taught it something.
+# Nothing bounds h where a relu makes it, and it is carried from window to window. From the identity
+# ELMAN_RELU's grows with the text; and the optimizers that scale each weight's step alike (Adam,
+# RMSprop, Adagrad) move all of w_hh one way, to a spectral radius above 1, before any rate has
+# taught it something. INDRNN's grows where |u| is above 1; AdamW with a decay of λ keeps every
+# weight within 1 / λ (Xie and Li 2024).
 RECIPES = {
     "elman_relu": Recipe(
         {"optimizer": "sgd", "grad-clip-norm": "0.1", "initializer": "normal:0.01"}, 10.0
-    )
+    ),
+    "indrnn": Recipe({"weight-decay": "1"}, 3e-2),
 }
 
 
