@@ -75,9 +75,10 @@ def _cut(text: str) -> tuple[Words, NDArray[np.uint8]]:
     data = text.encode("utf-8", "surrogatepass")
     codes = None if len(data) == len(text) else code_points(text)
     if codes is None:
-        classes = np.frombuffer(data.translate(_classes_of_ascii()), np.uint8)
+        ascii_classes = _classes(128).tobytes() + bytes(128)
+        classes = np.frombuffer(data.translate(ascii_classes), np.uint8)
     else:
-        classes = _classes().take(codes, mode="clip")
+        classes = _classes(sys.maxunicode + 1).take(codes, mode="clip")
     # A word starts at every character but a letter after a letter or a space; and the text ends.
     begins = np.ones(len(text) + 1, bool)
     np.logical_or(classes[1:] != _LETTER, classes[:-1] == _OTHER, out=begins[1:-1])
@@ -105,19 +106,12 @@ def _divide_long(
 
 
 @cache
-def _classes() -> NDArray[np.uint8]:
-    """Of every code point."""
-    letters = (_LETTER * chr(code).isalnum() for code in range(sys.maxunicode + 1))
-    classes = np.fromiter(letters, np.uint8, sys.maxunicode + 1)
+def _classes(count: int) -> NDArray[np.uint8]:
+    """Of the first code points."""
+    letters = (_LETTER * chr(code).isalnum() for code in range(count))
+    classes = np.fromiter(letters, np.uint8, count)
     classes[ord("_")], classes[ord(" ")] = _LETTER, _SPACE
     return classes
-
-
-@cache
-def _classes_of_ascii() -> bytes:
-    letters = bytearray(_LETTER * chr(code).isalnum() for code in range(128)) + bytes(128)
-    letters[ord("_")], letters[ord(" ")] = _LETTER, _SPACE
-    return bytes(letters)
 
 
 class Table:
