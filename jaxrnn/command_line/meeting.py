@@ -102,7 +102,8 @@ def connect(
     try:
         link = Link(reach(addresses, port, seconds))
     except OSError as error:
-        got = f"{where}, where nobody has answered for {seconds:.0f} seconds ({error})"
+        why = error.strerror or error
+        got = f"{where}, where nobody has answered for {seconds:.0f} seconds ({why})"
         raise ValueError(sentence("train", "--coordinator", expected, got)) from None
     try:
         link.send(comes=own)

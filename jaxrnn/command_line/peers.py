@@ -81,10 +81,7 @@ class Link:
         Raises:
             OSError: the connection has ended, or what comes is not ours.
         """
-        data = self.socket.recv(2**16)
-        if not data:
-            raise ConnectionError("its connection ended")
-        *lines, self._received = (self._received + data).split(b"\n")
+        *lines, self._received = (self._received + self._arrived(2**16)).split(b"\n")
         return [self._message(line) for line in lines]
 
     def read_one(self, seconds: float) -> Message:
@@ -97,16 +94,23 @@ class Link:
         line = b""
         while not line.endswith(b"\n"):
             self.socket.settimeout(max(0.01, end - time.monotonic()))
-            byte = self.socket.recv(1)
-            if not byte:
-                raise ConnectionError("its connection ended")
-            line += byte
+            line += self._arrived(1)
         self.socket.settimeout(SECONDS_TO_SEND)
         return self._message(line)
 
     def close(self) -> None:
         """Closes it."""
         self.socket.close()
+
+    def _arrived(self, most: int) -> bytes:
+        try:
+            data = self.socket.recv(most)
+        except ConnectionResetError:
+            # What a process leaves unread when it is killed turns the end into a reset.
+            data = b""
+        if not data:
+            raise ConnectionError("its connection ended")
+        return data
 
     def _message(self, line: bytes) -> Message:
         try:
@@ -265,7 +269,7 @@ class Peers:
                             self._receive(peer, message)
                     except OSError as error:
                         ready.unregister(key.fileobj)
-                        self._lost(peer, str(error))
+                        self._lost(peer, error.strerror or str(error))
                 if time.monotonic() < beat:
                     continue
                 # Counted by turns of this loop, not by the clock: where a whole machine slept for
