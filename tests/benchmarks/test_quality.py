@@ -142,6 +142,19 @@ def test_a_model_that_diverges_is_no_ones_choice(tmp_path, capsys, monkeypatch):
     assert len(trials) == len(set(trials))
 
 
+def test_a_rate_that_throws_a_seed_back_gives_way(tmp_path, capsys, monkeypatch):
+    losses = {1.0: (0.1, 0.9), 0.5: (0.4, 0.3), 0.25: (0.36, 0.0)}
+
+    def best(trial):
+        loss = losses.get(trial.learning_rate, (2.0, 2.0))[trial.seed - 1]
+        return 1.0 if trial.steps == 10 else trial.learning_rate / (1 + loss)
+
+    trials = rates_that_train(monkeypatch, best, lambda _: False)
+    assert run(tmp_path, capsys) == ["0.5", "0.350", "±", "0.050"]
+    assert (0.25, 50, 1) in trials
+    assert (0.25, 50, 2) not in trials  # the first seed is above the mean at 0.5
+
+
 def test_bad_input_gets_a_sentence(tmp_path, capsys):
     missing = ["quality", str(tmp_path / "none.txt")]
     assert main(missing) == 2
