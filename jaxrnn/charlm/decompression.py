@@ -113,7 +113,7 @@ def _decompressed(
     stream, begun = known.make(), False
 
     def fault(what: str) -> ValueError:
-        rule = f"a whole {known.name} file, as it begins"
+        rule = f"a whole {known.name} file, as its first bytes say"
         return ValueError(sentence("read_text", argument, rule, f"{name}, which {what}"))
 
     for chunk in chunks:
@@ -124,7 +124,7 @@ def _decompressed(
                 if not data:
                     break
                 if not data.startswith(known.begins[0][:1]):
-                    raise fault("goes on behind its end")
+                    raise fault("has something else behind it")
                 stream, begun = known.make(), False
             try:
                 plain = stream.decompress(data)

@@ -1,5 +1,6 @@
 """A trained model from the folder of its run."""
 
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import NamedTuple
 
 from jaxrnn.charlm import model, runs
 from jaxrnn.charlm.tokenizers import Tokenizer
+from jaxrnn.errors import sentence
 
 
 class TrainedModel(NamedTuple):
@@ -40,6 +42,7 @@ def load(run: str | Path, *, note: Callable[[str], None] = warnings.warn) -> Tra
     Raises:
         ValueError: the folder is not that of a run, its config.json or all its checkpoints are
             broken, or it is a float64 run and JAX has no 64-bit numbers.
+        TypeError: the folder is no path.
         OSError: there is no run.
         ImportError: safetensors is missing, which the checkpoints are read with.
 
@@ -47,6 +50,8 @@ def load(run: str | Path, *, note: Callable[[str], None] = warnings.warn) -> Tra
         model = charlm.load("runs/book")
         text = charlm.sample(*model, jax.random.key(0), length=200, prime="The ")
     """
+    if not isinstance(run, str | os.PathLike):
+        raise TypeError(sentence("load", "run", "the path of a run's folder", type(run).__name__))
     opened = runs.open_run(run)
     params, _ = runs.load_params(opened, note)
     return TrainedModel(opened.config, params, opened.vocab)

@@ -124,7 +124,7 @@ def character_losses(losses: ArrayLike, lengths: ArrayLike) -> NDArray[np.float6
 
 
 def _character_class(character: str) -> str:
-    if character == "\n":
+    if character in ("\n", "\r"):
         return "newline"
     if character.isspace():
         return "space"

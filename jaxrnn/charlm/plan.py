@@ -18,7 +18,7 @@ from jaxrnn.charlm.losses import LOSSES
 from jaxrnn.charlm.run_folder import Run
 from jaxrnn.charlm.settings import MOST_STEPS, Settings
 from jaxrnn.charlm.sources import in_words
-from jaxrnn.charlm.streams import make_streams, number_of_windows
+from jaxrnn.charlm.streams import make_streams, number_of_windows, sizes_that_fit
 from jaxrnn.errors import sentence
 from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
 
@@ -65,6 +65,14 @@ class Plan(NamedTuple):
         return bool(every) and (step % every == 0 or step == self.total_steps)
 
 
+def check_names(settings: Settings) -> None:
+    """Raises ValueError for an optimizer, a schedule or a loss that is not known."""
+    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES)):
+        chosen = getattr(settings, name)
+        if chosen not in known:
+            raise ValueError(sentence("train", f"--{name}", f"one of {', '.join(known)}", chosen))
+
+
 def make_plan(run: Run, text: Text) -> Plan:
     """Works out what follows from the settings and the text.
 
@@ -72,21 +80,23 @@ def make_plan(run: Run, text: Text) -> Plan:
         ValueError: the text is too short, or a setting is not known.
     """
     settings = run.settings
-    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES)):
-        chosen = getattr(settings, name)
-        if chosen not in known:
-            raise ValueError(sentence("train", f"--{name}", f"one of {', '.join(known)}", chosen))
+    check_names(settings)
     encoded = text.encode(run.vocab, settings.train_frac, settings.val_frac)
     try:
         streams = make_streams(encoded.train.ids, settings.batch_size, settings.seq_length)
-    except ValueError as error:
-        kind = settings.tokens
-        counted = "" if kind == "characters" else f" characters, counted in {kind}"
-        share = f" ({settings.train_frac:.0%} of {text.characters:,}{counted})"
-        rule = str(error).partition("tokens: ")[2]
-        raise ValueError(
-            f"train: TEXT: {in_words(text.sources)} is too short to train on{share}: {rule}"
-        ) from None
+    except ValueError:
+        needed = settings.batch_size * settings.seq_length + 1
+        rule = (
+            f"at least {needed:,} {settings.token}s to train on "
+            f"(--batch-size {settings.batch_size} x --seq-length {settings.seq_length} + 1)"
+        )
+        share = "" if settings.train_frac == 1 else f", --train-frac {settings.train_frac:g} of it"
+        tokens = len(encoded.train.ids)
+        got = f"{in_words(text.sources)} with {tokens:,}{share}"
+        fitting = sizes_that_fit(tokens, settings.batch_size, settings.seq_length)
+        smaller = f", or --batch-size {fitting[0]} --seq-length {fitting[1]}"
+        hint = f"a longer text{smaller if fitting[1] else ''}"
+        raise ValueError(sentence("train", "TEXT", rule, got, hint)) from None
     windows = number_of_windows(streams, settings.seq_length)
     ends = [MOST_STEPS]
     if settings.max_steps is not None:

@@ -126,12 +126,18 @@ class Reader:
             ) from None
 
     def _undecodable(self, error: UnicodeError, offset: int, name: str) -> ValueError:
-        got = f"{name}, which is none ({error})"
+        got, likely = f"{name}, which is none ({error})", "latin-1"
         if isinstance(error, UnicodeDecodeError):
             position = offset + error.start
             got = f"the byte 0x{error.object[error.start]:02x} at position {position} of {name}"
-        hint = "name the file's encoding, for example --encoding latin-1"
-        if len(self.texts) > 1 or name not in self.texts:
+            if position == 0 and error.object.startswith(
+                (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            ):
+                likely = "utf-16, as its first two bytes say"
+        hint = f"name the file's encoding, for example --encoding {likely}"
+        if self._argument.startswith("-"):
+            hint = ""  # it is no file, and there is no such option beside it
+        elif list(self.texts) not in ([name], [STANDARD_INPUT]):
             hint = "all files have one encoding; --include '*.txt' chooses those of a folder"
         rule = f"text in {self._encoding}"
         return ValueError(sentence("read_text", self._argument, rule, got, hint))

@@ -101,8 +101,12 @@ def run_of(path: Path, settings: Settings, vocab: Tokenizer, text: Text) -> Run:
     return Run(path, settings, vocab, text.sources, text.sha256, text.characters, indexed)
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, argument: str = "RUN") -> Run:
     """Reads the config.json of a run.
+
+    Args:
+        path: of its folder.
+        argument: what it was given as, for the sentences of errors.
 
     Raises:
         BrokenFileError: config.json is not that of a run, or was altered since it was written.
@@ -111,16 +115,15 @@ def open_run(path: str | Path) -> Run:
     path = Path(path)
     file = path / "config.json"
     if not os.path.lexists(file):
-        what = "which has no config.json" if path.exists() else "which does not exist"
-        raise FileNotFoundError(
-            sentence(
-                "open_run",
-                "RUN",
-                "the folder of a run",
-                f"{path}, {what}",
-                f"jaxrnn train --out {path} makes one",
-            )
-        )
+        what, hint = "which does not exist", f"jaxrnn train --out {path} makes one"
+        if path.is_dir():
+            what = "which has no config.json"
+        elif path.exists():
+            what, hint = "which is a file", ""
+            if path.suffix == ".safetensors":
+                hint = f"jaxrnn import {path} makes a run of what jaxrnn export wrote"
+        rule = "the folder of a run"
+        raise FileNotFoundError(sentence("open_run", argument, rule, f"{path}, {what}", hint))
     content = strict_json.parse(files.read_bytes(file, LARGEST_CONFIG), file)
     if isinstance(content, dict) and "settings" in content and "format" not in content:
         raise BrokenFileError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import typing
 from typing import Any
 
@@ -207,6 +208,7 @@ class Settings:
                 most = _MOST.get(name, LARGEST_SIZE)
                 self._require(name, part <= most, f"at most {most:,}")
             elif isinstance(part, float):
+                self._require(name, math.isfinite(part), "a finite number")
                 self._require(name, abs(part) <= LARGEST_NUMBER, f"at most {LARGEST_NUMBER:g}")
             elif isinstance(part, str):
                 most = LONGEST_NAME

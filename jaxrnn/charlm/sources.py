@@ -45,7 +45,7 @@ def in_words(sources: Sequence[str]) -> str:
 def find_files(
     texts: Sequence[str], include: Sequence[str] = (), argument: str = "TEXT", own: bool = False
 ) -> Iterator[Source]:
-    """The files of a text, one after the other, each once.
+    """The files of a text, one after the other, each once, also one that several patterns find.
 
     The texts come in their order, what a pattern finds in the order of its names. In a folder,
     files and folders come in the order of their names (by code points), a folder's files in its
@@ -61,10 +61,10 @@ def find_files(
 
     Raises:
         FileNotFoundError: a file that is not there, or a pattern or folder without any.
-        ValueError: `include` and no folder; or a fifo or a device.
+        ValueError: a file that was named twice; `include` and no folder; or a fifo or a device.
         OSError: a folder cannot be read.
     """
-    seen: set[str] = set()
+    seen: dict[str, Source] = {}
     folders = False
     for text in texts:
         if text == STANDARD_INPUT:
@@ -88,9 +88,14 @@ def find_files(
             )
         for source in found:
             real = os.path.realpath(source.path) if source.path != STANDARD_INPUT else source.path
-            if real not in seen:
-                seen.add(real)
+            before = seen.setdefault(real, source)
+            if before is source:
                 yield source
+            elif before.named and source.named:
+                again = f"{in_words([source.path])} twice"
+                if before.path != source.path:
+                    again = f"{before.path} and {source.path}, which are one file"
+                raise ValueError(sentence("read_text", argument, "different texts", again))
     if include and not folders:
         rule, got = "a folder among the texts, whose files it chooses", in_words(texts)
         raise ValueError(sentence("read_text", "include", rule, got))

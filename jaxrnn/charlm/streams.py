@@ -73,6 +73,8 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
         raise ValueError(sentence("make_streams", "tokens", rule, f"{got} at position {where:,}"))
     windows = (len(ids) - 1) // (batch_size * length)
     if windows < 1:
+        fitting = sizes_that_fit(len(ids), batch_size, length)
+        smaller = f", or a batch size of {fitting[0]} with windows of {fitting[1]}"
         raise ValueError(
             sentence(
                 "make_streams",
@@ -80,7 +82,7 @@ def make_streams(tokens: ArrayLike, batch_size: int, length: int) -> NDArray[np.
                 f"at least {batch_size * length + 1:,} (batch size {batch_size} x window "
                 f"{length} + 1)",
                 f"{len(ids):,}",
-                _sizes_that_fit(len(ids), batch_size, length),
+                f"a longer text{smaller if fitting[1] else ''}",
             )
         )
     if not small:
@@ -181,10 +183,13 @@ def window_resets(resets: Any, index: jax.Array | int, length: int) -> Any:
     return jax.lax.dynamic_slice_in_dim(resets, start, length, axis=1).T
 
 
-def _sizes_that_fit(characters: int, batch_size: int, length: int) -> str:
-    if characters < 2:
-        return "a longer text"
-    length = min(length, characters - 1, max(8, (characters - 1) // 4))
-    length = min(length, characters - 1)
-    batch_size = max(1, min(batch_size, (characters - 1) // (4 * length)))
-    return f"a longer text, or a batch size of {batch_size} with windows of {length}"
+def sizes_that_fit(tokens: int, batch_size: int, length: int) -> tuple[int, int]:
+    """The largest batch size and length up to those wanted that leave some windows, if any do.
+
+    >>> sizes_that_fit(1000, batch_size=50, length=50), sizes_that_fit(1, batch_size=50, length=50)
+    ((4, 50), (0, 0))
+    """
+    if tokens < 2:
+        return 0, 0
+    length = min(length, tokens - 1, max(8, (tokens - 1) // 4))
+    return max(1, min(batch_size, (tokens - 1) // (4 * length))), length

@@ -73,7 +73,8 @@ def _run(arguments: list[str]) -> int:
     command, *rest = arguments
     module = import_module(f"jaxrnn.command_line.{command}")
     parser = module.make_parser()
-    code: int = module.run(parser.parse_args(normalise(parser, rest)))
+    # Intermixed: a TEXT may also follow an option that follows a RUN or another TEXT.
+    code: int = module.run(parser.parse_intermixed_args(normalise(parser, rest)))
     return code
 
 

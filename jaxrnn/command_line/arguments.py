@@ -86,17 +86,22 @@ def read_text(
     )
 
 
-def file_to_write(command: str, out: str | None, default: str | Path) -> Path:
-    """Where `--out` says, the default where it was not given.
+def file_to_write(
+    command: str, out: str | None, default: str | Path, argument: str = "--out"
+) -> Path:
+    """Where `--out`, or another argument, says; the default where it was not given.
 
     Raises:
-        ValueError: a folder is there, or a file where its folder should be.
+        ValueError: no name, a folder is there, or a file where its folder should be.
     """
+    if out == "":
+        raise ValueError(sentence(command, argument, "a file", "an empty name"))
     path = Path(default if out is None else out)
     if path.is_dir():
-        hint = f"--out {path / Path(default).name}"
-        raise ValueError(sentence(command, "--out", "a file", f"the folder {path}", hint))
-    _check_parents(command, path, "a file in a folder")
+        inside = path / Path(default).name
+        hint = f"{argument} {inside}" if argument.startswith("-") else f"name {inside}"
+        raise ValueError(sentence(command, argument, "a file", f"the folder {path}", hint))
+    check_parents(command, path, "a file in a folder", argument)
     return path
 
 
@@ -109,16 +114,17 @@ def folder_to_write(command: str, out: str | None, default: str | Path) -> Path:
     path = Path(default if out is None else out)
     if path.exists() and not path.is_dir():
         raise ValueError(sentence(command, "--out", "a folder", f"the file {path}"))
-    _check_parents(command, path, "a folder")
+    check_parents(command, path, "a folder")
     return path
 
 
-def _check_parents(command: str, path: Path, rule: str) -> None:
+def check_parents(command: str, path: Path, rule: str, argument: str = "--out") -> None:
+    """Raises ValueError where a file is in the place of one of a path's folders."""
     for parent in path.parents:
         if parent.exists():
             if not parent.is_dir():
                 got = f"{path}, where {parent} is a file"
-                raise ValueError(sentence(command, "--out", rule, got))
+                raise ValueError(sentence(command, argument, rule, got))
             break
 
 

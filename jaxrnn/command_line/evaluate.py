@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "rest")
 # The best on the last tenth of tinyshakespeare: 1.77, 1.67, 1.70 nats with n of 4, 5, 6.
 NGRAM = 5
+LONGEST_NGRAM = 100  # for each length there is a table of the training text's n-grams
 OF_ALL = "all texts together"
 MODEL = "the model"
 
@@ -44,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
         "texts",
         metavar="TEXT",
         nargs="*",
+        default=[],  # without it, argparse would say that it is required
         help="text files, folders, each of which is one text, or - for standard input; default: a "
         "part of the run's own text",
     )
@@ -67,7 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=whole_number,
         default=NGRAM,
         metavar="N",
-        help=f"n of the longest n-gram to compare with (default: {NGRAM})",
+        help=f"n of the longest n-gram to compare with, at most {LONGEST_NGRAM} (default: {NGRAM})",
     )
     parser.add_argument(
         "--batch-size",
@@ -112,7 +114,9 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(sentence("evaluate", "--encoding", rule, options.encoding))
     if options.include is not None and not options.texts:
         rule = "a TEXT beside it, since a run knows the files of its own"
-        raise ValueError(sentence("evaluate", "--include", rule, options.include))
+        raise ValueError(sentence("evaluate", "--include", rule, " ".join(options.include)))
+    if options.ngram > LONGEST_NGRAM:
+        raise ValueError(sentence("evaluate", "--ngram", f"at most {LONGEST_NGRAM}", options.ngram))
     for option in ("ngram", "batch_size"):
         if getattr(options, option) < 1:
             name = f"--{option.replace('_', '-')}"

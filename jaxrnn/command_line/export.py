@@ -37,8 +37,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the file."""
-    path = file_to_write("export", options.file, "model.onnx")
-    if path.suffix not in ENDINGS:
+    path = file_to_write("export", options.file, "model.onnx", "FILE")
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
         rule = f"a name that ends {' or '.join(ENDINGS)}"
         raise ValueError(sentence("export", "FILE", rule, str(path)))
     if os.path.lexists(path):
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     opened = runs.open_run(options.run)
     if opened.settings.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    if path.suffix == ".onnx":
+    if ending == ".onnx":
         step = _write_onnx(path, opened)
     else:
         from jaxrnn.exchange.run_files import write_run

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from jaxrnn.command_line import backend
-from jaxrnn.command_line.arguments import add_import
+from jaxrnn.command_line.arguments import add_import, check_parents
 from jaxrnn.errors import sentence
 
 
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     backend.check("import", options.device)
     path = Path(options.file)
     refuse_programs("import", "FILE", path)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         got = f"{path}, a step for other programs, without the settings of a run"
         hint = "jaxrnn export RUN FILE.safetensors writes what can be imported"
         raise ValueError(sentence("import", "FILE", "a .safetensors file", got, hint))
@@ -49,8 +49,10 @@ def run(options: argparse.Namespace) -> int:
         jax.config.update("jax_enable_x64", True)
     out = runs.new_run_path() if options.out is None else Path(options.out)
     if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
-        rule, got = "a new folder", f"{out}, which is there and not empty"
-        raise ValueError(sentence("import", "--out", rule, got, "name another"))
+        which = "is there and not empty" if out.is_dir() else "is a file"
+        got = f"{out}, which {which}"
+        raise ValueError(sentence("import", "--out", "a new folder", got, "name another"))
+    check_parents("import", out, "a new folder")
     made = make_run(file, out, _note)
     tokens = f"{len(made.vocab):,} different {file.settings.tokens}"
     print(

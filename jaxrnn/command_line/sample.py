@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
         jax.config.update("jax_enable_x64", True)
     shown = options.prime or ""
     if options.prime == "-":
-        shown = read_text("-", None, "--prime").text
+        shown = read_text("-", None, "--prime", trained.settings.newlines).text
     newline = "\n" if "\n" in trained.vocab else ""
     prime = newline if options.prime is None else shown
     if temperature == 0 and prime and options.seed is not None:

@@ -39,11 +39,16 @@ def read_settings(path: str, make_parser: Callable[[], argparse.ArgumentParser])
         file = file / "settings.toml"
     if not file.exists():
         got = f"{file}, which does not exist"
-        raise FileNotFoundError(sentence("train", "--config", "a TOML file", got))
+        hint = "of a folder, the settings.toml in it is read" if Path(path).is_dir() else ""
+        raise FileNotFoundError(sentence("train", "--config", "a TOML file", got, hint))
     if file.stat().st_size > LARGEST:
         raise ValueError(_said(file, f"at most {LARGEST:,} bytes", f"{file.stat().st_size:,}"))
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        # Some editors begin a file with a byte-order mark.
+        values = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        got = f"the byte 0x{error.object[error.start]:02x} at position {error.start}"
+        raise ValueError(_said(file, "TOML, which is text in utf-8", got)) from None
     except (ValueError, RecursionError) as error:
         hint = 'a line is option = value, text in quotes: model = "lstm"'
         raise ValueError(_said(file, "TOML", " ".join(str(error).split()), hint)) from None
@@ -54,15 +59,29 @@ def read_settings(path: str, make_parser: Callable[[], argparse.ArgumentParser])
         if action.dest not in NOT_IN_A_FILE
         for flag in action.option_strings or [action.dest]
     }
+    tables = [name for name, value in values.items() if isinstance(value, dict)]
+    if tables:
+        rule, got = "options alone", f"the table [{tables[0]}]"
+        raise ValueError(_said(file, rule, got, "leave out the line, keep the options under it"))
     unknown = [name for name in values if _dashed(name) not in actions]
     if unknown:
         near = [
-            close for name in unknown for close in difflib.get_close_matches(name, list(actions), 1)
+            close
+            for name in unknown
+            if name not in NOT_IN_A_FILE
+            for close in difflib.get_close_matches(_dashed(name), list(actions), 1)
         ]
         meant = f"did you mean {', '.join(near).replace('-', '_')}?"
         hint = meant if near else "jaxrnn train --help names them"
         rule = f"options of jaxrnn train, but for {', '.join(NOT_IN_A_FILE)}"
         raise ValueError(_said(file, rule, ", ".join(map(repr, unknown)), hint))
+
+    names: dict[str, str] = {}
+    for name in values:
+        before = names.setdefault(actions[_dashed(name)].dest, name)
+        if before != name:
+            got = f"{before} and {name}, which are one"
+            raise ValueError(_said(file, "every option once", got))
 
     def refuse(message: str) -> NoReturn:
         raise ValueError(f"train: --config {file}: {message}")
@@ -77,7 +96,7 @@ def read_settings(path: str, make_parser: Callable[[], argparse.ArgumentParser])
             words += [option(name)] * value
         elif text is None:
             rule = f"a text, a number or a list of numbers as {name}"
-            raise ValueError(_said(file, rule, repr(value)))
+            raise ValueError(_said(file, rule, str(value)))
         elif isinstance(action, argparse._AppendAction) and isinstance(value, list):
             words += [f"{option(name)}={each}" for each in value]
         elif action.option_strings:

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         old, settings = _run_to_resume(out, one_end(file) | one_end(given))
         check_effect(settings, given)
     else:
-        parent = _opened(init_from)
+        parent = _opened(init_from, "--init-from")
         settings = choose_settings(preset, given, None if parent is None else parent.settings, file)
     kept = None if old is None else old.settings.devices
     if isinstance(asked, int):
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         settings = dataclasses.replace(settings, devices=chosen)
         processes.connect(chosen)
         path = _lock(out, peers, held)
-        if old is not None and _opened(str(path)) != old:
+        if old is not None and _opened(str(path), "--out") != old:
             # It was read before this process had the folder to itself.
             raise ValueError(
                 f"The run {path} has changed since this command began; start it again."
@@ -112,10 +112,10 @@ def run(options: argparse.Namespace) -> int:
         return _train(work, peers, again)
 
 
-def _opened(path: str | None) -> "Run | None":
+def _opened(path: str | None, argument: str) -> "Run | None":
     from jaxrnn.charlm import runs
 
-    return None if path is None else runs.open_run(path)
+    return None if path is None else runs.open_run(path, argument)
 
 
 def _run_to_resume(out: str | None, given: dict[str, Any]) -> "tuple[Run, Settings]":
@@ -123,7 +123,7 @@ def _run_to_resume(out: str | None, given: dict[str, Any]) -> "tuple[Run, Settin
 
     if out is None:
         raise ValueError(sentence("train", "--resume", "--out RUN, the run to go on with", "none"))
-    old = runs.open_run(out)
+    old = runs.open_run(out, "--out")
     if not old.sources:
         rule = "a run that was trained here"
         got = f"{old.path}, which was imported without the optimizer's state and the text"

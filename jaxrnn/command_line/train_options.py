@@ -24,6 +24,22 @@ class _Parser(argparse.ArgumentParser):
         return super().format_help()
 
 
+class _Once(argparse.Action):
+    """An option of which the last one must not win without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if hasattr(namespace, self.dest):
+            both = f"{getattr(namespace, self.dest)} and {values}"
+            raise argparse.ArgumentError(self, f"expected one, got {both}")
+        setattr(namespace, self.dest, values)
+
+
 def sizes(text: str) -> int | tuple[int, ...]:
     """One number, or several with commas between.
 
@@ -88,6 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--config",
+        action=_Once,
         metavar="FILE",
         help="take options from this TOML file, one per line, as in rnn_size = 128, or from those "
         "of a run, RUN/settings.toml; options of the command line come on top",

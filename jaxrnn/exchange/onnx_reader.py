@@ -14,6 +14,7 @@ from jaxrnn.errors import sentence
 from jaxrnn.exchange.entries import to_array
 from jaxrnn.exchange.onnx_operators import GATES, INPUTS, Layer, read_operator
 from jaxrnn.exchange.onnx_package import array_of, require_onnx
+from jaxrnn.exchange.safetensors_files import KEY
 
 _OLDEST_OPSET = 7
 _LEEWAY = 2**20
@@ -52,6 +53,10 @@ class GraphReader:
         self._onnx = require_onnx()
         self._opset = _opset(function, model)
         graph = model.graph
+        if any(entry.key == KEY for entry in model.metadata_props):
+            expected, got = "a network", "a character model's step, which jaxrnn export wrote"
+            hint = "jaxrnn export RUN FILE.safetensors writes what jaxrnn import reads"
+            raise ValueError(sentence(function, "source", expected, got, hint))
         self._values: dict[str, Any] = {
             tensor.name: array_of(function, tensor) for tensor in graph.initializer
         }

@@ -19,6 +19,7 @@ from jaxrnn.charlm import files, runs, state, strict_json
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.files import BrokenFileError
 from jaxrnn.charlm.journal import Journal
+from jaxrnn.charlm.plan import check_names
 from jaxrnn.charlm.run_folder import Note, Run, model_config
 from jaxrnn.charlm.settings import Settings
 from jaxrnn.charlm.tokenizers import Tokenizer, tokenizer_from_json
@@ -131,6 +132,7 @@ def read_file(path: Path) -> FileOfRun:
             rule = f"{settings.tokens}, the tokens of its settings"
             raise ValueError(sentence("import", "vocabulary", rule, vocab.kind))
         model_config(settings, vocab)
+        check_names(settings)
     except ValueError as error:
         raise BrokenFileError(f"{name} does not describe a model. {error}") from None
     return FileOfRun(path, settings, vocab, said["step"], said["best_validation"])

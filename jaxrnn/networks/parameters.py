@@ -80,8 +80,8 @@ def _init(
             check_size("init", "proj_size", proj_size)
             sizes["P"] = int(proj_size)
         elif proj_size is not None:
-            expected = f"None for {network!r}, which has no projection"
-            hint = "jaxrnn.LSTM_PROJECTED has one"
+            expected = f"none beside {network!r}, which has no projection"
+            hint = "the cell lstm_projected has one"
             raise ValueError(sentence("init", "proj_size", expected, proj_size, hint))
         return draw(network, key, sizes, dtype)
     if isinstance(network, Bidirectional):

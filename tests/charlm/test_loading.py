@@ -48,3 +48,12 @@ def test_a_broken_best_is_told_and_the_last_taken(run):
 def test_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="RUN: expected the folder of a run"):
         charlm.load(tmp_path / "none")
+    for name, end in (
+        ("book.txt", r"which is a file\.$"),
+        ("m.safetensors", r"which is a file\. Hint: jaxrnn import .* makes a run of what .*$"),
+    ):
+        (tmp_path / name).touch()
+        with pytest.raises(FileNotFoundError, match=f"{name}, {end}"):
+            charlm.load(tmp_path / name)
+    with pytest.raises(TypeError, match="load: run: expected the path of a run's folder, got int"):
+        charlm.load(3)

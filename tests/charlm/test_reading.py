@@ -55,8 +55,8 @@ def test_archives_cut_short_or_damaged_are_said_to_be(tmp_path, name):
     for bad, said in (
         (data[:-3], "is cut short"),
         (data[:half], "is cut short"),
-        (altered, "is damaged|is cut short|goes on behind its end"),
-        (data + b"abc", "goes on behind its end"),
+        (altered, "is damaged|is cut short|has something else behind it"),
+        (data + b"abc", "has something else behind it"),
     ):
         path.write_bytes(bad)
         with pytest.raises(
@@ -129,6 +129,24 @@ def test_the_byte_and_the_file_that_are_no_text(
         charlm.read_text(tmp_path, encoding)
 
 
+@pytest.mark.parametrize(
+    ("data", "argument", "hint"),
+    [
+        (b"caf\xe9", "TEXT", "for example --encoding latin-1"),
+        (b"\xff\xfea\x00", "TEXT", "for example --encoding utf-16, as its first two bytes say"),
+        (b"\xfe\xff\x00a", "TEXT", "for example --encoding utf-16, as its first two bytes say"),
+        (b"a\xff\xfe", "TEXT", "for example --encoding latin-1"),
+        (b"caf\xe9", "--prime", ""),
+    ],
+)
+def test_what_to_try_with_bytes_that_are_no_text(tmp_path, data, argument, hint):
+    (tmp_path / "text").write_bytes(data)
+    with pytest.raises(ValueError, match="the byte 0x") as caught:
+        list(reading.Reader([str(tmp_path / "text")], argument=argument))
+    assert str(caught.value).partition(" Hint: ")[2].endswith(hint)
+    assert bool(hint) == ("Hint" in str(caught.value))
+
+
 @pytest.fixture
 def folder(tmp_path):
     for name in ("b.txt", "a/z.py", "a/y.txt", "a.txt", "c/d/e.py", ".git/x.py", "c/.hidden.py"):
@@ -160,7 +178,17 @@ def test_patterns_and_files_come_in_their_order_each_once(folder):
     assert names(folder, at("c"), at("*.txt"), at("a")) == [
         "c/d/e.py", "a.txt", "b.txt", "empty.txt", "a/y.txt", "a/z.py",
     ]  # fmt: skip
-    assert names(folder, at("b.txt"), at("**/*.py"), at("b.txt")) == ["b.txt", "a/z.py", "c/d/e.py"]
+    assert names(folder, at("b.txt"), at("**/*.py"), at("b*")) == ["b.txt", "a/z.py", "c/d/e.py"]
+
+
+def test_a_file_that_is_named_twice_is_no_text_of_two(folder):
+    at = lambda name: str(folder / name)  # noqa: E731
+    with pytest.raises(ValueError, match=r"TEXT: expected different texts, got .*b\.txt twice\."):
+        names(folder, at("b.txt"), at("a.txt"), at("b.txt"))
+    with pytest.raises(ValueError, match=r"link\.py and .*z\.py, which are one file"):
+        names(folder, at("link.py"), at("a/z.py"))
+    with pytest.raises(ValueError, match="standard input twice"):
+        names(folder, "-", "-")
 
 
 def test_a_text_of_files_and_where_each_begins(folder):

@@ -334,7 +334,9 @@ def test_checkpoints_without_a_config_are_not_overwritten_but_a_killed_start_is(
 
 def test_too_short_a_text_is_said_before_anything_is_a_run(tmp_path):
     run, corpus = fresh(tmp_path / "run", text="short")
-    with pytest.raises(ValueError, match="too short"):
+    sizes = "--batch-size 4 x --seq-length 10"
+    hint = "a longer text, or --batch-size 1 --seq-length 3"
+    with pytest.raises(ValueError, match=f"at least 41 characters to train on .{sizes}.*{hint}$"):
         training_loop.start(run, corpus)
     with pytest.raises(FileNotFoundError):
         runs.open_run(run.path)

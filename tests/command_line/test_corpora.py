@@ -98,12 +98,17 @@ def test_one_text_by_every_way_is_one_run(texts, tmp_path, monkeypatch, capsys):
     assert runs.open_run(tmp_path / "2").sources == runs.open_run(tmp_path / "folders").sources
 
 
-def test_line_ends_are_kept_and_read_again_so(texts, tmp_path, capsys):
+def test_line_ends_are_kept_and_read_again_so(texts, tmp_path, capsys, monkeypatch):
     run = trained(tmp_path / "run", "texts/sub/c.txt", "--newlines", "keep")
     assert "\r" in run.vocab
     assert "Line ends" not in capsys.readouterr().out
     assert main(["train", "--out", str(run.path), "--resume", "--max-steps", "8"]) == 0
     assert main(["evaluate", str(run.path), "texts/sub/c.txt"]) == 0
+    assert main(["sample", str(run.path), "--length", "5", "--prime", "bottles\r\n"]) == 0
+    sampled = capsys.readouterr().out[-5:]
+    pipe(monkeypatch, b"bottles\r\n")
+    assert main(["sample", str(run.path), "--length", "5", "--prime", "-"]) == 0
+    assert capsys.readouterr().out[-5:] == sampled
     unified = trained(tmp_path / "unified", "texts/sub/c.txt")
     assert "\r" not in unified.vocab
     assert main(["evaluate", str(unified.path), "texts/sub/c.txt"]) == 0
@@ -133,7 +138,7 @@ def test_documents(texts, tmp_path, capsys):
     [
         (["texts"], "got the byte 0xff at position 4 of .*texts/bad.txt. Hint"),
         (["empty"], "got .*empty, empty"),
-        (["cut.gz"], "expected a whole gzip file, as it begins, got .*cut.gz, which is cut short"),
+        (["cut.gz"], "a whole gzip file, as its first bytes say, got .*cut.gz, which is cut"),
         (["none"], "expected a folder with files, got .*none, which has none"),
         (["texts", "--include", "*.c"], r"files that fit \*.c, got"),
         (["a*.c"], "which no file fits"),
@@ -143,6 +148,7 @@ def test_documents(texts, tmp_path, capsys):
         (["--documents"], "--documents: expected a TEXT beside it"),
         (["--newlines", "keep"], "--newlines: expected a TEXT beside it"),
         (["-"], "got standard input, empty"),
+        (["texts/d.py", "texts/d.py"], "TEXT: expected different texts, got .*d.py twice"),
     ],
 )  # fmt: skip
 def test_bad_texts_are_one_sentence_and_nothing_is_written(
@@ -217,7 +223,7 @@ def test_a_change_of_a_text_on_disk_is_noticed_and_its_loss_survived(texts, tmp_
 def test_a_start_that_fails_leaves_no_index(texts, tmp_path, capsys):
     out = tmp_path / "run"
     error = fails(capsys, "train", texts / "sub", "--out", out, *TINY, "--seq-length", "4000")
-    assert "too short to train on" in error
+    assert "to train on" in error
     assert not out.exists()
     # One that was killed leaves files, of which the next takes none.
     out.mkdir()

@@ -97,7 +97,8 @@ def test_the_parts_of_the_text_and_texts_by_name(trained, capsys, tmp_path):
         seen[split] = figures(said)
         (tmp_path / f"{split}.txt").write_text(text)
     files = [str(tmp_path / f"{name}.txt") for name in ("rest", "train")]
-    assert main(["evaluate", str(trained), *files, "--ngram", "2"]) == 0
+    # A text may also come after an option.
+    assert main(["evaluate", str(trained), files[0], "--ngram", "2", files[1]]) == 0
     said = capsys.readouterr().out
     assert figures(said)["the model"] == seen["rest"]["the model"]
     assert "2-gram of the training text" in said
@@ -128,6 +129,8 @@ def test_bad_input(trained, capsys, tmp_path):
     assert "--split" in fails(capsys, trained, tmp_path / "one.txt", "--split", "rest")
     assert "--encoding" in fails(capsys, trained, "--encoding", "latin-1")
     assert "--ngram: expected at least 1" in fails(capsys, trained, "--ngram", 0)
+    assert "--ngram: expected at most 100, got 1000000" in fails(capsys, trained, "--ngram", "1e6")
+    assert "got *.c *.py." in fails(capsys, trained, "--include", "*.c", "--include", "*.py")
     assert "--batch-size: expected at least 1" in fails(capsys, trained, "--batch-size", -1)
     assert "does not exist" in fails(capsys, trained, tmp_path / "none.txt")
     assert "RUN: expected the folder of a run" in fails(capsys, tmp_path)

@@ -48,9 +48,11 @@ def fails(capsys, *arguments):
 
 
 def test_onnxruntime_writes_what_sample_writes(trained, capsys, tmp_path):
-    file = tmp_path / "model.onnx"
+    file = tmp_path / "model.ONNX"
     assert f"{file}: 1 × 8 elman, step 40 of {trained}." in said(capsys, "export", trained, file)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model.ONNX"]
+    with pytest.raises(ValueError, match="a character model's step, which jaxrnn export wrote"):
+        exchange.from_onnx(file)
     session = onnxruntime.InferenceSession(file)
     about = json.loads(session.get_modelmeta().custom_metadata_map["jaxrnn"])
     expected = said(capsys, "sample", trained, "--greedy", "--length", 500, "--prime", "7 gr")
@@ -123,12 +125,22 @@ def test_nothing_is_overwritten(trained, capsys, tmp_path):
     (out / "notes").write_text("mine")
     assert "--out: expected a new folder" in fails(capsys, "import", file, "--out", out)
     assert [path.name for path in out.iterdir()] == ["notes"]
+    notes = out / "notes"
+    assert f"{notes}, which is a file" in fails(capsys, "import", file, "--out", notes)
+    error = fails(capsys, "import", file, "--out", notes / "run")
+    assert f"import: --out: expected a new folder, got {notes / 'run'}, where {notes} is" in error
 
 
 def test_what_is_not_exported(trained, capsys, tmp_path):
     assert "a name that ends .onnx or .safetensors" in fails(capsys, "export", trained, "model.bin")
     assert "the folder of a run" in fails(capsys, "export", tmp_path, tmp_path / "model.onnx")
-    assert "a file, got the folder" in fails(capsys, "export", trained, tmp_path)
+    error = fails(capsys, "export", trained, tmp_path)
+    inside = tmp_path / "model.onnx"
+    assert f"export: FILE: expected a file, got the folder {tmp_path}. Hint: name {inside}" in error
+    assert "FILE: expected a file, got an empty name" in fails(capsys, "export", trained, "")
+    (tmp_path / "file").touch()
+    error = fails(capsys, "export", trained, tmp_path / "file" / "model.onnx")
+    assert "FILE: expected a file in a folder" in error
 
 
 def test_what_is_not_imported(trained, capsys, tmp_path, monkeypatch):
@@ -170,6 +182,7 @@ def test_what_is_not_imported(trained, capsys, tmp_path, monkeypatch):
     assert "does not describe a model" in rewritten(lambda said: said["settings"].update(model="x"))
     assert "instead of float32" in rewritten(lambda said: said["settings"].update(rnn_size=9))
     assert "does not describe" in rewritten(lambda said: said["vocabulary"].update(kind="runes"))
+    assert "--loss: expected one of" in rewritten(lambda said: said["settings"].update(loss="x"))
     assert "expected bytes, the tokens" in rewritten(lambda s: s["settings"].update(tokens="bytes"))
     monkeypatch.setattr("os.sysconf", lambda name: 1000)  # a megabyte in all
     large = {"batch_size": 2**20}

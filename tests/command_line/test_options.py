@@ -1,5 +1,6 @@
 """Options that a newcomer tries: other spellings, files of settings, pairs of which one is idle."""
 
+import codecs
 import contextlib
 import io
 import re
@@ -164,6 +165,8 @@ def test_a_prime_from_standard_input(trained, capsys, monkeypatch):
         ("sample RUN --top-k 0", "sample: --top-k: expected"),
         ("sample RUN --prime é", "sample: --prime: expected"),
         ("sample no-run", "sample: RUN: expected the folder of a run"),
+        ("train TEXT --init-from TEXT", "train: --init-from: expected the folder of a run"),
+        ("train --resume", "train: --out: expected the folder of a run"),
         ("gradcheck --options lengthz", "gradcheck: --options: expected"),
     ],
 )
@@ -210,6 +213,8 @@ def test_options_stand_above_the_file_and_the_file_above_the_preset(tmp_path):
         'optimizer = "sgd"\nlr = 0.5\nmodel = "gru,lstm"\nrnn-size = [7, 5]\nmax_steps = 1e3\n'
         "deterministic = true\n"
     )
+    content = (tmp_path / "my.toml").read_bytes()
+    (tmp_path / "my.toml").write_bytes(codecs.BOM_UTF8 + content)
     file = read_settings(str(tmp_path / "my.toml"), train.make_parser)
     assert file.pop("deterministic") is True
     settings = choose_settings("default", {"learning_rate": 0.25}, file=file)
@@ -231,14 +236,16 @@ def test_options_stand_above_the_file_and_the_file_above_the_preset(tmp_path):
         ("import = 'mine.py'", "but for help, import, config, resume"),
         ("resume = true", "but for help, import, config, resume"),
         ("rnn_size = 2.5", "argument --rnn-size/--hidden-size: expected whole numbers"),
-        ("rnn_size = {a = 1}", "a text, a number or a list of numbers as rnn_size"),
-        ("[model]\nrnn_size = 3", "as model"),
+        ("rnn_size = 1979-05-27", "a list of numbers as rnn_size, got 1979-05-27 in"),
+        ("[model]\nrnn_size = 3", "expected options alone, got the table [model]"),
+        ("lr = 1\nlearning_rate = 2", "every option once, got lr and learning_rate, which are one"),
+        ("rnn_size = 3\nrnn-size = 3", "got rnn_size and rnn-size, which are one"),
         ("max_steps = true", "as max_steps"),
         ("deterministic = 1", "true or false as deterministic"),
         ("rnn_size: 3", "expected TOML"),
-        ("lr = nan", "--learning-rate"),
+        ("lr = nan", "--learning-rate: expected a finite number"),
         ("lr = -1", "--learning-rate: expected above 0"),
-        ("\xff", "expected TOML"),
+        ("a = '\xff'", "TOML, which is text in utf-8, got the byte 0xff at position 5"),
         ("device = 'cuda'", "invalid choice: 'cuda'"),
     ],
 )
@@ -247,6 +254,7 @@ def test_files_that_are_not_understood(content, said, text, tmp_path, capsys):
     file.write_bytes(content.encode("latin-1"))
     error = fails(capsys, "train", text, "--out", tmp_path / "run", "--config", file)
     assert said in error
+    assert "mean preset" not in error
     assert not (tmp_path / "run").exists()
 
 
@@ -263,6 +271,14 @@ def test_a_file_that_is_not_there(text, tmp_path, capsys):
     error = fails(capsys, "train", text, "--config", tmp_path / "none.toml")
     assert "train: --config: expected a TOML file" in error
     assert "does not exist" in error
+    error = fails(capsys, "train", text, "--config", tmp_path)
+    assert "Hint: of a folder, the settings.toml in it is read" in error
+
+
+def test_two_files_are_not_one(text, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", str(text), "--config", "a.toml", "--config", "b.toml"])
+    assert "argument --config: expected one, got a.toml and b.toml" in capsys.readouterr().err
 
 
 def test_help_is_in_groups_with_defaults():

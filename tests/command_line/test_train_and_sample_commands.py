@@ -98,7 +98,7 @@ def test_bad_texts(capsys, tmp_path, text):
     assert "does not exist" in fails(capsys, "train", tmp_path / "none.txt", *out)
     (tmp_path / "short.txt").write_text("too short for a batch of windows")
     error = fails(capsys, "train", tmp_path / "short.txt", *out)
-    assert "batch size" in error
+    assert "--batch-size" in error
     assert "short.txt" in error
     assert "codec" in fails(capsys, "train", text, *out, "--encoding", "none-such")
     with pytest.raises(FileNotFoundError):

@@ -31,13 +31,14 @@ def test_groups_add_up_to_the_whole():
 
 
 def test_classes_of_any_script():
-    assert character_classes("\u00e9\u00c9\u0661\t\u05d0\u2019") == [
+    assert character_classes("\u00e9\u00c9\u0661\t\u05d0\u2019\r") == [
         "lower-case letter",
         "upper-case letter",
         "digit",
         "space",
         "letter without case",
         "punctuation",
+        "newline",
     ]
 
 

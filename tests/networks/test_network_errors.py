@@ -61,7 +61,7 @@ ONE = PARAMS[0], CARRY[0]
         (
             lambda: rnn.init(TWO, jax.random.key(0), 3, 4, proj_size=2),
             ValueError,
-            "init: proj_size: expected None for the cell 'lstm', which has no projection",
+            "init: proj_size: expected none beside the cell 'lstm', which has no projection",
         ),
         (
             lambda: rnn.init(rnn.GRU, jax.random.split(jax.random.key(0)), 3, 4),

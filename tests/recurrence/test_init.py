@@ -49,7 +49,7 @@ def test_a_projection_is_half_as_wide_unless_said():
     draw = lambda **p: rnn.init(rnn.LSTM_PROJECTED, jax.random.key(0), 3, 5, **p)  # noqa: E731
     assert jax.eval_shape(draw).w_hr.shape == (5, 3)
     assert jax.eval_shape(functools.partial(draw, proj_size=2)).w_hh.shape == (2, 20)
-    with pytest.raises(ValueError, match="init: proj_size: expected None for the cell 'lstm'"):
+    with pytest.raises(ValueError, match="init: proj_size: expected none beside the cell 'lstm'"):
         rnn.init(rnn.LSTM, jax.random.key(0), 3, 5, proj_size=2)
 
 
