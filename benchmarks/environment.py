@@ -8,7 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("jaxrnn", "jax", "jaxlib", "numpy", "torch", "flax", "equinox", "dm-haiku", "keras")
+import jaxrnn
+
+PACKAGES = ("jax", "jaxlib", "numpy", "torch", "flax", "equinox", "dm-haiku", "keras")
 FLAG_PREFIXES = ("XLA_", "JAX_", "OMP_", "MKL_", "KMP_", "GOMP_", "ONEDNN_", "MALLOC_", "CUDA_")
 FLAGS = ("LD_PRELOAD", "GLIBC_TUNABLES", "TF_XLA_FLAGS", "NVIDIA_TF32_OVERRIDE")
 
@@ -23,7 +25,9 @@ def environment() -> dict[str, Any]:
         "memory_gib": round(total_memory() / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := installed_version(name))},
+        # Not what an editable installation was when it was made.
+        "versions": {"jaxrnn": jaxrnn.__version__}
+        | {name: found for name in PACKAGES if (found := installed_version(name))},
         "flags": {
             name: value
             for name, value in sorted(os.environ.items())
