@@ -14,7 +14,7 @@ from jaxrnn import tuning
 from jaxrnn.charlm import model
 from jaxrnn.charlm.losses import nats
 from jaxrnn.charlm.placement import STREAMS, Mesh, check_mesh, divide, replicate
-from jaxrnn.charlm.streams import make_resets, token_ids, window, window_resets
+from jaxrnn.charlm.streams import document_places, make_resets, token_ids, window, window_resets
 from jaxrnn.errors import sentence
 from jaxrnn.recurrence.checks import check_size
 
@@ -83,9 +83,9 @@ def evaluate(
         as it is with the losses. None if it should stop.
 
     Raises:
-        ValueError: fewer than 2 tokens, anything but one axis, or a size that is no integer of at
-            least 1.
-        TypeError: tokens that are not integers.
+        ValueError: fewer than 2 tokens, anything but one axis, documents that are not in order or
+            outside the text, or a size that is no integer of at least 1.
+        TypeError: tokens or documents that are not integers.
 
     Example: a model that knows nothing, over 65 characters.
         >>> import jax
@@ -101,6 +101,7 @@ def evaluate(
     predictions = len(ids) - 1
     if predictions < 1:
         raise ValueError(sentence("evaluate", "tokens", "at least 2 tokens", f"{len(ids)}"))
+    places = document_places("evaluate", documents, len(ids))
     batch_size = min(batch_size, predictions)
     span = -(-predictions // batch_size)
     length = min(length, span)
@@ -125,8 +126,8 @@ def evaluate(
         if not 0 <= now.min() <= now.max() < config.vocab_size:
             return math.nan
         resets = None
-        if documents is not None:
-            resets = divide(mesh, make_resets(documents, rows, span, first * length, steps))
+        if places is not None:
+            resets = divide(mesh, make_resets(places, rows, span, first * length, steps))
         carry, sums = _summed_nats(
             config, params, carry, divide(mesh, now.astype(np.int32)), resets, counted,
             replicate(mesh, np.int32(first)), length=length, block=block, mesh=mesh,
@@ -159,9 +160,9 @@ def surprisals(
         [N − 1] nats.
 
     Raises:
-        ValueError: fewer than 2 tokens, an id outside [0, V), anything but one axis, or a size
-            that is no integer of at least 1.
-        TypeError: tokens that are not integers.
+        ValueError: fewer than 2 tokens, an id outside [0, V), anything but one axis, documents
+            that are not in order or outside the text, or a size that is no integer of at least 1.
+        TypeError: tokens or documents that are not integers.
 
     >>> import jax
     >>> config = model.Config(vocab_size=2, cell="elman", hidden_size=4, num_layers=1)
@@ -175,6 +176,7 @@ def surprisals(
     predictions = len(ids) - 1
     if predictions < 1:
         raise ValueError(sentence("surprisals", "tokens", "at least 2 tokens", f"{len(ids)}"))
+    places = document_places("surprisals", documents, len(ids))
     if not 0 <= ids.min() <= ids.max() < config.vocab_size:
         rule = f"ids from 0 to {config.vocab_size - 1:,}"
         got = f"ids from {ids.min()} to {ids.max()}"
@@ -189,8 +191,8 @@ def surprisals(
         steps = first + np.arange(length + 1)
         now = ids[np.minimum(starts + steps[:, None], predictions)].astype(np.int32)
         resets = None
-        if documents is not None:
-            resets = make_resets(documents, batch_size, span, first, length).T
+        if places is not None:
+            resets = make_resets(places, batch_size, span, first, length).T
         carry, nats_now = _nats_of_a_window(
             config, params, carry, *jax.device_put((now[:-1], now[1:], resets))
         )

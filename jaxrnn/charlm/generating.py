@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from jaxrnn.charlm import model
 from jaxrnn.charlm.choosing import Choice, choose
 from jaxrnn.charlm.losses import nats
+from jaxrnn.errors import describe, sentence
 
 Array = jax.Array
 
@@ -79,6 +80,7 @@ def generate(
         steps: a dispatch; None: everything in one.
         scored: whether to give −ln p.
     """
+    _check_carry(config, params, carry)
     carry = _first_carry(config, params, carry, count)
     if len(prime):
         first = np.broadcast_to(prime[0], (1, count))
@@ -119,6 +121,17 @@ def generate(
 def _evenly(key: Array, count: int, vocab_size: int) -> Array:
     """First tokens [1, count] that nothing comes before."""
     return jax.random.randint(key, (1, count), 0, vocab_size, jnp.int32)
+
+
+def _check_carry(config: model.Config, params: model.Params, carry: Any) -> None:
+    if carry is None:
+        return
+    zeros = jax.eval_shape(lambda params: model.zero_carry(config, params, ()), params)
+    if jax.tree.map(jnp.shape, carry) != jax.tree.map(jnp.shape, zeros):
+        rule = "that of one text, without a batch"
+        got = ", ".join(describe(leaf) for leaf in jax.tree.leaves(carry)) or "nothing"
+        hint = "charlm.zero_carry(config, params, ()) has its shapes"
+        raise ValueError(sentence("sample", "carry", rule, got, hint))
 
 
 @functools.partial(jax.jit, static_argnames="count")

@@ -122,6 +122,42 @@ def make_resets(
     return resets
 
 
+def document_places(
+    function: str, documents: ArrayLike | None, tokens: int
+) -> NDArray[np.int64] | None:
+    """Places at which documents start, checked.
+
+    Args:
+        function: for the sentence.
+        documents: [D] places, or None.
+        tokens: N of the text.
+
+    Raises:
+        TypeError: places that are not integers.
+        ValueError: anything but one axis, places that are not in order, or outside [0, N).
+    """
+    if documents is None:
+        return None
+    rule = f"places from 0 to {tokens - 1:,} in order, integers [D]"
+    try:
+        places = np.asarray(documents)
+    except ValueError:
+        raise ValueError(sentence(function, "documents", rule, "several lengths")) from None
+    if places.size and places.dtype.kind not in "iu":
+        got = "a text" if places.dtype.kind in "SU" else places
+        raise TypeError(sentence(function, "documents", rule, got))
+    if places.ndim != 1:
+        raise ValueError(sentence(function, "documents", rule, places))
+    places = places.astype(np.int64)
+    late = (np.diff(places, prepend=0) < 0).nonzero()[0]
+    if len(late):
+        got = f"{places[late[0]]:,} after {places[late[0] - 1]:,}" if late[0] else f"{places[0]:,}"
+        raise ValueError(sentence(function, "documents", rule, got))
+    if len(places) and places[-1] >= tokens:
+        raise ValueError(sentence(function, "documents", rule, f"{places[-1]:,}"))
+    return places
+
+
 def token_ids(function: str, tokens: ArrayLike) -> NDArray[np.integer]:
     """Tokens [N] as an array of integers of whatever size.
 

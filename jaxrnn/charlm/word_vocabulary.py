@@ -58,19 +58,22 @@ class WordVocab:
     kind: ClassVar[str] = "words"
 
     def __post_init__(self) -> None:
+        if isinstance(self.words, str):
+            raise TypeError(sentence("WordVocab", "words", "a tuple of words", "a text"))
+        object.__setattr__(self, "words", tuple(self.words))
         check_size("WordVocab", len(self))
         for word in self.words:
             check_text("WordVocab", "words", word)
-        faults = [word for word in self.words if not 0 < len(word) <= LONGEST + 1]
-        faults += [word for word in self.words if word in UNKNOWN or _is_never_cut(word)]
-        faults += [word for word, times in Counter(self.words).items() if times > 1]
-        if faults:
-            rule = f"different words of 1 to {LONGEST + 1} characters"
-            raise ValueError(sentence("WordVocab", "words", rule, ascii(faults[0])[:80]))
         if sum(map(len, self.words)) > MOST_CHARACTERS:
             rule = f"at most {MOST_CHARACTERS:,} characters in all words together"
             got = f"{sum(map(len, self.words)):,}"
             raise ValueError(sentence("WordVocab", "words", rule, got, "a smaller vocabulary"))
+        faults = [word for word in self.words if word in UNKNOWN]
+        faults += [word for word, times in Counter(self.words).items() if times > 1]
+        faults += _not_cut_so(self.words)
+        if faults:
+            rule = f"different words of 1 to {LONGEST + 1} characters, each one token of a text"
+            raise ValueError(sentence("WordVocab", "words", rule, ascii(faults[0])[:80]))
 
     @classmethod
     def from_texts(cls, pieces: Iterable[str], vocab_size: int = VOCAB_SIZE) -> "WordVocab":
@@ -82,7 +85,7 @@ class WordVocab:
 
         Raises:
             TypeError: pieces that are no strings.
-            ValueError: a size below 3 or above 262,144.
+            ValueError: a size below 2 or above 262,144.
         """
         check_pieces("WordVocab.from_texts", pieces)
         check_size("WordVocab.from_texts", vocab_size)
@@ -150,9 +153,7 @@ class WordVocab:
         array([3, 4], dtype=int32)
         """
         check_text("WordVocab.lengths", "text", text)
-        cutter = Cutter()
-        parts = [words.characters for words in (*cutter.feed(text), *cutter.finish())]
-        return np.concatenate(parts or [np.zeros(0, int)]).astype(np.int32)
+        return _lengths(text).astype(np.int32)
 
     def decode(self, ids: ArrayLike) -> str:
         """The text of token ids; `<unk>` where one is unknown.
@@ -201,9 +202,19 @@ def check_size(function: str, vocab_size: object) -> None:
         raise ValueError(sentence(function, "vocab_size", rule, got))
 
 
-def _is_never_cut(word: str) -> bool:
-    """Whether it has, beside others, a character that is always a token by itself.
+def _lengths(text: str) -> NDArray[np.intp]:
+    """Characters of each token of a text."""
+    cutter = Cutter()
+    parts = [words.characters for words in (*cutter.feed(text), *cutter.finish())]
+    return np.concatenate(parts or [np.zeros(0, np.intp)])
 
-    Two surrogates JSON would take for one character; a NUL is not told from the end of a word.
-    """
-    return len(word) > 1 and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in word)
+
+def _not_cut_so(words: tuple[str, ...]) -> list[str]:
+    """The first word that is not one token of a text, in a list; an empty list if all are."""
+    # A comma is one whatever stands beside it.
+    expected = np.ones(2 * len(words), np.intp)
+    expected[::2] = [len(word) for word in words]
+    found = _lengths("".join(f"{word}," for word in words))
+    size = min(len(found), len(expected))
+    places = (found[:size] != expected[:size]).nonzero()[0]
+    return [words[places[0] // 2]] if len(places) else []

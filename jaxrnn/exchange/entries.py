@@ -32,6 +32,9 @@ def to_array(function: str, argument: str, value: Any) -> Any:
     if isinstance(value, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
         return value
     if hasattr(value, "detach"):
+        if value.is_meta:
+            expected, got = "a tensor with numbers", "one on the device meta"
+            raise TypeError(sentence(function, argument, expected, got))
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":  # which NumPy has not; float32 holds all of them
             return value.float().numpy().astype(jnp.bfloat16)
@@ -41,6 +44,12 @@ def to_array(function: str, argument: str, value: Any) -> Any:
         got = type(value).__name__
         raise TypeError(sentence(function, argument, "an array", got))
     return array
+
+
+def kind_of(source: Any) -> str:
+    """What it is, for a sentence: lists are taken, but for empty ones."""
+    kind = type(source).__name__
+    return f"an empty {kind}" if isinstance(source, list | tuple) else kind
 
 
 def check_entries(

@@ -8,7 +8,15 @@ from typing import Any
 
 from jaxrnn.cells import GRU, LSTM, Cell
 from jaxrnn.errors import sentence
-from jaxrnn.exchange.entries import Shape, check_entries, params_of, to_array, to_numpy, zeros
+from jaxrnn.exchange.entries import (
+    Shape,
+    check_entries,
+    kind_of,
+    params_of,
+    to_array,
+    to_numpy,
+    zeros,
+)
 from jaxrnn.exchange.structures import check_cell, exported, one_direction, stacked
 from jaxrnn.networks import Network
 
@@ -44,7 +52,7 @@ def from_equinox(source: Any) -> tuple[Network, Any]:
     if not isinstance(source, Mapping):
         if not hasattr(source, "weight_hh"):
             expected = "an LSTMCell, a GRUCell, or a mapping of its fields"
-            raise TypeError(sentence("from_equinox", "source", expected, type(source).__name__))
+            raise TypeError(sentence("from_equinox", "source", expected, kind_of(source)))
         source = {name: getattr(source, name) for name in _FIELDS if hasattr(source, name)}
     fields = {
         name: to_array("from_equinox", name, value)

@@ -18,6 +18,7 @@ from jaxrnn.exchange.entries import (
     check_entries,
     check_zero,
     concatenate,
+    kind_of,
     most_common,
     params_of,
     to_array,
@@ -80,7 +81,7 @@ def from_flax(
     if not isinstance(source, Mapping):
         expected = "a tree of parameters, nested mappings"
         hint = "of an nnx module pass nnx.state(module)"
-        got = type(source).__name__
+        got = kind_of(source)
         raise TypeError(sentence("from_flax", "source", expected, got, hint))
     found = dict(_cells_in(source, ""))
     if prefix is not None:

@@ -6,8 +6,11 @@ resets before the product, as `GRU_RESET_BEFORE`, in the order z, r, n, and its 
 that these blocks are negated (σ(−a) = 1 − σ(a)).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from jaxrnn.cells import ELMAN_RELU, GRU, GRU_RESET_BEFORE, LSTM, Cell
 from jaxrnn.errors import sentence
@@ -16,6 +19,7 @@ from jaxrnn.exchange.entries import (
     blocks,
     check_entries,
     concatenate,
+    kind_of,
     params_of,
     reorder,
     to_array,
@@ -35,7 +39,9 @@ def from_haiku(source: Any, prefix: str | None = None) -> tuple[Network, Any]:
     Args:
         source: the parameters of a transformed function, {module: {name: array}}. A list of these,
             lowest first, becomes a `Stack`.
-        prefix: the core's module, "encoder/~/lstm"; None: the only one there is.
+        prefix: the core's module, "encoder/~/lstm"; None: the only one there is, with a name that
+            haiku gives, or with one of its own. An LSTM is a linear layer; of another name it is
+            told from other linear layers by its shape alone, [I + H, 4H].
 
     Returns:
         (net, params): `ELMAN_RELU`, `LSTM` or `GRU_RESET_BEFORE`, or a `Stack`. The LSTM's forget
@@ -58,7 +64,7 @@ def from_haiku(source: Any, prefix: str | None = None) -> tuple[Network, Any]:
         return stacked([from_haiku(each, prefix) for each in source])
     if not isinstance(source, Mapping):
         expected = "parameters by module and name, {module: {name: array}}"
-        raise TypeError(sentence("from_haiku", "source", expected, type(source).__name__))
+        raise TypeError(sentence("from_haiku", "source", expected, kind_of(source)))
     found: dict[str, Cell] = {}
     modules = {str(name): each for name, each in source.items() if isinstance(each, Mapping)}
     for module, entries in modules.items():
@@ -66,20 +72,43 @@ def from_haiku(source: Any, prefix: str | None = None) -> tuple[Network, Any]:
             found[module] = GRU_RESET_BEFORE
         elif module.endswith("/linear"):
             core = module.removesuffix("/linear")
-            found[core] = ELMAN_RELU if f"{core}/linear_1" in modules else LSTM
+            second = modules.get(f"{core}/linear_1")
+            if second is not None:
+                found |= {core: ELMAN_RELU} if _is_square(second) else {}
+            elif _own_name(core) or _may_be_lstm(entries):
+                found[core] = LSTM
     if prefix is not None:
         prefix = prefix.strip("/")
         if prefix not in found:
             expected = "a recurrent core's module"
             hint = f"those that are there: {', '.join(map(repr, found)) or 'none'}"
             raise ValueError(sentence("from_haiku", "prefix", expected, repr(prefix), hint))
-    elif len(found) != 1:
+        return _from_core(modules, prefix, found[prefix])
+    # Another linear layer may have an LSTM's shape; what has a core's own name is rather meant.
+    found = {core: found[core] for core in filter(_own_name, found)} or found
+    if len(found) != 1:
         got = ", ".join(map(repr, found or source)) or "none"
         hint = f"say which: prefix={next(iter(found))!r}" if found else ""
         raise ValueError(sentence("from_haiku", "source", "one recurrent core", got, hint))
-    else:
-        prefix = next(iter(found))
-    return _from_core(modules, prefix, found[prefix])
+    return _from_core(modules, *next(iter(found.items())))
+
+
+def _own_name(module: str) -> bool:
+    """Whether it is called as haiku calls a core, `lstm` or `lstm_1`."""
+    kinds = "|".join(_NAMES.values())
+    return re.fullmatch(rf"(.*/)?({kinds})(_\d+)?", module) is not None
+
+
+def _is_square(entries: Mapping[str, Any]) -> bool:
+    """Whether it may be a VanillaRNN's second layer."""
+    shape = np.shape(entries.get("w", ()))
+    return len(shape) == 2 and shape[0] == shape[1]
+
+
+def _may_be_lstm(entries: Mapping[str, Any]) -> bool:
+    """Whether it may be an LSTM's layer, w [I + H, 4H] and b."""
+    shape = np.shape(entries.get("w", ()))
+    return len(shape) == 2 and shape[1] % 4 == 0 and 0 < shape[1] // 4 < shape[0]
 
 
 def to_haiku(

@@ -153,7 +153,9 @@ def _from_layer_one_way(
     kind = next((name for name in names if name in _GATES), None)
     if kind is None:
         expected = "a SimpleRNN, LSTM, GRU, their cells or a Bidirectional"
-        hint = "of keras.layers.RNN pass the cell"
+        kinds = [each.__name__ for each in type(layer).__mro__]
+        parts = {"RNN": ".cell", "StackedRNNCells": ".cells", "Sequential": ".layers"}
+        hint = next((f"pass its {part}" for name, part in parts.items() if name in kinds), "")
         got = type(layer).__name__
         raise TypeError(sentence("from_keras", "source", expected, got, hint))
     config = layer.get_config()
@@ -183,7 +185,8 @@ def _check_setting(layer: Any, name: str, value: Any, known: list[Any]) -> None:
     if value not in known:
         hint = ""
         if name == "go_backwards":
-            hint = "pass layer.get_weights(), and run it with unroll(..., reverse=True)"
+            hint = "pass layer.get_weights(), and run it with unroll(..., reverse=True), whose hs "
+            hint += "are in the order of time: hs[::-1] is what Keras returns"
         expected = f"a layer with {name}={' or '.join(map(repr, known))}"
         got = f"{type(layer).__name__} with {name}={value!r}"
         raise ValueError(sentence("from_keras", "source", expected, got, hint))
@@ -196,7 +199,9 @@ def _from_weights(weights: Sequence[Any], options: Mapping[str, Any]) -> tuple[N
     count = len(arrays)
     if count not in (2, 3, 4, 6):
         expected = "2 or 3 arrays, kernel, recurrent_kernel, bias; or 4 or 6 of two directions"
-        raise ValueError(sentence("from_keras", "source", expected, f"{count} of them"))
+        hint = "two directions of which one alone has a bias are read from the layer"
+        got = f"{count} of them"
+        raise ValueError(sentence("from_keras", "source", expected, got, hint * (count == 5)))
     if count <= 3:
         return _cell_from_weights("source", arrays, options)
     half = count // 2

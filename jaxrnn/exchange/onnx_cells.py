@@ -19,6 +19,9 @@ LSTM:   i, f = φ(a_i + p_i c), φ(a_f + p_f c), coupled: f = 1 − i       g = 
         ∂a_i = ∂c'' g φ'            ∂a_f = ∂c'' c φ', coupled: ∂a_i = ∂c'' (g − c) φ', ∂a_f = 0
         ∂a_g = ∂c'' i ψ'            ∂c = ∂c'' f + ∂a_i p_i + ∂a_f p_f
 
+The LSTM's χ is an activation too, so that c' is clipped on its way into it, as the operator's text
+says; onnxruntime (1.32) clips the four gates' alone.
+
 Source: the operators' text in ONNX, versions 7 to 22.
 """
 

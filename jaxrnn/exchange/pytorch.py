@@ -289,7 +289,9 @@ def _kind(own: Mapping[str, Any], start: str, nonlinearity: str | None) -> tuple
             "rows beside a 'weight_hr'"
         )
         got = ", ".join(f"{name!r} as {list(shape)}" for name, shape in recurrent.items())
-        raise ValueError(sentence("from_torch", "source", expected, got or "no 'weight_hh'"))
+        hint = "parametrized weights first need torch.nn.utils.parametrize.remove_parametrizations"
+        got = got or "no 'weight_hh'"
+        raise ValueError(sentence("from_torch", "source", expected, got, hint * (not recurrent)))
     if cell is not ELMAN:
         if nonlinearity is not None:
             expected = f"None for {_called(cell)}"
@@ -332,7 +334,9 @@ def _check(
     sizes = f"I={'any' if first is None else first}, H={hidden}"
     sizes += f", P={fed_back}" if cell is LSTM_PROJECTED else ""
     what = f"{_called(cell)}{layers}{two}, {sizes}{'' if with_bias else ', without biases'}"
-    check_entries("from_torch", "source", what, expected, own)
+    hint = "torch.nn.utils.remove_weight_norm makes one weight of two"
+    reparametrized = any(name.endswith(("_g", "_v")) for name in own)
+    check_entries("from_torch", "source", what, expected, own, hint * reparametrized)
 
 
 def _called(cell: Cell) -> str:

@@ -134,3 +134,36 @@ def test_evaluation_with_documents_is_that_of_each(model, batch):
     mean = charlm.evaluate(CONFIG, params, tokens, **more)
     np.testing.assert_allclose(mean, together.mean(), rtol=1e-12)
     assert abs(mean - charlm.evaluate(CONFIG, params, tokens, batch_size=batch)) > 1e-4
+
+
+@pytest.mark.parametrize("measure", [charlm.evaluate, charlm.surprisals])
+@pytest.mark.parametrize(
+    ("documents", "kind", "said"),
+    [
+        ([20, 33, 5], ValueError, "in order, integers .D., got 5 after 33"),
+        ([-3], ValueError, "from 0 to 28 in order, integers .D., got -3"),
+        ([3, 29], ValueError, "from 0 to 28 in order, integers .D., got 29"),
+        ([5.9], TypeError, "got float64.1."),
+        ([True], TypeError, "got bool.1."),
+        ("x", TypeError, "got a text"),
+        ([[3]], ValueError, "got int64.1, 1."),
+        ([[3], [4, 5]], ValueError, "got several lengths"),
+    ],
+)
+def test_places_that_are_none(model, measure, documents, kind, said):
+    params, tokens = model
+    name = measure.__name__
+    with pytest.raises(kind, match=f"{name}: documents: expected places .*{said}"):
+        measure(CONFIG, params, tokens, documents=documents)
+
+
+@pytest.mark.parametrize("measure", [charlm.evaluate, charlm.surprisals])
+def test_places_of_any_integers(model, measure):
+    params, tokens = model
+    expected = measure(CONFIG, params, tokens, documents=STARTS)
+    for documents in (STARTS.tolist(), STARTS.astype(np.uint8), np.repeat(STARTS, 2)):
+        np.testing.assert_array_equal(
+            measure(CONFIG, params, tokens, documents=documents), expected
+        )
+    none = measure(CONFIG, params, tokens, documents=[])
+    np.testing.assert_array_equal(none, measure(CONFIG, params, tokens))

@@ -115,6 +115,14 @@ def test_a_text_is_the_beginning_of_a_longer_one(params, prime, lengths):
     assert long.startswith(short)
 
 
+def test_a_carry_is_that_of_one_text(params):
+    carry = charlm.zero_carry(CONFIG, params, 1)
+    with pytest.raises(ValueError, match=r"sample: carry: .* without a batch, got float64\[1, "):
+        charlm.sample(CONFIG, params, VOCAB, jax.random.key(0), length=3, carry=carry)
+    with pytest.raises(ValueError, match=r"sample: carry: .* got nothing"):
+        charlm.sample(CONFIG, params, VOCAB, jax.random.key(0), length=3, carry=())
+
+
 def test_a_carry_is_what_came_before(params):
     whole = greedy_by_hand(params, "bad cab", 25)
     carry = charlm.zero_carry(CONFIG, params, ())

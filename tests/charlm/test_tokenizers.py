@@ -146,6 +146,9 @@ def test_an_unknown_character_has_its_place_in_the_whole_text():
         (lambda: charlm.WordVocab(("<unk>",)), "different words"),
         (lambda: charlm.WordVocab(("\ud83d\ude42",)), "different words"),
         (lambda: charlm.WordVocab(("a\0",)), "different words"),
+        (lambda: charlm.WordVocab(("a", "a b")), "each one token of a text, got 'a b'"),
+        (lambda: charlm.WordVocab((",", "..", "a")), "each one token of a text, got '..'"),
+        (lambda: charlm.WordVocab(("a", "  ")), "each one token of a text, got '  '"),
         (lambda: charlm.WordVocab(("x" * (LONGEST + 2),)), "1 to 65 characters"),
         (
             lambda: charlm.WordVocab(tuple(f"{n:060}" for n in range(MOST_CHARACTERS // 60 + 1))),
@@ -156,6 +159,15 @@ def test_an_unknown_character_has_its_place_in_the_whole_text():
 def test_what_is_no_vocabulary_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
+
+
+def test_words_are_a_tuple():
+    words = (" a", ",", " ", "\n", "é", "\ud83d", "\0", "x" * LONGEST, " " + "x" * LONGEST)
+    assert charlm.WordVocab(list(words)) == charlm.WordVocab(words)
+    assert hash(charlm.WordVocab(list(words))) == hash(charlm.WordVocab(words))
+    with pytest.raises(TypeError, match="WordVocab: words: expected a tuple of words, got a text"):
+        charlm.WordVocab("ab")
+    assert charlm.WordVocab.from_texts(["a b"], 2).words == ()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -269,3 +269,17 @@ def test_bfloat16_tensors():
     torch = pytest.importorskip("torch")
     _, params = exchange.from_torch(torch.nn.GRU(3, 4, dtype=torch.bfloat16))
     assert params.w_xh.dtype == jnp.bfloat16
+
+
+def test_weights_that_are_not_plain():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"weight_.*: expected a tensor with numbers, got one on"):
+        exchange.from_torch(torch.nn.LSTM(3, 4, device="meta"))
+    state = {name: value.numpy() for name, value in torch.nn.LSTM(3, 4).state_dict().items()}
+    weights = state.pop("weight_hh_l0")
+    two = state | {"weight_hh_l0_g": weights[:, :1], "weight_hh_l0_v": weights}
+    with pytest.raises(ValueError, match=r"Hint: torch.nn.utils.remove_weight_norm makes one"):
+        exchange.from_torch(two)
+    two = state | {"parametrizations.weight_hh_l0.original0": weights}
+    with pytest.raises(ValueError, match=r"got no 'weight_hh'\. Hint: .*remove_parametrizations"):
+        exchange.from_torch(two)

@@ -285,3 +285,12 @@ def test_what_pytorch_writes(layer, options, free, tmp_path):
     assert read.batch_first == options.get("batch_first", False)
     for one, other in zip(jax.tree.leaves(read.params), jax.tree.leaves(expected[1]), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-7)
+
+
+def test_a_clip_also_bounds_what_goes_into_an_lstms_last_activation():
+    zeros = {name: np.zeros((1, 4, 1), np.float32) for name in ("W", "R")}
+    net, params = exchange.from_onnx({"operator": "LSTM", **zeros, "clip": 1.0})
+    carry = net.Carry(*(jnp.full((1, 1), value, jnp.float32) for value in (0, 4)))
+    last, hs = rnn.unroll(net, params, carry, jnp.zeros((1, 1, 1), jnp.float32))
+    assert float(last.c[0, 0]) == 2.0  # σ(0) · 4, itself not clipped
+    assert float(hs[0, 0, 0]) == pytest.approx(0.5 * np.tanh(1.0))

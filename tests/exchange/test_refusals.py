@@ -47,7 +47,8 @@ def test_a_gru_of_the_other_kind():
 def test_kerass_arrays():
     from_keras = exchange.from_keras
     refused(TypeError, "a recurrent layer, what its get_weights", from_keras, 3)
-    refused(ValueError, "got 5 of them", from_keras, arrays((3, 16), (4, 16), 16, 1, 1))
+    said = r"got 5 of them\. Hint: two directions of which one alone has a bias"
+    refused(ValueError, said, from_keras, arrays((3, 16), (4, 16), 16, 1, 1))
     refused(ValueError, r"\[H, H\], \[H, 3H\] or \[H, 4H\]", from_keras, arrays((3, 8), (4, 8)))
     said = r"got 'kernel' as \[3, 8\] instead of \[3, 16\], 'bias' as \[8\] instead of \[16\]"
     refused(ValueError, said, from_keras, arrays((3, 8), (4, 16), 8))
@@ -89,6 +90,9 @@ def test_kerass_layers():
     said = r"go_backwards=True\. Hint: .*get_weights\(\), and run it with unroll\(..., reverse=True"
     refused(ValueError, said, from_keras, LSTMLayer(go_backwards=True))
     refused(ValueError, "nonlinearity: expected None", from_keras, LSTMLayer(), nonlinearity="tanh")
+    for name, part in (("RNN", ".cell"), ("StackedRNNCells", ".cells"), ("Sequential", ".layers")):
+        holder = type(name, (), {"get_weights": lambda self: []})()
+        refused(TypeError, rf"got {name}\. Hint: pass its {part}$", from_keras, holder)
 
 
 def test_flaxs_trees():
@@ -126,6 +130,15 @@ def test_haikus_parameters():
     assert from_haiku(both, "b/lstm")[0] == rnn.LSTM
     refused(ValueError, "those that are there: 'a/lstm', 'b/lstm'", from_haiku, both, "readout")
     refused(ValueError, "one recurrent core", from_haiku, {"readout": weights})
+    # Linear layers that are no LSTM, by their shapes or beside one by its name.
+    square = {"w": np.ones((3, 3)), "b": np.ones(3)}
+    for other in (square, weights):
+        assert from_haiku({"m/linear": other, "m/lstm/linear": weights})[1].w_hh.shape == (4, 16)
+    assert from_haiku({"m/linear": square, "m/core/linear": weights})[0] == rnn.LSTM
+    refused(ValueError, "one recurrent core", from_haiku, {"mlp/linear": square})
+    mlp = {"mlp/linear": weights, "mlp/linear_1": {"w": np.ones((16, 2)), "b": np.ones(2)}}
+    refused(ValueError, "one recurrent core", from_haiku, mlp)
+    refused(TypeError, "parameters by module and name.* got an empty list", from_haiku, [])
     refused(TypeError, "parameters by module and name", from_haiku, [3])
     narrow = {"lstm/linear": {"w": np.ones((4, 16)), "b": np.ones(16)}}
     refused(ValueError, r"\[I \+ 4, 4·4\], over \[x, h\], got float64\[4, 16\]", from_haiku, narrow)
