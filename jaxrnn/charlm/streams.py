@@ -220,7 +220,7 @@ def window_resets(resets: Any, index: jax.Array | int, length: int) -> Any:
 
 
 def sizes_that_fit(tokens: int, batch_size: int, length: int) -> tuple[int, int]:
-    """The largest batch size and length up to those wanted that leave some windows, if any do.
+    """Batch size and length, at most those wanted, that leave some windows; zeros if none do.
 
     >>> sizes_that_fit(1000, batch_size=50, length=50), sizes_that_fit(1, batch_size=50, length=50)
     ((4, 50), (0, 0))
