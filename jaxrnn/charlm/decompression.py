@@ -10,9 +10,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 from jaxrnn.errors import sentence
 
-# Of compressed bytes, which may become a thousand times as many.
-CHUNK = 2**15
+CHUNK = 2**15  # of compressed bytes
+# Of what they become, which is a thousand times as much in gzip, a million times in bz2.
 PLAIN_CHUNK = 2**20
+# Of a zstd file, whose four bytes may become 2**17.
+_ZSTD_CHUNK = 2**9
 _HEAD = 512
 
 
@@ -33,7 +35,28 @@ def _make_zstd() -> Any:
         rule = "the package zstandard, which reads zstd files"
         hint = "pip install 'jaxrnn[zstd]', or zstd -d the file"
         raise ImportError(sentence("read_text", "TEXT", rule, "none installed", hint)) from None
-    return zstandard.ZstdDecompressor().decompressobj()
+    return _Zstd(zstandard.ZstdDecompressor().decompressobj())
+
+
+class _Zstd:
+    """The package's decompressor, with an end to how much it gives at once."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.unconsumed_tail = self.unused_data = b""
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._stream.eof)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        parts, size, place = [], 0, 0
+        while place < len(data) and size < most and not self.eof:
+            parts.append(self._stream.decompress(data[place : place + _ZSTD_CHUNK]))
+            size, place = size + len(parts[-1]), place + _ZSTD_CHUNK
+        self.unconsumed_tail = b"" if self.eof else data[place:]
+        self.unused_data = self._stream.unused_data + data[place:] if self.eof else b""
+        return b"".join(parts)
 
 
 FORMATS = (
@@ -49,7 +72,12 @@ FORMATS = (
         bz2.BZ2Decompressor,
     ),
     _Format("xz", (b"\xfd7zXZ\0",), lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)),
-    _Format("zstd", (b"\x28\xb5\x2f\xfd",), _make_zstd),
+    # Or a frame that is to be skipped, in which pzstd keeps sizes.
+    _Format(
+        "zstd",
+        (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))),
+        _make_zstd,
+    ),
 )
 # What holds several files, and would be read as one strange text.
 _ARCHIVES = (
@@ -117,24 +145,25 @@ def _decompressed(
         return ValueError(sentence("read_text", argument, rule, f"{name}, which {what}"))
 
     for chunk in chunks:
-        data = chunk
-        while data:
+        data, more = chunk, False
+        while data or more:
             if stream.eof:
                 data = data.lstrip(b"\0")  # padding
                 if not data:
                     break
-                if not data.startswith(known.begins[0][:1]):
+                if not data.startswith(tuple(begin[:1] for begin in known.begins)):
                     raise fault("has something else behind it")
                 stream, begun = known.make(), False
             try:
-                plain = stream.decompress(data)
+                plain = stream.decompress(data, PLAIN_CHUNK)
             except Exception as error:  # each module has an error of its own
                 if isinstance(error, MemoryError):
                     raise
                 raise fault(f"is damaged ({error})") from None
             begun = True
-            data = stream.unused_data if stream.eof else b""
             if plain:
                 yield plain
+            data = stream.unused_data if stream.eof else getattr(stream, "unconsumed_tail", b"")
+            more = len(plain) >= PLAIN_CHUNK and not stream.eof  # is held by the stream
     if begun and not stream.eof:
         raise fault("is cut short")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 TEMPORARY = ".tmp"
 
+_being_written: set[Path] = set()
+
 # Windows has neither.
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0)
@@ -57,6 +59,7 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     try:
         temporary.unlink(missing_ok=True)
+        _being_written.add(temporary)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with open(os.open(temporary, flags, 0o666), "wb") as file:
             file.writelines([data] if isinstance(data, bytes) else data)
@@ -71,6 +74,15 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
             # What `write` and `fsync` raise names no file.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+    finally:
+        _being_written.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Removes what is being written, for a process that ends at once, maybe in another thread."""
+    for path in list(_being_written):
+        with suppress(OSError):
+            path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -27,7 +27,12 @@ class Source(NamedTuple):
 
 def absolute(text: str) -> str:
     """How a run keeps what it was given, so that it finds it from anywhere."""
-    return text if text == STANDARD_INPUT else os.path.abspath(text)
+    if text == STANDARD_INPUT:
+        return text
+    if glob.has_magic(text) and not os.path.lexists(text):
+        # The folder's own name is no pattern, whatever is in it.
+        return os.path.normpath(os.path.join(glob.escape(os.getcwd()), text))
+    return os.path.abspath(text)
 
 
 def in_words(sources: Sequence[str]) -> str:
@@ -69,7 +74,7 @@ def find_files(
     for text in texts:
         if text == STANDARD_INPUT:
             found = iter([Source(text, True)])
-        elif os.path.lexists(text):
+        elif _is_there(text):
             folders |= os.path.isdir(text)
             found = _in_place(text, include, argument, own)
         else:
@@ -77,8 +82,9 @@ def find_files(
             if not matches:
                 what = "which no file fits" if glob.has_magic(text) else "which does not exist"
                 got = f"{text}, {what}"
+                hint = "in a pattern a [ of a name is written [[]" if "[" in text else ""
                 raise FileNotFoundError(
-                    sentence("read_text", argument, "an existing text file", got)
+                    sentence("read_text", argument, "an existing text file", got, hint)
                 )
             folders |= any(map(os.path.isdir, matches))
             found = (
@@ -108,18 +114,61 @@ def _matches(pattern: str) -> list[str]:
     hidden = any(part.startswith(".") for part in parts)
     literal = next(place for place, part in enumerate(parts) if glob.has_magic(part))
     base = Path(path.anchor, *parts[:literal])
+    found = {each for each in _fitting(base, parts[literal:], hidden) if _is_file_or_folder(each)}
+    return [str(each) for each in sorted(found, key=lambda each: each.parts)]
+
+
+def _fitting(folder: Path, parts: Sequence[str], hidden: bool) -> Iterator[Path]:
+    """What is there of a pattern's parts.
+
+    Not Python's own `glob`, which is silent of folders that it cannot read, and whose ** goes round
+    and round where links do.
+    """
+    if not parts:
+        yield folder
+        return
+    first, rest = parts[0], parts[1:]
+    if first != "**" and not glob.has_magic(first):
+        if _is_there(folder / first):
+            yield from _fitting(folder / first, rest, hidden)
+        return
+    if not folder.is_dir():
+        return
+    if first == "**":
+        yield from _fitting(folder, rest, hidden)
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.name.startswith(".") and not hidden:
+            continue
+        if first == "**":
+            if entry.is_dir(follow_symlinks=False):
+                yield from _fitting(folder / entry.name, parts, hidden)
+        elif fnmatchcase(entry.name, first):
+            yield from _fitting(folder / entry.name, rest, hidden)
+
+
+def _is_there(path: str | Path) -> bool:
+    """Unlike `os.path.lexists` it does not say no where nobody may look.
+
+    Raises:
+        PermissionError: nobody may.
+    """
     try:
-        # Not `glob.glob`, whose ** goes round and round where links do.
-        found = list(base.glob("/".join(parts[literal:])))
-    except ValueError:  # ** within a name
-        return []
-    kept = [
-        each
-        for each in found
-        if (hidden or not any(part.startswith(".") for part in each.relative_to(base).parts))
-        and (each.is_file() or each.is_dir())
-    ]
-    return [str(each) for each in sorted(kept, key=lambda each: each.parts)]
+        os.lstat(path)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_file_or_folder(path: Path | os.DirEntry[str]) -> bool:
+    """Links that lead nowhere, or to themselves, are neither."""
+    try:
+        return path.is_file() or path.is_dir()
+    except OSError:
+        return False
 
 
 def _in_place(text: str, include: Sequence[str], argument: str, own: bool) -> Iterator[Source]:
@@ -150,7 +199,9 @@ def _walk(folder: Path, within: str, include: Sequence[str]) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith("."):
                 yield from _walk(folder / entry.name, f"{path}/", include)
-        elif entry.is_file() and _wanted(entry.name, path, include):
+        elif (
+            _is_file_or_folder(entry) and not entry.is_dir() and _wanted(entry.name, path, include)
+        ):
             yield entry.path
 
 

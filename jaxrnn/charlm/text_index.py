@@ -157,6 +157,8 @@ class _Aside:
                 if self.characters > self.most:
                     self.path.unlink(missing_ok=True)
                     self.file = open(self.path, "x+b")  # noqa: SIM115
+                    if os.name == "posix":  # so that it goes with the process, however that ends
+                        self.path.unlink()
                     for held in self.held:
                         self._write(held.text.encode("utf-8", "surrogatepass"))
                     self.held.clear()
@@ -178,7 +180,10 @@ class _Aside:
 
     def _write(self, data: bytes) -> None:
         assert self.file is not None
-        self.file.write(data)
+        try:
+            self.file.write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path.parent)) from error
         self.lengths.append(len(data))
 
 

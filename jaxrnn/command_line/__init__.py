@@ -73,8 +73,10 @@ def _run(arguments: list[str]) -> int:
     command, *rest = arguments
     module = import_module(f"jaxrnn.command_line.{command}")
     parser = module.make_parser()
-    # Intermixed: a TEXT may also follow an option that follows a RUN or another TEXT.
-    code: int = module.run(parser.parse_intermixed_args(normalise(parser, rest)))
+    # Intermixed: a TEXT may also follow an option that follows a RUN or another TEXT. In Python
+    # 3.11 that loses what stands behind --.
+    parse = parser.parse_args if "--" in rest else parser.parse_intermixed_args
+    code: int = module.run(parse(normalise(parser, rest)))
     return code
 
 

@@ -46,8 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         nargs="*",
         default=[],  # without it, argparse would say that it is required
-        help="text files, folders, each of which is one text, or - for standard input; default: a "
-        "part of the run's own text",
+        help="text files, folders and patterns such as 'books/*.txt', each of which is one text, "
+        "or - for standard input, compressed or not; default: a part of the run's own text",
     )
     parser.add_argument(
         "--split",

@@ -21,7 +21,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", metavar="FILE", help="a .safetensors file of jaxrnn export")
     parser.add_argument(
-        "--out", metavar="RUN", help="the folder of the new run (default: runs/1, runs/2, …)"
+        "--out",
+        metavar="RUN",
+        help="the folder of the new run (default: the first free of runs/1, runs/2, ...)",
     )
     backend.add_device(parser)
     add_import(parser)

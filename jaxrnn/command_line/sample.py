@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jaxrnn.charlm.writing import LENGTH, TEMPERATURE
@@ -12,6 +13,7 @@ from jaxrnn.errors import sentence
 
 if TYPE_CHECKING:
     from jaxrnn.charlm import Sampling, Scored
+    from jaxrnn.charlm.tokenizers import Tokenizer
 
 SEED = 123
 
@@ -133,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
         "top_p": options.top_p,
         "stop": options.stop,
     }
-    show, is_table = _show(options)
+    show, is_table = _show(options, trained.vocab)
     if options.interactive:
         from jaxrnn.command_line.conversation import converse
 
@@ -173,12 +175,15 @@ def _note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _show(options: argparse.Namespace) -> tuple[Callable[["Scored"], str], bool]:
+def _show(
+    options: argparse.Namespace, vocab: "Tokenizer"
+) -> tuple[Callable[["Scored"], str], bool]:
     """What to write of a text and its surprisals, and whether that is a table."""
     if not options.surprise:
         return lambda written: written.text, False
     if not surprise_shown.has_colours(sys.stdout):
-        return surprise_shown.as_table, True
+        labels = vocab.labels if vocab.kind == "bytes" else None
+        return partial(surprise_shown.as_table, labels=labels), True
     print(surprise_shown.legend(), file=sys.stderr)
     return surprise_shown.in_colours, False
 

@@ -12,6 +12,7 @@ waits for a line, Ctrl-C is Python's KeyboardInterrupt.
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -232,6 +233,8 @@ def _receive(number: int) -> None:
 
 def _end(number: int, words: str) -> None:
     _write(f"jaxrnn: {words}")
+    if "jaxrnn.charlm.files" in sys.modules:
+        sys.modules["jaxrnn.charlm.files"].remove_unfinished()
     os._exit(128 + number)
 
 

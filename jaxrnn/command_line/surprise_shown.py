@@ -1,6 +1,7 @@
 """What a model wrote, as it stands or with the surprise of each token."""
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,10 +31,19 @@ def legend() -> str:
     return f"surprise in nats, from: {' '.join(parts)}"
 
 
-def as_table(written: "Scored") -> str:
-    """A line for each token, `token<TAB>nats`; what does not print is escaped."""
-    rows = zip(written.tokens, written.surprisals.tolist(), strict=True)
-    return "".join(f"{''.join(map(_escaped, token))}\t{nats:.4f}\n" for token, nats in rows)
+def as_table(written: "Scored", labels: Sequence[str] | None = None) -> str:
+    """A line for each token, `token<TAB>nats`; what does not print is escaped.
+
+    Args:
+        written: the text.
+        labels: of bytes, what each is called: one that completes no character has no text.
+    """
+    lines = []
+    for token, id_, nats in zip(*written, strict=True):
+        nothing = labels is not None and (not token or "\ufffd" in token)
+        shown = labels[id_] if labels and nothing else "".join(map(_escaped, token))
+        lines.append(f"{shown}\t{nats:.4f}\n")
+    return "".join(lines)
 
 
 def _escaped(character: str) -> str:

@@ -74,6 +74,7 @@ def new_text(
 def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers: Peers) -> "Text":
     """The text of a run that goes on: as named, else where it was, else its index alone."""
     from jaxrnn.charlm import corpus, own_text, text_index
+    from jaxrnn.charlm.files import BrokenFileError
     from jaxrnn.charlm.sources import absolute
 
     if not old.indexed:
@@ -89,6 +90,7 @@ def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers:
             raise FileNotFoundError(
                 sentence("train", "TEXT", expected, "nothing there", hint)
             ) from None
+    again = None
     if peers.first:
         named = old.sources if texts is None else texts
         try:
@@ -96,6 +98,7 @@ def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers:
             reader = _reader(named, settings, old=True, own=own)
             piped = own and not all(map(can_be_read_again, named))
             same = piped or own_text.is_text_of(old, reader)
+            again = None if piped or peers.count > 1 else reader
         except FileNotFoundError:
             if texts is not None:
                 raise
@@ -106,7 +109,20 @@ def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers:
             got = f"{' and '.join(named)}, which differs from it"
             hint = "--init-from starts a new run from this one's weights"
             raise ValueError(sentence("train", "TEXT", expected, got, hint))
-    return text_index.index_of(old)
+    try:
+        return text_index.index_of(old)
+    except BrokenFileError as error:
+        if again is None:
+            raise
+        # The text is there, and is the one; a reader can be read again.
+        peers.say(f"{error} It is made again from the text.")
+
+    def divide(pieces: Iterable[str]) -> "Division":
+        return text_index.Division(old.vocab, settings.train_frac, settings.val_frac)
+
+    text_index.remove_index(old.path)
+    made, _ = text_index.read_or_index(again, old.sources, old.path, divide, keep=True)
+    return made
 
 
 def can_be_read_again(text: str) -> bool:

@@ -8,6 +8,9 @@ training cannot go on. A run that is made of it has zeros in their place and nam
 """
 
 import dataclasses
+import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.charlm import files, runs, state, strict_json
+from jaxrnn.charlm import files, lock, runs, state, strict_json
 from jaxrnn.charlm.corpus import Corpus
 from jaxrnn.charlm.files import BrokenFileError
 from jaxrnn.charlm.journal import Journal
@@ -170,12 +173,36 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
     found = jax.tree.unflatten(jax.tree.structure(wanted), [arrays[name] for name in expected])
     everything = _everything(template, found, file.step)
     journal = Journal(step=file.step, reported=file.step, best_validation=file.best_validation)
-    with runs.lock(out, note):
-        # No text is empty, so that none has the SHA-256 of this one.
-        run = runs.create(out, file.settings, file.vocab, Corpus("", ()))
-        run.save(everything, journal._asdict(), best=True)
-        run.write_config()
-    return run
+    # Beside its place, so that a process that is killed leaves no half of a run there.
+    place = Path(os.path.abspath(out))
+    unfinished = place.with_name(f".{place.name}{files.TEMPORARY}")
+    with runs.lock(unfinished, note):
+        _remove_inside(unfinished)  # of an import that was killed
+        try:
+            # No text is empty, so that none has the SHA-256 of this one.
+            run = runs.create(unfinished, file.settings, file.vocab, Corpus("", ()))
+            run.save(everything, journal._asdict(), best=True)
+            run.write_config()
+            # A folder that is there may be somebody's working directory.
+            out.mkdir(exist_ok=True)
+            for part in sorted(unfinished.iterdir(), key=lambda part: part.name == "config.json"):
+                if part.name != lock.NAME:
+                    os.replace(part, out / part.name)
+        except BaseException:
+            _remove_inside(unfinished)
+            raise
+    with suppress(OSError):
+        unfinished.rmdir()
+    files.sync_folder(out)
+    return dataclasses.replace(run, path=out)
+
+
+def _remove_inside(folder: Path) -> None:
+    for part in folder.iterdir():
+        if part.is_dir():
+            shutil.rmtree(part)
+        elif part.name != lock.NAME:
+            part.unlink()
 
 
 def _everything(template: state.RunState, found: Any, step: int) -> state.RunState:

@@ -65,6 +65,26 @@ def test_archives_cut_short_or_damaged_are_said_to_be(tmp_path, name):
             charlm.read_text(path)
 
 
+@pytest.mark.parametrize("name", COMPRESS)
+def test_what_becomes_much_comes_in_parts(tmp_path, name):
+    size = 40 * decompression.PLAIN_CHUNK + 7
+    (tmp_path / "text").write_bytes(COMPRESS[name](b"a" * size) + COMPRESS[name](b"b"))
+    with open(tmp_path / "text", "rb") as file:
+        parts = list(decompression.read_chunks(file, "text", "TEXT"))
+    assert b"".join(parts) == b"a" * size + b"b"
+    # The package zstandard gives all that 512 bytes become.
+    most = 2**17 * decompression._ZSTD_CHUNK // 4 if name == "zstd" else 0
+    assert max(map(len, parts)) <= decompression.PLAIN_CHUNK + most
+
+
+def test_frames_of_zstd_that_are_to_be_skipped(tmp_path):
+    skipped = b"\x52\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
+    data = COMPRESS["zstd"](TEXT.encode())
+    for content in (skipped + data, data + skipped, data + skipped + skipped + data):
+        (tmp_path / "text").write_bytes(content)
+        assert charlm.read_text(tmp_path / "text").text == TEXT * content.count(data)
+
+
 @pytest.mark.parametrize(
     ("head", "kind"),
     [(b"PK\x03\x04", "zip"), (b"x" * 257 + b"ustar", "tar"), (b"Rar!\x1a\x07", "rar")],
@@ -189,6 +209,29 @@ def test_a_file_that_is_named_twice_is_no_text_of_two(folder):
         names(folder, at("link.py"), at("a/z.py"))
     with pytest.raises(ValueError, match="standard input twice"):
         names(folder, "-", "-")
+
+
+def test_patterns_with_folders_in_them(folder):
+    at = lambda name: str(folder / name)  # noqa: E731
+    assert names(folder, at("*/y.txt")) == ["a/y.txt"]
+    assert names(folder, at("**/d/*")) == ["c/d/e.py"]
+    assert names(folder, at("**/.h*.py")) == ["c/.hidden.py"]
+    assert names(folder, at("?.txt")) == ["a.txt", "b.txt"]
+    assert names(folder, at("**/.git/*")) == [".git/x.py"]
+    (folder / "self").symlink_to("self")
+    (folder / "nowhere").symlink_to("gone")
+    assert len(names(folder)) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_folders_that_cannot_be_read_are_not_passed_over(folder):
+    (folder / "c").chmod(0)
+    try:
+        for text in ("", "**/*.py", "c/*.py", "c/d/e.py"):
+            with pytest.raises(PermissionError):
+                list(find_files([str(folder / text)]))
+    finally:
+        (folder / "c").chmod(0o700)
 
 
 def test_a_text_of_files_and_where_each_begins(folder):

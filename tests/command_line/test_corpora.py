@@ -7,6 +7,10 @@ import json
 import lzma
 import os
 import re
+import signal
+import subprocess
+import sys
+import textwrap
 
 import pytest
 from saved_runs import checkpoint
@@ -148,6 +152,7 @@ def test_documents(texts, tmp_path, capsys):
         (["--documents"], "--documents: expected a TEXT beside it"),
         (["--newlines", "keep"], "--newlines: expected a TEXT beside it"),
         (["-"], "got standard input, empty"),
+        (["--", "-gone"], "got -gone, which does not exist"),
         (["texts/d.py", "texts/d.py"], "TEXT: expected different texts, got .*d.py twice"),
     ],
 )  # fmt: skip
@@ -160,7 +165,7 @@ def test_bad_texts_are_one_sentence_and_nothing_is_written(
     (tmp_path / "cut.gz").write_bytes(gzip.compress("".join(LINES).encode())[:-9])
     pipe(monkeypatch, b"")
     before = set(tmp_path.rglob("*"))
-    error = fails(capsys, "train", *arguments, "--out", tmp_path / "run", *TINY)
+    error = fails(capsys, "train", "--out", tmp_path / "run", *TINY, *arguments)
     assert re.search(said, error), error
     assert set(tmp_path.rglob("*")) == before
 
@@ -234,9 +239,60 @@ def test_a_start_that_fails_leaves_no_index(texts, tmp_path, capsys):
     assert not {name for name in left if "text" in name}
 
 
-def test_a_config_that_names_an_index_without_one(texts, tmp_path, capsys):
-    run = trained(tmp_path / "run", texts / "sub")
+def test_an_index_that_is_lost_is_made_again_from_the_text(texts, tmp_path, capsys):
+    run, other = (trained(tmp_path / name, texts / "sub") for name in ("run", "other"))
     dataclasses.replace(run, indexed=True).write_config()
     assert json.loads((run.path / "config.json").read_text())["text"]["indexed"] is True
-    error = fails(capsys, "train", "--out", run.path, "--resume")
-    assert "text.json is not there" in error
+    steps = ("--max-steps", "8")
+    assert main(["train", "--out", str(run.path), "--resume", *steps]) == 0
+    said = capsys.readouterr().out
+    assert "text.json is not there, the index of the run's text. It is made again" in said
+    assert main(["train", "--out", str(other.path), "--resume", *steps]) == 0
+    assert weights(runs.open_run(run.path)) == weights(runs.open_run(other.path))
+    (run.path / "text.tokens").write_bytes(b"")
+    texts.rename(tmp_path / "moved")
+    assert "text.tokens has 0 bytes" in fails(capsys, "train", "--out", run.path, "--resume")
+
+
+def test_a_pattern_is_found_again_in_a_folder_whose_name_has_brackets(
+    texts, tmp_path, capsys, monkeypatch
+):
+    texts.rename(tmp_path / "te[xt]s")
+    monkeypatch.chdir(tmp_path / "te[xt]s")
+    run = trained(tmp_path / "run", "*.txt")
+    monkeypatch.chdir(tmp_path)
+    other = trained(tmp_path / "other", "te[[]xt]s/*.txt")
+    assert weights(other) == weights(run)
+    assert main(["train", "--out", str(run.path), "--resume", "--max-steps", "8"]) == 0
+    assert main(["evaluate", str(run.path)]) == 0
+    error = fails(capsys, "train", "te[xt]s/*.txt", "--out", tmp_path / "none", *TINY)
+    assert "which no file fits. Hint: in a pattern a [ of a name is written [[]" in error
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals, and files that are removed while open")
+def test_a_signal_while_indexing_leaves_nothing_of_the_text(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(LINES))
+    program = f"""
+        import os, signal, sys, time
+        from jaxrnn.charlm import files, text_index
+        from jaxrnn.command_line import main, stop_requests
+        text_index.IN_MEMORY = 100
+        write = files.write_atomically
+
+        def interrupted(path, data):
+            def parts():
+                for part in data:
+                    yield part
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(30)
+            write(path, parts())
+
+        files.write_atomically = interrupted
+        stop_requests.end_at_once()
+        main(["train", {str(tmp_path / "a.txt")!r}, "--out", {str(tmp_path / "run")!r}])
+        """
+    code = textwrap.dedent(program)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
+    assert ended.stderr == "jaxrnn: stopped by SIGTERM.\n"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]

@@ -1,6 +1,12 @@
 """`jaxrnn export` and `jaxrnn import`: the same text elsewhere, and refusals in a sentence."""
 
+import errno
 import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
 import tomllib
 
 import numpy as np
@@ -129,6 +135,53 @@ def test_nothing_is_overwritten(trained, capsys, tmp_path):
     assert f"{notes}, which is a file" in fails(capsys, "import", file, "--out", notes)
     error = fails(capsys, "import", file, "--out", notes / "run")
     assert f"import: --out: expected a new folder, got {notes / 'run'}, where {notes} is" in error
+
+
+def test_an_import_that_was_killed_or_failed_can_be_repeated(
+    trained, capsys, tmp_path, monkeypatch
+):
+    file, out = tmp_path / "model.safetensors", tmp_path / "in" / "out"
+    said(capsys, "export", trained, file)
+    replace = os.replace
+    left = []
+
+    def stopped(source, target):
+        if len(left) == stop_after:
+            raise error
+        left.append(target)
+        replace(source, target)
+
+    error = OSError(errno.ENOSPC, "No space left on device")
+    for stop_after in range(6):
+        left.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", stopped)
+            assert main(["import", str(file), "--out", str(out)]) == 2
+        assert "jaxrnn: " in capsys.readouterr().err
+        assert not (out / "config.json").exists()
+        if stop_after < 5:
+            assert not out.parent.exists(), stop_after
+    kill = f"""
+        import os
+        from jaxrnn.command_line import main
+        replace, left = os.replace, []
+        def stopped(source, target):
+            left.append(target)
+            if len(left) == 4:
+                os._exit(9)
+            replace(source, target)
+        os.replace = stopped
+        main(["import", {str(file)!r}, "--out", {str(out)!r}])
+        """
+    shutil.rmtree(out.parent, ignore_errors=True)
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(kill)], capture_output=True)
+    assert ended.returncode == 9
+    assert [path.name for path in out.parent.iterdir()] == [".out.tmp"]
+    out.mkdir()
+    said(capsys, "import", file, "--out", out)
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    assert said(capsys, "sample", out) == said(capsys, "sample", trained)
+    assert ".lock" not in {path.name for path in out.iterdir()}
 
 
 def test_what_is_not_exported(trained, capsys, tmp_path):

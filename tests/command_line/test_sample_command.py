@@ -105,6 +105,9 @@ def test_colours_of_surprise():
         "\x1b[38;5;16;48;5;203m\t\x1b[0m"
     )
     assert surprise_shown.as_table(scored) == "a\t0.1000\n\\n\t7.0000\nb\t1.5000\n\\t\tinf\n"
+    bytes_ = charlm.Scored(("", "é", "", "\ufffda"), np.array([195, 169, 195, 97]), np.zeros(4))
+    rows = surprise_shown.as_table(bytes_, charlm.ByteVocab().labels).splitlines()
+    assert [row.split("\t")[0] for row in rows] == ["\\xc3", "é", "\\xc3", "a"]
     hidden = charlm.Scored(("\x1b", "\u2028\\", "é "), np.arange(3), np.zeros(3))
     rows = surprise_shown.as_table(hidden).splitlines()
     assert [row.split("\t")[0] for row in rows] == ["\\x1b", "\\u2028\\\\", "é "]
