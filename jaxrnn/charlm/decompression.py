@@ -159,7 +159,7 @@ def _decompressed(
             except Exception as error:  # each module has an error of its own
                 if isinstance(error, MemoryError):
                     raise
-                raise fault(f"is damaged ({error})") from None
+                raise fault(f"cannot be decompressed: {error}") from None
             begun = True
             if plain:
                 yield plain
