@@ -96,9 +96,9 @@ def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers:
         try:
             own = texts is None
             reader = _reader(named, settings, old=True, own=own)
-            piped = own and not all(map(can_be_read_again, named))
-            same = piped or own_text.is_text_of(old, reader)
-            again = None if piped or peers.count > 1 else reader
+            readable = all(map(can_be_read_again, named))
+            same = (own and not readable) or own_text.is_text_of(old, reader)
+            again = reader if readable and peers.count == 1 else None
         except FileNotFoundError:
             if texts is not None:
                 raise
