@@ -4,6 +4,7 @@ import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from errno import ELOOP
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -114,7 +115,8 @@ def _matches(pattern: str) -> list[str]:
     hidden = any(part.startswith(".") for part in parts)
     literal = next(place for place, part in enumerate(parts) if glob.has_magic(part))
     base = Path(path.anchor, *parts[:literal])
-    found = {each for each in _fitting(base, parts[literal:], hidden) if _is_file_or_folder(each)}
+    fitting = _fitting(base, parts[literal:], hidden)
+    found = {each for each in fitting if each.is_file() or each.is_dir()}
     return [str(each) for each in sorted(found, key=lambda each: each.parts)]
 
 
@@ -163,11 +165,13 @@ def _is_there(path: str | Path) -> bool:
     return True
 
 
-def _is_file_or_folder(path: Path | os.DirEntry[str]) -> bool:
-    """Links that lead nowhere, or to themselves, are neither."""
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """A link to itself leads to none, as one to nothing does."""
     try:
-        return path.is_file() or path.is_dir()
-    except OSError:
+        return entry.is_file()
+    except OSError as error:
+        if error.errno != ELOOP:
+            raise
         return False
 
 
@@ -199,9 +203,7 @@ def _walk(folder: Path, within: str, include: Sequence[str]) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith("."):
                 yield from _walk(folder / entry.name, f"{path}/", include)
-        elif (
-            _is_file_or_folder(entry) and not entry.is_dir() and _wanted(entry.name, path, include)
-        ):
+        elif _is_file(entry) and _wanted(entry.name, path, include):
             yield entry.path
 
 

@@ -139,16 +139,7 @@ def document_places(
     if documents is None:
         return None
     rule = f"places from 0 to {tokens - 1:,} in order, integers [D]"
-    try:
-        places = np.asarray(documents)
-    except ValueError:
-        raise ValueError(sentence(function, "documents", rule, "several lengths")) from None
-    if places.size and places.dtype.kind not in "iu":
-        got = "a text" if places.dtype.kind in "SU" else places
-        raise TypeError(sentence(function, "documents", rule, got))
-    if places.ndim != 1:
-        raise ValueError(sentence(function, "documents", rule, places))
-    places = places.astype(np.int64)
+    places = _integers(function, "documents", rule, documents).astype(np.int64)
     late = (np.diff(places, prepend=0) < 0).nonzero()[0]
     if len(late):
         got = f"{places[late[0]]:,} after {places[late[0] - 1]:,}" if late[0] else f"{places[0]:,}"
@@ -169,20 +160,26 @@ def token_ids(function: str, tokens: ArrayLike) -> NDArray[np.integer]:
         TypeError: tokens that are not integers.
         ValueError: anything but one axis.
     """
-    rule = "integer token ids [N]"
+    hint = "Vocab.encode(text) makes them of a text"
+    return _integers(function, "tokens", "integer token ids [N]", tokens, hint)
+
+
+def _integers(
+    function: str, argument: str, rule: str, values: ArrayLike, hint: str = ""
+) -> NDArray[np.integer]:
+    """Values [N], maybe none, as an array of integers of whatever size; else raises by the rule."""
     try:
-        ids = np.asarray(tokens)
+        numbers = np.asarray(values)
     except ValueError:
-        raise ValueError(sentence(function, "tokens", rule, "lists of several lengths")) from None
-    if not ids.size:
-        ids = ids.astype(np.int32)  # NumPy takes an empty list for floats
-    if ids.dtype.kind not in "iu":
-        got = "a text" if ids.dtype.kind in "SU" else ids
-        hint = "Vocab.encode(text) makes them of a text"
-        raise TypeError(sentence(function, "tokens", rule, got, hint))
-    if ids.ndim != 1:
-        raise ValueError(sentence(function, "tokens", f"{rule}, one axis", ids))
-    return ids
+        raise ValueError(sentence(function, argument, rule, "lists of several lengths")) from None
+    if not numbers.size:
+        numbers = numbers.astype(np.int32)  # NumPy takes an empty list for floats
+    if numbers.dtype.kind not in "iu":
+        got = "a text" if numbers.dtype.kind in "SU" else numbers
+        raise TypeError(sentence(function, argument, rule, got, hint))
+    if numbers.ndim != 1:
+        raise ValueError(sentence(function, argument, f"{rule}, one axis", numbers))
+    return numbers
 
 
 def number_of_windows(streams: jax.Array | NDArray[np.integer], length: int) -> int:

@@ -236,9 +236,22 @@ def index_of(run: Run) -> TextIndex:
     Raises:
         BrokenFileError: as `open_index`, or there is none.
     """
-    settings = run.settings
-    division = Division(run.vocab, settings.train_frac, settings.val_frac)
-    return open_index(run.path, run.sources, run.sha256, division)[0]
+    return open_index(run.path, run.sources, run.sha256, _division_of(run))[0]
+
+
+def index_again(run: Run, pieces: Iterable[Piece]) -> Corpus | TextIndex:
+    """Makes the index of a run's text anew, from that text.
+
+    Raises:
+        OSError: as `read_or_index`.
+    """
+    remove_index(run.path)
+    divide = lambda _: _division_of(run)  # noqa: E731
+    return read_or_index(pieces, run.sources, run.path, divide, keep=True)[0]
+
+
+def _division_of(run: Run) -> Division:
+    return Division(run.vocab, run.settings.train_frac, run.settings.val_frac)
 
 
 def open_index(

@@ -1,7 +1,6 @@
 """`jaxrnn import FILE.safetensors`: a run of a file that `jaxrnn export` wrote."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 
     from jaxrnn.charlm import runs
     from jaxrnn.exchange.pickles import refuse_programs
-    from jaxrnn.exchange.run_files import make_run, read_file
+    from jaxrnn.exchange.run_files import check_new, make_run, read_file
 
     backend.check("import", options.device)
     path = Path(options.file)
@@ -50,10 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if file.settings.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     out = runs.new_run_path() if options.out is None else Path(options.out)
-    if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
-        which = "is there and not empty" if out.is_dir() else "is a file"
-        got = f"{out}, which {which}"
-        raise ValueError(sentence("import", "--out", "a new folder", got, "name another"))
+    check_new(out)
     check_parents("import", out, "a new folder")
     made = make_run(file, out, _note)
     tokens = f"{len(made.vocab):,} different {file.settings.tokens}"

@@ -116,13 +116,7 @@ def old_text(texts: Sequence[str] | None, settings: Settings, old: "Run", peers:
             raise
         # The text is there, and is the one; a reader can be read again.
         peers.say(f"{error} It is made again from the text.")
-
-    def divide(pieces: Iterable[str]) -> "Division":
-        return text_index.Division(old.vocab, settings.train_frac, settings.val_frac)
-
-    text_index.remove_index(old.path)
-    made, _ = text_index.read_or_index(again, old.sources, old.path, divide, keep=True)
-    return made
+        return text_index.index_again(old, again)
 
 
 def can_be_read_again(text: str) -> bool:

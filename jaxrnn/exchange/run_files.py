@@ -150,8 +150,8 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
         note: is told where the file system has no locks.
 
     Raises:
-        ValueError: the folder holds a run already; the file's arrays are missing, misshapen or too
-            many (all are named), or not finite; a float64 run and JAX has no 64-bit numbers.
+        ValueError: the folder is there and not empty; the file's arrays are missing, misshapen or
+            too many (all are named), or not finite; a float64 run and JAX has no 64-bit numbers.
         OSError: the run cannot be written; the folder is then none.
     """
     config = model_config(file.settings, file.vocab)
@@ -185,6 +185,7 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
             run.write_config()
             # A folder that is there may be somebody's working directory.
             out.mkdir(exist_ok=True)
+            check_new(out)
             for part in sorted(unfinished.iterdir(), key=lambda part: part.name == "config.json"):
                 if part.name != lock.NAME:
                     os.replace(part, out / part.name)
@@ -195,6 +196,14 @@ def make_run(file: FileOfRun, out: Path, note: Note) -> Run:
         unfinished.rmdir()
     files.sync_folder(out)
     return dataclasses.replace(run, path=out)
+
+
+def check_new(out: Path) -> None:
+    """Raises ValueError where something is in the place of a new run."""
+    if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
+        which = "is there and not empty" if out.is_dir() else "is a file"
+        got = f"{out}, which {which}"
+        raise ValueError(sentence("import", "--out", "a new folder", got, "name another"))
 
 
 def _remove_inside(folder: Path) -> None:

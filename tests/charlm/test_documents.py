@@ -147,7 +147,7 @@ def test_evaluation_with_documents_is_that_of_each(model, batch):
         ([True], TypeError, "got bool.1."),
         ("x", TypeError, "got a text"),
         ([[3]], ValueError, "got int64.1, 1."),
-        ([[3], [4, 5]], ValueError, "got several lengths"),
+        ([[3], [4, 5]], ValueError, "got lists of several lengths"),
     ],
 )
 def test_places_that_are_none(model, measure, documents, kind, said):
